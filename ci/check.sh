@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs the test programs named, shows the closing line of each, and the output of those that fail.
+# CHECK_WRAP, when set, is put before each program (valgrind). Exit 1 when anything failed or nothing ran.
+set -u
+export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
+export CK_VERBOSITY=normal
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+programs=0 bad=0 checks=0 failures=0 errors=0 inputs=0
+
+for program in "$@"; do
+	name=${program##*/}
+	programs=$((programs + 1))
+	# shellcheck disable=SC2086 # the wrapper is words on purpose
+	timeout -k 10 1200 ${CHECK_WRAP:-} "$program" >"$log" 2>&1
+	rc=$?
+	line=$(grep -aE '^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+$|^replayed: [0-9]+ of ' "$log" | tail -n 1)
+	if [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
+		checks=$((checks + BASH_REMATCH[1]))
+		failures=$((failures + BASH_REMATCH[2]))
+		errors=$((errors + BASH_REMATCH[3]))
+	elif [[ $line =~ replayed:\ ([0-9]+) ]]; then
+		inputs=$((inputs + BASH_REMATCH[1]))
+	elif [ $rc -eq 0 ]; then
+		rc=1 # it left without a result
+	fi
+	printf '%-24s %s\n' "$name" "${line:-no result}"
+	if [ $rc -ne 0 ]; then
+		bad=$((bad + 1))
+		printf -- '---- %s: exit %d\n' "$name" "$rc"
+		cat "$log"
+		printf -- '----\n'
+	fi
+done
+echo "total: $programs programs, $checks checks, $failures failures, $errors errors, $inputs fuzz inputs replayed, $bad programs failed"
+[ "$programs" -gt 0 ] && [ "$bad" -eq 0 ]

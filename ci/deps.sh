@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that building and testing need, --dev those of lint, valgrind, fuzz and coverage too.
+set -eu
+packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox'
+if [ "${1-}" = --dev ]; then
+	packages="$packages clang clang-tidy clang-format libclang-rt-14-dev cppcheck valgrind gcovr"
+fi
+
+as_root=
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+echo "apt-get install $packages"
+
+if ! command -v dpkg-query >/dev/null; then
+	echo 'deps: no dpkg on this system: install these by hand, by the names your distribution gives them'
+	exit 0
+fi
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $packages 2>/dev/null || true)
+missing=
+for package in $packages; do
+	case "
+$installed
+" in
+	*"
+installed $package
+"*) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+echo "deps: missing:$missing"
+if [ -n "$as_root" ] && ! command -v sudo >/dev/null; then
+	echo 'deps: installing needs root or sudo' >&2
+	exit 1
+fi
+install() {
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+}
+# A fresh machine has no package lists, an old one has stale lists: update only when the first try fails.
+install || { $as_root apt-get update -q && install; }

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Checks over the #include lines which folder may include which: everyone core/, core/ nobody, siblings never.
+set -eu
+cd "$(dirname "$0")/.."
+shopt -s nullglob globstar
+files=({core,sim,faults,drivers,reports}/**/*.[ch])
+[ ${#files[@]} -gt 0 ] || exit 0
+
+LC_ALL=C awk '
+function room(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : "" }
+function allowed(file, from, to)
+{
+	if (file == "core/main.c" || to == from || to == "core")
+		return 1
+	if (to == "sim")
+		return file == "drivers/sim.c"
+	return 0
+}
+/^[ \t]*#[ \t]*include[ \t]*"/ {
+	split($0, part, "\"")
+	from = room(FILENAME)
+	to = room(part[2])
+	if (to !~ /^(core|sim|faults|drivers|reports|tests)$/)
+		why = "write project includes from the root, like \"core/error.h\""
+	else if (allowed(FILENAME, from, to))
+		next
+	else
+		why = from "/ must not include " to "/"
+	printf "%s:%d: layer: %s: %s\n", FILENAME, FNR, why, part[2]
+	found = 1
+}
+END { exit found }
+' "${files[@]}"

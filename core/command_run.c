@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* drsim run: one drill, or a campaign of them, from the scenario to the run folder. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "core/campaign.h"
+#include "core/commands.h"
+#include "core/words.h"
+
+struct run_command {
+	const char *driver, *out, *sign;
+	struct option_texts set;
+	struct option_number seed, trials;
+	bool sham, no_plots, png, quiet, json;
+};
+
+/* A drill on its way. */
+struct drill {
+	struct invocation *in;
+	const struct run_command *command;
+	const char *path; /* of the scenario */
+	struct scenario *scenario;
+	struct run_options options;
+	struct progress progress;
+	struct run_folder folder;
+	struct record record;
+	const char *compact; /* the start in the form of file names */
+	double started;
+};
+
+/* The one writable global: what a signal can reach. */
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
+{
+	stop_signal = number;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	/* A reader of the messages that goes away must not leave a half-written folder behind. */
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- what a record says about where and how it was made ---- */
+
+static const char *repeat_command(const struct drill *drill)
+{
+	const struct run_command *command = drill->command;
+	struct arena *arena = drill->in->arena;
+	bool dash = drill->path[0] == '-';
+	const char *text = arena_printf(
+		arena, "%s run %s --seed %" PRIu64, command_quote(drill->in->program, arena),
+		command_quote(dash ? arena_printf(arena, "./%s", drill->path) : drill->path, arena),
+		drill->options.seed);
+
+	if (command->driver)
+		text = arena_printf(arena, "%s --driver %s", text, command->driver);
+	if (command->trials.value > 1)
+		text = arena_printf(arena, "%s --trials %" PRIu64, text, command->trials.value);
+	for (size_t i = 0; i < command->set.count; i++)
+		text = arena_printf(arena, "%s --set %s", text,
+				    command_quote(command->set.items[i], arena));
+	return command->sham ? arena_printf(arena, "%s --sham", text) : text;
+}
+
+static void describe(struct drill *drill)
+{
+	struct record *record = &drill->record;
+	struct arena *arena = drill->in->arena;
+	struct utsname host;
+
+	drill->started = command_seconds();
+	*record = (struct record){.scenario = drill->scenario, .headline = -1};
+	record->driver = drill->options.driver->name;
+	record->kind = drill->options.driver->kind;
+	record->seed = drill->options.seed;
+	record->sham = drill->options.sham;
+	record->started = command_now(arena, &drill->compact);
+	record->host = uname(&host) == 0 ? arena_strdup(arena, host.nodename) : NULL;
+	record->command = repeat_command(drill);
+	record->id = arena_printf(arena, "%s-%.12s-%" PRIu64, drill->compact,
+				  drill->scenario->sha256, record->seed);
+}
+
+/* runs/<UTC time>-<name>-<pid> */
+static const char *default_folder(const struct drill *drill)
+{
+	char *path = arena_printf(drill->in->arena, "runs/%s-%.64s-%ld", drill->compact,
+				  drill->scenario->name, (long)getpid());
+
+	for (char *c = path + strlen("runs/"); *c; c++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
+			    *c))
+			*c = '_';
+	return path;
+}
+
+/* ---- the drill ---- */
+
+/* Trial 0 with its timeline in the folder. */
+static int run_first(struct drill *drill, struct run *run, struct error *e)
+{
+	struct arena *arena = drill->in->arena;
+	struct timeline *timeline = arena_alloc(arena, sizeof(*timeline));
+	struct error closing = {0};
+
+	if (timeline_open(timeline, folder_file(&drill->folder, "events.jsonl", arena), e))
+		return -1;
+	if (run_trial(run, 0, timeline, &drill->record, e)) {
+		timeline_close(timeline, &closing);
+		return -1;
+	}
+	return timeline_close(timeline, e);
+}
+
+static int write_reports(struct drill *drill, struct error *e)
+{
+	struct report_input input = {0};
+	int rc;
+
+	if (report_write_record(&drill->record,
+				folder_file(&drill->folder, "record.json", drill->in->arena), e))
+		return -1;
+	if (report_load(drill->folder.temporary, &input, e))
+		return -1;
+	input.out_dir = drill->folder.temporary;
+	input.plots = !drill->command->no_plots;
+	input.png = drill->command->png;
+	rc = report_write_all(&input, e);
+	report_free(&input);
+	return rc;
+}
+
+/* Everything between the empty temporary folder and the folder under its name. */
+static int fill_folder(struct drill *drill, struct run *run, struct error *e)
+{
+	struct arena *arena = drill->in->arena;
+	struct record *record = &drill->record;
+	uint64_t trials = drill->command->trials.value;
+	int rc;
+
+	if (folder_write(&drill->folder, "scenario.yaml", drill->scenario->text,
+			 drill->scenario->text_size, arena, e))
+		return -1;
+	progress_start(&drill->progress, drill->scenario->duration, drill->command->quiet);
+	rc = run_first(drill, run, e);
+	if (rc == 0 && trials > 1 && !stop_signal)
+		rc = campaign_run(drill->scenario, &drill->options, trials, record, arena, e);
+	progress_end(&drill->progress);
+	if (rc)
+		return -1;
+	findings_compute(record, arena);
+	record->wall_s = command_seconds() - drill->started;
+	if (write_reports(drill, e))
+		return -1;
+	return folder_commit(&drill->folder, e);
+}
+
+/* ---- what it says at the end ---- */
+
+static int print_file(const char *path, struct error *e)
+{
+	FILE *file = fopen(path, "re");
+	char block[65536];
+	size_t got;
+
+	if (!file)
+		return error_set(e, ERROR_IO, NO_PLACE, "cannot read %s: %s", path,
+				 strerror(errno));
+	while ((got = fread(block, 1, sizeof(block), file)) > 0)
+		fwrite(block, 1, got, stdout);
+	fclose(file);
+	return 0;
+}
+
+static bool wants_colour(void)
+{
+	const char *terminal = getenv("TERM"), *without = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) == 1 && (!without || !*without) && terminal &&
+	       strcmp(terminal, "dumb") != 0;
+}
+
+static int finish(struct drill *drill)
+{
+	struct error error = {0};
+
+	if (drill->command->json) {
+		if (print_file(arena_printf(drill->in->arena, "%s/record.json", drill->folder.path),
+			       &error))
+			error_print(&error);
+	} else {
+		summary_print(&drill->record, drill->folder.path, stdout, wants_colour());
+	}
+	return drill->record.exit_code;
+}
+
+/* The folder could not be filled. What is worse than that stays: something that is not reverted. */
+static int give_up(struct drill *drill, const struct error *error)
+{
+	error_print(error);
+	folder_discard(&drill->folder);
+	fprintf(stderr, "drsim: no record was written; nothing is left at %s\n",
+		drill->folder.path);
+	return drill->record.verdict == VERDICT_RESIDUE ? EXIT_RESIDUE : EXIT_NOT_EVALUABLE;
+}
+
+static int run_drill(struct drill *drill)
+{
+	const char *out = drill->command->out;
+	struct error error = {0};
+	struct run *run;
+	int code;
+
+	if (run_new(drill->scenario, &drill->options, &run, &error)) {
+		error_print(&error);
+		return error.kind == ERROR_UNAVAILABLE || error.kind == ERROR_IO ||
+				       error.kind == ERROR_MEMORY
+			       ? EXIT_NOT_EVALUABLE
+			       : EXIT_USAGE;
+	}
+	describe(drill);
+	catch_signals();
+	if (folder_open(&drill->folder, out ? out : default_folder(drill), &error)) {
+		error_print(&error);
+		run_free(run);
+		return error.kind == ERROR_USAGE ? EXIT_USAGE : EXIT_NOT_EVALUABLE;
+	}
+	code = fill_folder(drill, run, &error) ? give_up(drill, &error) : finish(drill);
+	run_free(run);
+	return code;
+}
+
+static int run_main(struct invocation *in)
+{
+	struct run_command command = {.trials = {.value = 1}};
+	struct drill *drill = arena_alloc(in->arena, sizeof(*drill));
+	int code;
+
+	if (command_parse(in, &command, &code))
+		return code;
+	if (command.sign)
+		return command_usage(in->command, "--sign is not part of this version");
+	drill->in = in;
+	drill->command = &command;
+	drill->path = in->words[0];
+	drill->options.driver = command_driver(in->command, command.driver, in->arena);
+	if (!drill->options.driver)
+		return EXIT_USAGE;
+	if (command_load(drill->path, &command.set, in->arena, &drill->scenario))
+		return EXIT_USAGE;
+	drill->options.seed = command.seed.given ? command.seed.value : drill->scenario->seed;
+	drill->options.sham = command.sham;
+	drill->options.signal = &stop_signal;
+	drill->options.progress = progress_tell;
+	drill->options.progress_self = &drill->progress;
+	return run_drill(drill);
+}
+
+static const struct option options[] = {
+	{.name = "driver",
+	 .value = "NAME",
+	 .kind = OPTION_TEXT,
+	 .offset = offsetof(struct run_command, driver),
+	 .help = "What the faults are injected into (drsim list drivers); default sim."},
+	{.name = "seed",
+	 .value = "N",
+	 .kind = OPTION_NUMBER,
+	 .offset = offsetof(struct run_command, seed),
+	 .max = UINT64_MAX,
+	 .help = "Random numbers of this run; default the scenario's."},
+	{.name = "trials",
+	 .value = "N",
+	 .kind = OPTION_NUMBER,
+	 .offset = offsetof(struct run_command, trials),
+	 .min = 1,
+	 .max = CAMPAIGN_TRIALS_MAX,
+	 .help = "Run so many trials, each with its own random numbers, and judge their quantiles. "
+		 "Events and incidents are those of trial 0."},
+	{.name = "set",
+	 .value = "PATH=VALUE",
+	 .kind = OPTION_TEXTS,
+	 .offset = offsetof(struct run_command, set),
+	 .help = "Change the scenario before it is checked: backup.every=12h, "
+		 "'steps[0].at={uniform: "
+		 "{from: 1d, to: 2d}}'. May be given again."},
+	{.name = "out",
+	 .value = "DIR",
+	 .kind = OPTION_TEXT,
+	 .offset = offsetof(struct run_command, out),
+	 .help = "The run folder, which must not exist; default runs/<UTC time>-<name>-<pid>."},
+	{.name = "sham",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct run_command, sham),
+	 .help = "Everything but the injection, as a negative control: exit 0 when no detector "
+		 "declared anything, 1 when one did."},
+	{.name = "no-plots",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct run_command, no_plots),
+	 .help = "Leave the plots out."},
+	{.name = "png",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct run_command, png),
+	 .help = "Write the plots as PNG too."},
+	{.name = "sign",
+	 .value = "KEY",
+	 .kind = OPTION_TEXT,
+	 .offset = offsetof(struct run_command, sign)},
+	{.name = "quiet",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct run_command, quiet),
+	 .help = "No progress on standard error."},
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .offset = offsetof(struct run_command, json),
+	 .help = "record.json on standard output instead of the summary."},
+	OPTIONS_END,
+};
+
+const struct command command_run = {
+	.name = "run",
+	.arguments = "SCENARIO",
+	.summary = "rehearse a disaster and measure the recovery",
+	.help = "Injects the faults of the scenario, drives backup and failover, and writes a run "
+		"folder: "
+		"record.json, events.jsonl, scenario.yaml, report.html, plots, junit.xml, "
+		"metrics.prom.\n"
+		"Exit codes: 0 objectives met, 1 an objective missed, 2 usage or invalid scenario "
+		"and "
+		"nothing touched, 3 not evaluable (a fault had no effect, or the record could not "
+		"be "
+		"written), 4 something could not be reverted, 5 aborted by a guard or a signal.",
+	.options = options,
+	.words_min = 1,
+	.words_max = 1,
+	.main = run_main,
+};

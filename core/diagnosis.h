@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Diagnosis: from symptoms to a named cause and the advised action. A rule table, no oracle. */
+#ifndef CORE_DIAGNOSIS_H
+#define CORE_DIAGNOSIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/driver.h"
+
+struct xid_row {
+	uint32_t code;
+	const char *name;      /* "fallen off the bus" */
+	const char *event;     /* gpud: "Fatal", "Warning", "by severity" */
+	const char *action;    /* gpud's first where it names one, else NVIDIA's; NULL: none */
+	/* what goes down: nothing, the process, the GPU with it */
+	enum { XID_NOTHING, XID_PROCESS, XID_GPU } hits;
+};
+extern const struct xid_row xid_table[]; /* by code, ascending; ends with code 0 */
+/* NULL: a code without a row, which is reported without an action being demanded. */
+const struct xid_row *xid_find(uint32_t code);
+
+struct diagnosis {
+	const char *cause;  /* a fault's name where one fits ("gpu.lost"), "none found" */
+	const char *action; /* "REBOOT_SYSTEM", "REPAIR_POWER" …; "NONE": none is demanded */
+	uint32_t xid;       /* 0: none */
+	const char *symptoms[SYMPTOMS_MAX]; /* static text */
+	size_t symptom_count;
+};
+
+/* No healthy round trip takes longer: to the far side of the Earth and back is 200 ms of fibre. */
+#define DIAGNOSIS_ROUND_TRIP_MAX (250 * NANOS_MS)
+
+/*
+ * Names the cause of what was seen. `seen`: the completion of an ACTION_DIAGNOSE; `wrong_answers`:
+ * a canary declared. `worst` counts where it has nodes, else the whole site. Rules in this order,
+ * the first that fits names the cause:
+ *
+ *    1 no node of the site has power                     zone.outage      REPAIR_POWER
+ *    2 several nodes without power, or a suspect rack    rack.power_loss  REPAIR_POWER
+ *    3 one node without power                            psu.loss         REPAIR_POWER
+ *    4 power, but no node of the site is reachable       net.partition    CHECK_NETWORK
+ *      (a site of one node: only when its links are down too)
+ *    5 power, but a node is not reachable                node.crash       REBOOT_SYSTEM
+ *    6 reachable, but a node's agent does not respond    node.hang        REBOOT_SYSTEM
+ *    7 GPUs missing, after an Xid that takes a GPU down  gpu.xid          the Xid's
+ *    8 GPUs missing                                      gpu.lost         REBOOT_SYSTEM
+ *    9 an Xid that takes a process or a GPU down         gpu.xid          the Xid's
+ *   10 processes missing                                 proc.kill        RESTART_APP
+ *   11 wrong digests or wrong answers                    data.bitflip     RESTORE_DATA
+ *   12 replicas running, but not ready                   proc.kill        RESTART_APP
+ *   13 a link without an open path                       net.partition    CHECK_NETWORK
+ *   14 a round trip far above normal                     net.delay        CHECK_NETWORK
+ *   15 any other Xid                                     gpu.xid          the Xid's, or NONE
+ *   16 nothing                                           none found       NONE
+ *
+ * The wider failure comes first, since it explains the narrower symptoms inside it; an Xid explains
+ * a loss only when its row says that it takes such a thing down. `symptoms` has the first fitting
+ * rule of each kind (power, reach, GPU, Xid, replica, data, path, slowness).
+ */
+void diagnose(const struct completion *seen, bool wrong_answers, struct diagnosis *ret);
+/*
+ * The same where the healthy deployment's longest round trip is known (0: it is not): "far above
+ * normal" is then more than twice that and a millisecond, instead of DIAGNOSIS_ROUND_TRIP_MAX.
+ */
+void diagnose_normal(const struct completion *seen, bool wrong_answers, nanos normal_round_trip,
+		     struct diagnosis *ret);
+
+#endif

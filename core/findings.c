@@ -1,0 +1,714 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Findings: what a drill showed, and what its plan risks, in sentences that someone on call can act
+ * on. Each comes from the record or from the scenario alone, so that the same record always gives
+ * the same findings.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/driver.h"
+#include "core/run.h"
+#include "core/words.h"
+
+#define DOMINANT 0.5 /* a phase that takes this share of FRT or more is worth a change */
+#define MINUTES_UNPROTECTED 15
+#define FALSE_ALARM_HORIZON (30.0 * 86400) /* rarer false alarms are not worth a line */
+
+/* Where findings are written to: the record, and the memory of their texts. */
+struct report {
+	struct record *record;
+	struct arena *arena;
+	const struct scenario *scenario;
+	const struct incident *headline; /* NULL: none */
+};
+
+/* ---- the list ---- */
+
+static bool ranks_before(const struct finding *a, const struct finding *b)
+{
+	double cost_a = isnan(a->seconds) ? -1 : a->seconds;
+	double cost_b = isnan(b->seconds) ? -1 : b->seconds;
+
+	return a->severity != b->severity ? a->severity > b->severity : cost_a > cost_b;
+}
+
+void findings_add(struct record *record, enum severity severity, double seconds, const char *text)
+{
+	struct finding finding = {.severity = severity, .text = text, .seconds = seconds};
+	size_t last = record->finding_count;
+
+	for (size_t i = 0; i < record->finding_count; i++) {
+		struct finding *known = &record->findings[i];
+
+		if (strcmp(known->text, text) != 0)
+			continue;
+		if (isnan(known->seconds) || known->seconds < seconds)
+			known->seconds = seconds;
+		return;
+	}
+	if (last < FINDINGS_MAX) {
+		record->findings[record->finding_count++] = finding;
+		return;
+	}
+	/* Full: the least of all gives way, so that what is left out is never the gravest. */
+	last = 0;
+	for (size_t i = 1; i < FINDINGS_MAX; i++)
+		if (!ranks_before(&record->findings[i], &record->findings[last]))
+			last = i;
+	if (ranks_before(&finding, &record->findings[last]))
+		record->findings[last] = finding;
+}
+
+/* Gravest first, then the most costly; insertion keeps the order of equal ones. */
+static void rank(struct record *record)
+{
+	for (size_t i = 1; i < record->finding_count; i++) {
+		struct finding finding = record->findings[i];
+		size_t at = i;
+
+		for (; at > 0 && ranks_before(&finding, &record->findings[at - 1]); at--)
+			record->findings[at] = record->findings[at - 1];
+		record->findings[at] = finding;
+	}
+}
+
+static void add(const struct report *report, enum severity severity, double seconds,
+		const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+static void add(const struct report *report, enum severity severity, double seconds,
+		const char *format, ...)
+{
+	char text[1024];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	findings_add(report->record, severity, seconds, arena_strdup(report->arena, text));
+}
+
+/* ---- objectives ---- */
+
+static const char *value_text(char out[WORDS_MAX], enum objective_kind kind, double value)
+{
+	char number[WORDS_MAX];
+
+	switch (kind) {
+	case OBJECTIVE_FRT:
+	case OBJECTIVE_BRT:
+	case OBJECTIVE_BRP_SECONDS:
+	case OBJECTIVE_MTPD:
+		return words_duration(out, value);
+	case OBJECTIVE_BRP_BYTES:
+		return words_bytes(out, value);
+	case OBJECTIVE_BRP_RECORDS:
+		snprintf(out, WORDS_MAX, "%.80s records", words_number(number, value));
+		return out;
+	case OBJECTIVE_AVAILABILITY:
+		return words_percent(out, value);
+	case OBJECTIVES:
+		break;
+	}
+	return words_number(out, value);
+}
+
+static bool in_seconds(enum objective_kind kind)
+{
+	return kind == OBJECTIVE_FRT || kind == OBJECTIVE_BRT || kind == OBJECTIVE_BRP_SECONDS ||
+	       kind == OBJECTIVE_MTPD;
+}
+
+static void objective_missed(const struct report *report, const struct objective *objective,
+			     const struct objective_result *result)
+{
+	const struct campaign *campaign = report->record->campaign;
+	double excess = in_seconds(objective->kind) && isfinite(result->achieved)
+				? result->achieved - objective->limit
+				: NAN;
+	char achieved[WORDS_MAX], limit[WORDS_MAX], over[WORDS_MAX], among[WORDS_MAX] = "";
+
+	value_text(limit, objective->kind, objective->limit);
+	if (campaign)
+		snprintf(among, sizeof(among), " (p%g of %" PRIu64 " trials)",
+			 objective->quantile * 100, campaign->trials);
+	if (isinf(result->achieved)) {
+		add(report, SEVERITY_HIGH, NAN, "Objective %s missed%s: %s; the limit is %s.",
+		    result->name, among,
+		    objective->kind == OBJECTIVE_BRP_SECONDS
+			    ? "there was no recovery point at all"
+			    : "the service was not back by the end of the drill",
+		    limit);
+		return;
+	}
+	value_text(achieved, objective->kind, result->achieved);
+	if (isnan(excess))
+		add(report, SEVERITY_HIGH, NAN, "Objective %s missed%s: %s, the limit is %s.",
+		    result->name, among, achieved, limit);
+	else
+		add(report, SEVERITY_HIGH, excess,
+		    "Objective %s missed%s: %s, the limit is %s, which is %s too long.",
+		    result->name, among, achieved, limit, words_duration(over, excess));
+}
+
+static void objective_shown(const struct report *report, const struct objective_result *result,
+			    double met_fraction)
+{
+	uint64_t trials = report->record->campaign->trials;
+	char share[WORDS_MAX], count[WORDS_MAX];
+
+	words_number(count, (double)trials);
+	if (met_fraction == 1)
+		add(report, SEVERITY_INFO, NAN,
+		    "No trial of %s missed objective %s: with 95 %% confidence fewer than %s of "
+		    "such drills would.",
+		    count, result->name, words_percent(share, 1 - pow(0.05, 1 / (double)trials)));
+	else if (met_fraction < 1)
+		add(report, SEVERITY_LOW, NAN, "%s of %s trials missed objective %s.",
+		    words_percent(share, 1 - met_fraction), count, result->name);
+}
+
+static void find_objectives(const struct report *report)
+{
+	const struct record *record = report->record;
+
+	for (size_t i = 0; i < record->objective_count; i++) {
+		const struct objective_result *result = &record->objectives[i];
+
+		if (result->met == TRISTATE_FALSE)
+			objective_missed(report, &report->scenario->objectives[i], result);
+		else if (isnan(result->achieved) && !record->sham)
+			add(report, SEVERITY_MEDIUM, NAN,
+			    "Objective %s could not be measured: this drill did not exercise it.",
+			    result->name);
+		if (record->campaign && !record->sham)
+			objective_shown(report, result, record->campaign->met_fraction[i]);
+	}
+}
+
+/* ---- faults and what they showed ---- */
+
+static void find_fault(const struct report *report, const struct fault_record *fault)
+{
+	if (fault->residue_count > 0 || fault->reverted == TRISTATE_FALSE)
+		add(report, SEVERITY_HIGH, NAN,
+		    "Step %u: %s on %s could not be taken back (%s). Clean up by hand before the "
+		    "next drill.",
+		    fault->step, fault->name, fault->target,
+		    fault->residue_count > 0 ? fault->residue[0] : "no reason known");
+	if (report->record->sham)
+		return;
+	if (fault->effective == TRISTATE_FALSE)
+		add(report, SEVERITY_HIGH, NAN,
+		    "Step %u: %s on %s had no effect (%s): what followed is no recovery from it.",
+		    fault->step, fault->name, fault->target,
+		    fault->observed ? fault->observed : "nothing changed");
+	else if (!fault->applied)
+		add(report, SEVERITY_MEDIUM, NAN,
+		    "Step %u: %s was never injected: its time did not come within the drill.",
+		    fault->step, fault->name);
+}
+
+static void find_alarms(const struct report *report)
+{
+	const struct record *record = report->record;
+	double lost = 0;
+	size_t alarms = 0;
+	char text[WORDS_MAX];
+
+	for (size_t i = 0; i < record->incident_count; i++) {
+		const struct incident *incident = &record->incidents[i];
+		const nanos *marks = incident->marks;
+
+		if (incident->path != PATH_FALSE_ALARM)
+			continue;
+		alarms++;
+		if (marks[MARK_DETECT] != NANOS_NEVER && marks[MARK_RESTORED] != NANOS_NEVER)
+			lost += (double)(marks[MARK_RESTORED] - marks[MARK_DETECT]) / 1e9;
+	}
+	if (record->sham && alarms == 0 && record->incident_count == 0)
+		add(report, SEVERITY_INFO, NAN,
+		    "Negative control: nothing was broken, and no detector declared anything.");
+	if (alarms == 0)
+		return;
+	words_duration(text, lost);
+	if (record->sham)
+		add(report, SEVERITY_HIGH, lost,
+		    "Negative control: nothing was broken, and yet a detector declared a fault "
+		    "%zu times; %s until service was good again.",
+		    alarms, text);
+	else
+		add(report, SEVERITY_HIGH, lost,
+		    "False alarms: %zu declarations without a fault; from these to good service "
+		    "passed %s in all. Each risks a failover that nobody needed.",
+		    alarms, text);
+}
+
+static void find_unrecovered(const struct report *report, const struct incident *incident)
+{
+	nanos open = report->record->duration - incident->marks[MARK_FAULT];
+	char text[WORDS_MAX];
+
+	words_nanos(text, open);
+	if (incident->marks[MARK_DETECT] == NANOS_NEVER)
+		add(report, SEVERITY_HIGH, (double)open / 1e9,
+		    "%s on %s was never declared by a detector: the service stayed bad for %s, to "
+		    "the end of the drill. Add a detector that sees this fault.",
+		    incident->fault, incident->target, text);
+	else
+		add(report, SEVERITY_HIGH, (double)open / 1e9,
+		    "The service did not come back from %s on %s within the drill: %s and not "
+		    "over.",
+		    incident->fault, incident->target, text);
+}
+
+static void find_incident(const struct report *report, const struct incident *incident)
+{
+	const nanos *marks = incident->marks;
+
+	if (incident->path == PATH_FALSE_ALARM)
+		return;
+	if (incident->path == PATH_UNRECOVERED) {
+		find_unrecovered(report, incident);
+		return;
+	}
+	if (incident->path == PATH_ABSORBED && marks[MARK_DETECT] == NANOS_NEVER)
+		add(report, SEVERITY_INFO, NAN,
+		    "Redundancy carried %s on %s, and no detector declared it.", incident->fault,
+		    incident->target);
+	if (marks[MARK_NORMAL] == NANOS_NEVER && !report->record->abort_reason)
+		add(report, SEVERITY_MEDIUM, NAN,
+		    "After %s on %s redundancy was not back to normal by the end of the drill.",
+		    incident->fault, incident->target);
+	if (incident->diagnosis && strcmp(incident->diagnosis, incident->fault) != 0 &&
+	    incident->fault_count == 1)
+		add(report, SEVERITY_INFO, NAN,
+		    "%s was diagnosed as '%s': the symptoms that are collected do not tell it "
+		    "apart.",
+		    incident->fault, incident->diagnosis);
+}
+
+static void find_unprotected(const struct report *report)
+{
+	double seconds = report->record->unprotected_s;
+	char text[WORDS_MAX];
+
+	if (!(seconds > 0) || report->record->sham)
+		return;
+	add(report, seconds >= 60.0 * MINUTES_UNPROTECTED ? SEVERITY_MEDIUM : SEVERITY_LOW, seconds,
+	    "Unprotected for %s, from the fault until redundancy was back: a second fault in that "
+	    "time would have met no standby.",
+	    words_duration(text, seconds));
+}
+
+/* ---- what FRT was made of ---- */
+
+struct phase_share {
+	const char *name, *advice;
+	nanos time;
+};
+
+static void find_phase(const struct report *report, const struct phase_share *phase)
+{
+	double frt = (double)report->headline->frt / 1e9, time = (double)phase->time / 1e9;
+	char part[WORDS_MAX], whole[WORDS_MAX], share[WORDS_MAX];
+
+	add(report, time / frt >= DOMINANT ? SEVERITY_LOW : SEVERITY_INFO, time,
+	    "%s took %s of the %s FRT (%s), more than any other phase. %s", phase->name,
+	    words_duration(part, time), words_duration(whole, frt),
+	    words_percent(share, round(time / frt * 1000) / 1000), phase->advice);
+}
+
+/* The part of a failover, or of a repair where it was, that took longest. */
+static void find_dominant(const struct report *report)
+{
+	const struct incident *incident = report->headline;
+	const nanos *marks = incident ? incident->marks : NULL;
+	struct phase_share phases[] = {
+		{"Detection", "Look more often, or with fewer misses before a declaration.", 0},
+		{"The decision to fail over", "Let the plan authorise this case in advance.", 0},
+		{"The switch", "Keep the standby warmer, or shorten fencing and routing.", 0},
+		{"Data recovery",
+		 "Need less before serving, replicate it to the standby, or read it faster.", 0},
+		{"Getting ready after switch and restore",
+		 "Keep replicas running on the standby, and capacity to work off the backlog.", 0},
+		{"The repair", "A standby, or a spare in place, would not have to wait for it.", 0},
+	};
+	const struct phase_share *longest = &phases[0];
+
+	if (!incident || incident->frt == NANOS_NEVER || incident->frt <= 0)
+		return;
+	phases[0].time = incident->detection;
+	phases[1].time = incident->decision;
+	phases[2].time = incident->switching;
+	phases[3].time = incident->data_recovery;
+	phases[4].time = incident->readiness;
+	phases[5].time = NANOS_NEVER;
+	if (incident->path == PATH_IN_PLACE && marks[MARK_REPAIRED] != NANOS_NEVER &&
+	    marks[MARK_REPAIRED] <= marks[MARK_RESTORED])
+		phases[5].time = marks[MARK_REPAIRED] - (marks[MARK_DETECT] == NANOS_NEVER
+								 ? marks[MARK_FAULT]
+								 : marks[MARK_DETECT]);
+	for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+		if (phases[i].time == NANOS_NEVER)
+			phases[i].time = 0;
+		if (phases[i].time > longest->time)
+			longest = &phases[i];
+	}
+	if (longest->time > 0)
+		find_phase(report, longest);
+}
+
+/* ---- detectors ---- */
+
+static void find_blind(const struct report *report, const struct detector_config *detector)
+{
+	double p = detector->false_fault;
+	double every = p > 0 ? (double)detector->interval / 1e9 / p : NAN;
+	char percent[WORDS_MAX], text[WORDS_MAX];
+
+	if (!(p > 0)) {
+		add(report, SEVERITY_HIGH, NAN,
+		    "The poll does not look at its target and never says fault: no fault can be "
+		    "detected. Let it read the real status.");
+		return;
+	}
+	add(report, SEVERITY_HIGH, every,
+	    "The poll does not look at its target: its status is random, FAULT with a chance of "
+	    "%s whatever is true. It finds a real fault only by luck, and raises a false alarm "
+	    "every %s on average. Let it read the real status.",
+	    words_percent(percent, p), words_duration(text, every));
+}
+
+/* Mean time to k misses in a row when each look misses with probability p. */
+static double false_alarm_every(const struct detector_config *detector, double p)
+{
+	double all = pow(p, (double)detector->misses);
+
+	return (1 - all) / (all * (1 - p)) * (double)detector->interval / 1e9;
+}
+
+static void find_false_alarms(const struct report *report, const struct detector_config *detector)
+{
+	double p = detector->kind == DETECTOR_POLL    ? detector->false_fault
+		   : detector->kind == DETECTOR_PROBE ? detector->loss
+						      : 0;
+	double every = p > 0 && p < 1 ? false_alarm_every(detector, p) : INFINITY;
+	char percent[WORDS_MAX], text[WORDS_MAX];
+
+	if (every > FALSE_ALARM_HORIZON)
+		return;
+	add(report, SEVERITY_MEDIUM, every,
+	    "With %s of its looks failing by themselves and %u misses for a declaration, the %s "
+	    "detector raises a false alarm about every %s for each target. Ask for more misses.",
+	    words_percent(percent, p), detector->misses, detector_names[detector->kind],
+	    words_duration(text, every));
+}
+
+static bool looks_around(const struct detector_config *detector)
+{
+	return detector->kind == DETECTOR_PROBE || detector->kind == DETECTOR_POLL;
+}
+
+/* Looking seldom sets a floor under FRT, whatever else gets faster. */
+static void find_interval(const struct report *report, const struct detector_config *detector)
+{
+	const struct incident *incident = report->headline;
+	double blind = (double)detector->interval / 1e9 * detector->misses;
+	char text[WORDS_MAX], interval[WORDS_MAX], detection[WORDS_MAX];
+
+	if (!incident || incident->frt == NANOS_NEVER || incident->detection == NANOS_NEVER ||
+	    report->scenario->detector_count != 1 ||
+	    (double)incident->detection < DOMINANT * (double)incident->frt)
+		return;
+	add(report, SEVERITY_MEDIUM, blind,
+	    "The %s detector looks every %s and needs %u of them: up to %s pass before it can "
+	    "declare, of %s detection in this drill.",
+	    detector_names[detector->kind], words_nanos(interval, detector->interval),
+	    detector->misses, words_duration(text, blind),
+	    words_nanos(detection, incident->detection));
+}
+
+static void find_detector(const struct report *report, const struct detector_config *detector)
+{
+	if (detector->kind == DETECTOR_POLL && detector->blind)
+		find_blind(report, detector);
+	else
+		find_false_alarms(report, detector);
+	if (!looks_around(detector))
+		return;
+	if (detector->misses == 1)
+		add(report, SEVERITY_MEDIUM, NAN,
+		    "No debounce: the %s detector declares a fault after a single bad look. Two or "
+		    "three in a row would tell a lost answer from a lost service.",
+		    detector_names[detector->kind]);
+	if (!detector->blind)
+		find_interval(report, detector);
+}
+
+/* ---- backups ---- */
+
+static bool runs(const struct backup_policy *policy)
+{
+	return policy->at_start || policy->every != NANOS_NEVER;
+}
+
+static uint32_t covered(const struct scenario *scenario)
+{
+	uint32_t classes = 0;
+
+	for (size_t i = 0; i < scenario->policy_count; i++)
+		if (runs(&scenario->policies[i]))
+			classes |= scenario->policies[i].classes;
+	return classes;
+}
+
+static uint32_t replicated(const struct scenario *scenario)
+{
+	uint32_t classes = 0;
+
+	for (size_t i = 0; i < scenario->deployment.site_count; i++)
+		if (scenario->deployment.sites[i].standby.heat != HEAT_NONE)
+			classes |= scenario->deployment.sites[i].standby.holds;
+	return classes;
+}
+
+static void find_uncovered(const struct report *report)
+{
+	const struct scenario *scenario = report->scenario;
+	uint32_t backed = covered(scenario), copied = replicated(scenario);
+
+	for (size_t i = 0; i < DATA_CLASSES; i++) {
+		if (!scenario->deployment.data[i].declared || (backed & DATA_BIT(i)))
+			continue;
+		if (copied & DATA_BIT(i))
+			add(report, SEVERITY_MEDIUM, NAN,
+			    "No backup of the %s data: the standby's replica is the only other "
+			    "copy, and it copies damage too.",
+			    data_class_names[i]);
+		else
+			add(report, SEVERITY_HIGH, NAN,
+			    "No backup of the %s data is ever made: there is no recovery point, "
+			    "and what the primary loses is lost.",
+			    data_class_names[i]);
+	}
+}
+
+static void find_unverified(const struct report *report)
+{
+	const struct scenario *scenario = report->scenario;
+	const struct store *store = &scenario->deployment.store;
+
+	for (size_t i = 0; i < scenario->policy_count; i++)
+		if (runs(&scenario->policies[i]) && !scenario->policies[i].verify) {
+			add(report, SEVERITY_MEDIUM, NAN,
+			    "Backups are never read back (verify: false): a damaged one is found "
+			    "when it is needed.");
+			break;
+		}
+	if (scenario->policy_count > 0 && store->declared &&
+	    scenario->deployment.sites[store->site].standby.heat == HEAT_NONE &&
+	    scenario->deployment.site_count > 1)
+		add(report, SEVERITY_MEDIUM, NAN,
+		    "The backup store stands at the primary site %s: what takes the site takes its "
+		    "backups too.",
+		    scenario->deployment.sites[store->site].name);
+}
+
+/* The policy's worst case against the objective, however lucky this drill was. */
+static void find_worst_case(const struct report *report)
+{
+	const struct record *record = report->record;
+	double worst = record->worst_seconds, seconds = record->brp.seconds;
+	char text[WORDS_MAX], limit[WORDS_MAX], actual[WORDS_MAX];
+
+	if (isfinite(worst) && isfinite(seconds) && seconds > worst && !record->sham)
+		add(report, SEVERITY_HIGH, seconds - worst,
+		    "The recovery point was %s old, %s at worst by the policy: newer points could "
+		    "not be used.",
+		    words_duration(actual, seconds), words_duration(text, worst));
+	for (size_t i = 0; i < report->scenario->objective_count; i++) {
+		const struct objective *objective = &report->scenario->objectives[i];
+		bool bytes = objective->kind == OBJECTIVE_BRP_BYTES;
+		double value = bytes ? record->worst_bytes : worst;
+
+		if ((!bytes && objective->kind != OBJECTIVE_BRP_SECONDS) ||
+		    !(value > objective->limit))
+			continue;
+		add(report, SEVERITY_MEDIUM, bytes ? NAN : value - objective->limit,
+		    "The backup policy allows a loss of up to %s, the objective %s only %s: a "
+		    "fault just before a backup is restorable misses it. Back up more often.",
+		    value_text(text, objective->kind, value), objective_names[objective->kind],
+		    value_text(limit, objective->kind, objective->limit));
+	}
+}
+
+/* ---- the recovery plan ---- */
+
+static void find_fencing(const struct report *report)
+{
+	const struct recovery_config *recovery = &report->scenario->recovery;
+	const struct incident *incident = report->headline;
+	double window = NAN;
+	char text[WORDS_MAX];
+
+	if (recovery->fence_enabled)
+		return;
+	if (incident && incident->path == PATH_FAILOVER &&
+	    incident->marks[MARK_LOSS] != NANOS_NEVER &&
+	    incident->marks[MARK_LOSS] > incident->marks[MARK_SWITCHED])
+		window =
+			(double)(incident->marks[MARK_LOSS] - incident->marks[MARK_SWITCHED]) / 1e9;
+	if (window > 0)
+		add(report, SEVERITY_HIGH, window,
+		    "Split brain: the old primary was not fenced (fence: none) and took writes for "
+		    "%s after the traffic had moved. Those writes are lost.",
+		    words_duration(text, window));
+	else
+		add(report, SEVERITY_MEDIUM, NAN,
+		    "The old primary is not fenced (fence: none): a primary that is cut off but "
+		    "alive goes on accepting writes that nobody will see.");
+}
+
+static void find_standby_size(const struct report *report, const struct site *site)
+{
+	const struct deployment *deployment = &report->scenario->deployment;
+	uint64_t have = (uint64_t)site->nodes * site->gpus, want = 0;
+
+	for (size_t i = 0; i < deployment->endpoint_count; i++) {
+		const struct endpoint *endpoint = &deployment->endpoints[i];
+
+		want += (uint64_t)endpoint->replicas * endpoint->gpus_per_replica;
+		if (site->standby.replicas > 0 && site->standby.replicas < endpoint->replicas)
+			add(report, SEVERITY_LOW, NAN,
+			    "Standby %s keeps %u of the %u replicas of %s: the others must be "
+			    "started before it carries the whole load.",
+			    site->name, site->standby.replicas, endpoint->replicas, endpoint->name);
+	}
+	if (want > have)
+		add(report, SEVERITY_HIGH, NAN,
+		    "Standby %s is too small: it has %" PRIu64 " GPUs, the endpoints need "
+		    "%" PRIu64 ".",
+		    site->name, have, want);
+}
+
+static void find_recovery(const struct report *report)
+{
+	const struct scenario *scenario = report->scenario;
+	const struct recovery_config *recovery = &scenario->recovery;
+	bool standby = false;
+
+	for (size_t i = 0; i < scenario->deployment.site_count; i++) {
+		const struct site *site = &scenario->deployment.sites[i];
+
+		if (site->standby.heat == HEAT_NONE)
+			continue;
+		standby = true;
+		find_standby_size(report, site);
+	}
+	if (!standby) {
+		add(report, SEVERITY_MEDIUM, NAN,
+		    "There is no standby site: every fault that redundancy cannot carry waits for "
+		    "the repair.");
+		return;
+	}
+	if (recovery->restore.in_faulty)
+		add(report, SEVERITY_HIGH, NAN,
+		    "The restore runs inside the faulty place (restore into: faulty): what broke "
+		    "it can break the restore. Restore to the standby.");
+	if (recovery->stop_standby_after_restore)
+		add(report, SEVERITY_HIGH, NAN,
+		    "The standby is stopped right after the restore (after_restore: stop_standby): "
+		    "there is nothing left to serve from, or to fall back on.");
+	if (recovery->failback.after == FAILBACK_NEVER)
+		add(report, SEVERITY_MEDIUM, NAN,
+		    "There is no switch back (failback: {after: never}): after one failover the "
+		    "service has "
+		    "no standby until someone moves it by hand.");
+	find_fencing(report);
+}
+
+/* ---- all trials ---- */
+
+static void find_campaign(const struct report *report)
+{
+	const struct campaign *campaign = report->record->campaign;
+	const struct summary *frt = &campaign->measures[MEASURE_FRT];
+	char count[WORDS_MAX];
+
+	words_number(count, (double)campaign->trials);
+	if (campaign->censored > 0)
+		add(report, SEVERITY_HIGH, NAN,
+		    "%" PRIu64 " of %s trials did not recover within the drill; they count as "
+		    "without end.",
+		    campaign->censored, count);
+	if (campaign->invalid > 0)
+		add(report, SEVERITY_HIGH, NAN,
+		    "%" PRIu64 " of %s trials were not evaluable (a fault without effect) and are "
+		    "in no number.",
+		    campaign->invalid, count);
+	if (campaign->aborted > 0)
+		add(report, SEVERITY_HIGH, NAN, "A guard aborted %" PRIu64 " of %s trials.",
+		    campaign->aborted, count);
+	if (campaign->fired > 0)
+		add(report, SEVERITY_HIGH, NAN,
+		    "Negative control: in %" PRIu64 " of %s trials a detector declared a fault "
+		    "although nothing was broken.",
+		    campaign->fired, count);
+	if (frt->n > 0 && isnan(frt->p99_high))
+		add(report, SEVERITY_INFO, NAN,
+		    "%s trials are too few for an upper bound of the p99 of FRT.", count);
+}
+
+/* Why a drill is not evaluable, in one line, where the run loop had no reason of its own. */
+static const char *invalid_reason(const struct record *record)
+{
+	bool applied = false;
+
+	for (size_t i = 0; i < record->fault_count; i++) {
+		if (record->faults[i].effective == TRISTATE_FALSE && !record->sham)
+			return "a fault had no effect";
+		applied = applied || record->faults[i].applied;
+	}
+	if (record->campaign && record->campaign->invalid > 0)
+		return "a fault had no effect in some of the trials";
+	if (!applied && record->scenario->step_count > 0 && !record->sham)
+		return "no fault was injected";
+	return "no objective could be measured";
+}
+
+void findings_compute(struct record *record, struct arena *arena)
+{
+	const struct report report = {
+		.record = record,
+		.arena = arena,
+		.scenario = record->scenario,
+		.headline = record->headline < 0 ? NULL : &record->incidents[record->headline],
+	};
+
+	find_objectives(&report);
+	for (size_t i = 0; i < record->fault_count; i++)
+		find_fault(&report, &record->faults[i]);
+	for (size_t i = 0; i < record->incident_count; i++)
+		find_incident(&report, &record->incidents[i]);
+	find_alarms(&report);
+	find_unprotected(&report);
+	find_dominant(&report);
+	for (size_t i = 0; i < record->scenario->detector_count; i++)
+		find_detector(&report, &record->scenario->detectors[i]);
+	/* A plan of the target's own is not in the scenario. */
+	if (record->scenario->recovery.managed_by == MANAGED_BY_DRSIM) {
+		find_uncovered(&report);
+		find_unverified(&report);
+		find_recovery(&report);
+	}
+	find_worst_case(&report);
+	if (record->campaign)
+		find_campaign(&report);
+	rank(record);
+	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
+		record->abort_reason = invalid_reason(record);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program: finds the command by name. The tables of faults, drivers and reports come with their
+ * folders. */
+#include <string.h>
+
+#include "core/commands.h"
+
+#ifndef DRSIM_VERSION
+#define DRSIM_VERSION "unknown"
+#endif
+
+#define COMMANDS_MAX 32
+
+const struct command *const command_table[] = {
+	&command_run,    &command_check,  &command_plan, &command_list, &command_doctor,
+	&command_report, &command_revert, &command_help, NULL,
+};
+
+/* Commands that later versions have: whoever asks for one is told so, not sent looking for a typing
+ * error. */
+static const char *const later[] = {"compare", "trend", "keygen", "verify", NULL};
+
+static int run_command(int argc, char **argv)
+{
+	const char *names[COMMANDS_MAX] = {"--help", "--version"}, *name = argv[1];
+	const struct command *command = command_find(name);
+	struct arena arena = {0};
+	size_t count = 2;
+	int code;
+
+	if (command) {
+		struct invocation in = {
+			.program = argv[0],
+			.command = command,
+			.argc = argc - 2,
+			.argv = argv + 2,
+			.arena = &arena,
+		};
+
+		code = command->main(&in);
+		arena_free(&arena);
+		return code;
+	}
+	for (size_t i = 0; later[i]; i++)
+		if (strcmp(name, later[i]) == 0)
+			return command_usage(NULL, "'%s' is not part of this version", name);
+	for (size_t i = 0; command_table[i] && count + 1 < COMMANDS_MAX; i++)
+		names[count++] = command_table[i]->name;
+	return command_unknown(NULL, name[0] == '-' ? "option" : "command", name, names);
+}
+
+int main(int argc, char **argv)
+{
+	int code = EXIT_OK;
+
+	if (argc < 2) {
+		command_print_overview(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		command_print_overview(stdout);
+	else if (strcmp(argv[1], "--version") == 0)
+		puts("drsim " DRSIM_VERSION);
+	else
+		code = run_command(argc, argv);
+	/* What was printed may be the result: a full disk behind standard output is a failure. */
+	if (fflush(stdout) || ferror(stdout)) {
+		fputs("drsim: error: cannot write to standard output\n", stderr);
+		return code == EXIT_OK ? EXIT_NOT_EVALUABLE : code;
+	}
+	return code;
+}

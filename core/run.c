@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The run loop: what is next, wait for it, do it, write it down; the same for simulated and for real time. */
+#include "core/run.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/run_private.h"
+
+/* ---- what the controller gives out ---- */
+
+static enum phase phase_of(enum action_kind kind)
+{
+	switch (kind) {
+	case ACTION_BACKUP:
+		return PHASE_BACKUP;
+	case ACTION_SWITCH:
+		return PHASE_SWITCH;
+	case ACTION_RESTORE:
+		return PHASE_RESTORE;
+	case ACTION_VERIFY:
+		return PHASE_VERIFY;
+	case ACTION_REPAIR:
+		return PHASE_REPAIR;
+	case ACTION_RETURN:
+		return PHASE_FAILBACK;
+	case ACTION_PROBE:
+	case ACTION_PRUNE:
+	case ACTION_FENCE:
+	case ACTION_ACTIVATE:
+	case ACTION_DIAGNOSE:
+	case ACTION_SWITCH_BACK:
+	case ACTION_STOP:
+	case ACTION_KINDS:
+		break;
+	}
+	return PHASES;
+}
+
+static void tell_backup_begin(struct run *run, const struct action *action)
+{
+	const struct backup_policy *policy = &run->scenario->policies[action->policy];
+	const char *classes[DATA_CLASSES];
+	size_t count = 0;
+	for (int c = 0; c < DATA_CLASSES; c++)
+		if (policy->classes & DATA_BIT(c))
+			classes[count++] = data_class_names[c];
+	timeline_begin(run->timeline, run->now, "backup.begin");
+	timeline_int(run->timeline, "backup", action->backup);
+	timeline_int(run->timeline, "policy", action->policy);
+	timeline_texts(run->timeline, "classes", classes, count);
+	timeline_text(run->timeline, "kind", policy->kind == BACKUP_FULL ? "full" : "incremental");
+	timeline_text(run->timeline, "site", run->scenario->deployment.sites[action->site].name);
+	timeline_end(run->timeline);
+}
+
+static const char *action_target(struct run *run, const struct action *action)
+{
+	const struct site *sites = run->scenario->deployment.sites;
+	switch (action->kind) {
+	case ACTION_ACTIVATE:
+	case ACTION_SWITCH:
+	case ACTION_SWITCH_BACK:
+	case ACTION_RESTORE:
+	case ACTION_VERIFY:
+	case ACTION_RETURN:
+		return sites[action->to].name;
+	case ACTION_REPAIR:
+		return run->faults[run->injections[action->step].record].target;
+	case ACTION_PROBE:
+	case ACTION_BACKUP:
+	case ACTION_PRUNE:
+	case ACTION_FENCE:
+	case ACTION_DIAGNOSE:
+	case ACTION_STOP:
+	case ACTION_KINDS:
+		break;
+	}
+	return sites[action->site].name;
+}
+
+static void tell_begin(struct run *run, const struct action *action)
+{
+	if (!timeline_on(run->timeline) || action->kind == ACTION_PROBE)
+		return;
+	if (action->kind == ACTION_BACKUP) {
+		tell_backup_begin(run, action);
+		return;
+	}
+	if (action->kind == ACTION_PRUNE) {
+		timeline_begin(run->timeline, run->now, "backup.prune");
+		timeline_int(run->timeline, "backup", action->backup);
+		timeline_end(run->timeline);
+		return;
+	}
+	timeline_begin(run->timeline, run->now, "action.begin");
+	timeline_int(run->timeline, "action", (int64_t)action->id);
+	timeline_text(run->timeline, "kind", action_names[action->kind]);
+	int incident = run->places[action->domain].incident;
+	if (incident >= 0)
+		timeline_int(run->timeline, "incident", incident);
+	else
+		timeline_null(run->timeline, "incident");
+	timeline_text(run->timeline, "target", action_target(run, action));
+	if (action->kind == ACTION_RESTORE) {
+		timeline_text(run->timeline, "class", data_class_names[action->data_class]);
+		if (action->backup == BACKUP_REPLICA)
+			timeline_null(run->timeline, "backup");
+		else
+			timeline_int(run->timeline, "backup", action->backup);
+	}
+	timeline_end(run->timeline);
+}
+
+action_id run_start(struct run *run, struct action action)
+{
+	struct error error = { .kind = ERROR_NONE };
+	action.id = ++run->next_action;
+	tell_begin(run, &action);
+	if (run->options.driver->start(run->driver, &action, &error))
+		return 0;
+	if (action.kind != ACTION_PROBE && action.kind != ACTION_PRUNE && phase_of(action.kind) != PHASES)
+		steps_phase(run, phase_of(action.kind), action.id);
+	return action.id;
+}
+
+static action_id host_start(void *self, struct action action)
+{
+	return run_start(self, action);
+}
+
+static void host_mark(void *self, uint32_t domain, enum mark mark, nanos at)
+{
+	struct run *run = self;
+	incident_mark(run, domain, mark, at);
+	if (mark == MARK_DETECT)
+		steps_phase(run, PHASE_DETECT, 0);
+}
+
+static void host_diagnosed(void *self, uint32_t domain, const struct diagnosis *diagnosis)
+{
+	struct run *run = self;
+	int index = run->places[domain].incident;
+	if (index < 0)
+		return;
+	run->incidents[index].diagnosis = diagnosis->cause;
+	run->incidents[index].action = diagnosis->action;
+	timeline_begin(run->timeline, run->now, "diagnosis");
+	timeline_int(run->timeline, "incident", index);
+	timeline_text(run->timeline, "cause", diagnosis->cause);
+	timeline_text(run->timeline, "action", diagnosis->action);
+	if (diagnosis->xid)
+		timeline_int(run->timeline, "xid", diagnosis->xid);
+	else
+		timeline_null(run->timeline, "xid");
+	timeline_texts(run->timeline, "symptoms", diagnosis->symptoms, diagnosis->symptom_count);
+	timeline_end(run->timeline);
+}
+
+static void host_repair(void *self, uint32_t domain)
+{
+	incident_repair(self, domain);
+}
+
+static void host_restored(void *self, uint32_t domain, enum data_class data_class, nanos as_of)
+{
+	struct run *run = self;
+	run->places[domain].as_of[data_class] = as_of;
+	run->places[domain].restored = true;
+	incident_losing(run, domain);
+}
+
+static void host_normal(void *self, uint32_t domain)
+{
+	incident_normal(self, domain);
+}
+
+/* The same note twice is one finding. */
+static void host_note(void *self, enum severity severity, const char *text, double seconds)
+{
+	struct run *run = self;
+	for (size_t i = 0; i < run->record->finding_count; i++)
+		if (strcmp(run->record->findings[i].text, text) == 0)
+			return;
+	findings_add(run->record, severity, seconds > 0 ? seconds : NAN, text);
+}
+
+/* ---- detectors ---- */
+
+static void tell_detector(struct run *run, const struct detector *detector, const struct detector_news *news)
+{
+	static const char *const events[] = { "", "detector.miss", "detector.declare", "detector.clear" };
+	char text[ENTITY_TEXT_MAX];
+	if (!timeline_on(run->timeline))
+		return;
+	timeline_begin(run->timeline, run->now, events[news->verdict]);
+	timeline_int(run->timeline, "detector", detector->index);
+	timeline_text(run->timeline, "kind", detector_names[detector->config->kind]);
+	timeline_text(run->timeline, "target", entity_print(news->target->entity, run->scenario, text));
+	if (news->verdict == DETECTOR_MISS)
+		timeline_int(run->timeline, "misses", news->target->misses);
+	if (news->verdict == DETECTOR_DECLARE)
+		timeline_text(run->timeline, "reason", news->reason);
+	timeline_end(run->timeline);
+}
+
+bool run_declared(const struct run *run, uint32_t domain)
+{
+	for (size_t i = 0; i < run->scenario->detector_count; i++)
+		for (size_t t = 0; t < run->detectors[i].target_count; t++)
+			if (run->detectors[i].targets[t].declared &&
+			    recovery_domain_of(run->recovery, run->detectors[i].targets[t].domain) == (int)domain)
+				return true;
+	return false;
+}
+
+static void heard(struct run *run, struct detector *detector, const struct detector_news *news)
+{
+	uint32_t domain;
+	if (news->verdict == DETECTOR_QUIET)
+		return;
+	tell_detector(run, detector, news);
+	domain = (uint32_t)recovery_domain_of(run->recovery, news->target->domain);
+	if (news->verdict == DETECTOR_DECLARE) {
+		run->declarations++;
+		incident_declared(run, domain);
+		recovery_declared(run->recovery, domain, run->now, detector->config->kind);
+	} else if (news->verdict == DETECTOR_CLEAR && !run_declared(run, domain)) {
+		recovery_cleared(run->recovery, domain, run->now);
+	}
+}
+
+static void expire(struct run *run, struct detector *detector)
+{
+	for (;;) {
+		struct detector_news news = detector_expire(detector, run->now);
+		if (news.verdict == DETECTOR_QUIET)
+			return;
+		heard(run, detector, &news);
+	}
+}
+
+static void look(struct run *run)
+{
+	for (size_t i = 0; i < run->scenario->detector_count; i++) {
+		struct detector *detector = &run->detectors[i];
+		if (detector_deadline(detector) > run->now)
+			continue;
+		expire(run, detector);
+		size_t count = detector_round(detector, run->now, run->probes, run->probes_max);
+		for (size_t k = 0; k < count; k++)
+			run_start(run, run->probes[k]);
+		expire(run, detector);
+	}
+}
+
+/* ---- completions ---- */
+
+static void tell_end(struct run *run, const struct completion *c)
+{
+	const struct action *action = &c->action;
+	if (!timeline_on(run->timeline) || action->kind == ACTION_PROBE || action->kind == ACTION_PRUNE)
+		return;
+	if (action->kind == ACTION_BACKUP) {
+		timeline_begin(run->timeline, run->now, "backup.end");
+		timeline_int(run->timeline, "backup", action->backup);
+		timeline_bool(run->timeline, "ok", c->ok);
+		timeline_bool(run->timeline, "restorable", c->ok);
+		timeline_nanos(run->timeline, "as_of_ns", c->ok ? c->as_of : NANOS_NEVER);
+		timeline_int(run->timeline, "bytes", (int64_t)c->bytes);
+	} else {
+		timeline_begin(run->timeline, run->now, "action.end");
+		timeline_int(run->timeline, "action", (int64_t)action->id);
+		timeline_text(run->timeline, "kind", action_names[action->kind]);
+		timeline_bool(run->timeline, "ok", c->ok && !c->corrupt);
+	}
+	timeline_text(run->timeline, "reason", c->reason);
+	timeline_end(run->timeline);
+}
+
+static void complete(struct run *run, const struct completion *c)
+{
+	struct detector_news news;
+	switch (c->kind) {
+	case COMPLETION_ACTION:
+		tell_end(run, c);
+		if (c->action.kind == ACTION_PROBE) {
+			news = detector_result(&run->detectors[c->action.detector], c);
+			heard(run, &run->detectors[c->action.detector], &news);
+		} else if (c->action.kind == ACTION_REPAIR) {
+			incident_repaired(run, c);
+		} else {
+			/* The move back begins: what the old copy lost is settled before it takes writes again. */
+			recovery_completed(run->recovery, c, run->now);
+		}
+		break;
+	case COMPLETION_BAD:
+	case COMPLETION_GOOD:
+		incident_client(run, c);
+		break;
+	case COMPLETION_NOTICE:
+		incident_notice(run, c->step);
+		break;
+	case COMPLETION_CALM:
+		recovery_calm(run->recovery, c->action.domain, run->now, c->ok);
+		break;
+	}
+}
+
+void run_drain(struct run *run)
+{
+	struct completion batch[COMPLETIONS_BATCH];
+	size_t count;
+	while ((count = run->options.driver->poll(run->driver, batch, COMPLETIONS_BATCH)) > 0)
+		for (size_t i = 0; i < count; i++)
+			complete(run, &batch[i]);
+	steps_revert_due(run);
+}
+
+/* ---- guards ---- */
+
+static double guard_value(struct run *run, enum guard_metric metric)
+{
+	double success = 1;
+	nanos latency = 0;
+	double records = 0;
+	run->options.driver->level(run->driver, &success, &latency);
+	switch (metric) {
+	case GUARD_AVAILABILITY:
+		return success;
+	case GUARD_ERROR_RATE:
+		return 1 - success;
+	case GUARD_LATENCY_P99:
+		return (double)latency;
+	case GUARD_LOST_RECORDS:
+		for (size_t i = 0; i < run->incident_count; i++)
+			records = fmax(records, (double)run->incidents[i].brp.records);
+		return records;
+	case GUARD_DURATION:
+		return (double)run->now;
+	}
+	return 0;
+}
+
+static bool guard_holds(const struct guard *guard, double value)
+{
+	switch (guard->op) {
+	case GUARD_LT:
+		return value < guard->value;
+	case GUARD_LE:
+		return value <= guard->value;
+	case GUARD_GT:
+		return value > guard->value;
+	case GUARD_GE:
+		return value >= guard->value;
+	}
+	return false;
+}
+
+static void check_guards(struct run *run)
+{
+	for (size_t g = 0; g < run->scenario->guard_count && !run->aborted; g++) {
+		const struct guard *guard = &run->scenario->guards[g];
+		struct guard_state *state = &run->guards[g];
+		double value = guard_value(run, guard->metric);
+		if (!guard_holds(guard, value)) {
+			state->since = NANOS_NEVER;
+			continue;
+		}
+		if (state->since == NANOS_NEVER)
+			state->since = run->now;
+		if (run->now - state->since < guard->for_at_least)
+			continue;
+		run->aborted = true;
+		run->abort_reason = arena_printf(&run->trial, "guard: %s", guard->text);
+		timeline_begin(run->timeline, run->now, "guard.abort");
+		timeline_text(run->timeline, "guard", guard->text);
+		timeline_real(run->timeline, "value", value);
+		timeline_end(run->timeline);
+	}
+}
+
+static nanos guards_deadline(const struct run *run)
+{
+	nanos next = NANOS_NEVER;
+	for (size_t g = 0; g < run->scenario->guard_count; g++) {
+		const struct guard *guard = &run->scenario->guards[g];
+		nanos at = NANOS_NEVER;
+		if (run->guards[g].since != NANOS_NEVER)
+			at = run->guards[g].since + guard->for_at_least;
+		else if (guard->metric == GUARD_DURATION && (nanos)guard->value >= run->now)
+			at = (nanos)guard->value + 1;
+		if (at > run->now && at < next)
+			next = at;
+	}
+	return next;
+}
+
+/* ---- the loop ---- */
+
+static nanos next_instant(const struct run *run)
+{
+	nanos next = run->scenario->duration, at;
+	at = steps_deadline(run);
+	next = at < next ? at : next;
+	at = recovery_deadline(run->recovery);
+	next = at < next ? at : next;
+	at = guards_deadline(run);
+	next = at < next ? at : next;
+	for (size_t i = 0; i < run->scenario->detector_count; i++) {
+		at = detector_deadline(&run->detectors[i]);
+		next = at < next ? at : next;
+	}
+	return next > run->now ? next : run->now;
+}
+
+static bool stopped_by_signal(struct run *run)
+{
+	if (!run->options.signal || *run->options.signal == 0)
+		return false;
+	run->aborted = true;
+	run->abort_reason = arena_printf(&run->trial, "signal %d", (int)*run->options.signal);
+	timeline_begin(run->timeline, run->now, "signal");
+	timeline_int(run->timeline, "signal", (int)*run->options.signal);
+	timeline_end(run->timeline);
+	return true;
+}
+
+/* At one instant: faults, then probes, then backups (with whatever else the controller has to do). */
+static int loop(struct run *run, struct error *e)
+{
+	while (run->now < run->scenario->duration) {
+		if (stopped_by_signal(run))
+			return 0;
+		if (run->clock.ops->wait_until(run->clock.self, next_instant(run), e))
+			return -1;
+		run->now = run->clock.ops->now(run->clock.self);
+		if (run->now >= run->scenario->duration)
+			break;
+		run_drain(run);
+		if (steps_due(run, e))
+			return -1;
+		run_drain(run);
+		look(run);
+		run_drain(run);
+		if (recovery_deadline(run->recovery) <= run->now)
+			recovery_tick(run->recovery, run->now);
+		run_drain(run);
+		if (run->scenario->guard_count > 0)
+			check_guards(run);
+		if (run->options.progress)
+			run->options.progress(run->options.progress_self, run->now, "running");
+		if (run->aborted)
+			return 0;
+	}
+	run->now = run->scenario->duration;
+	return 0;
+}
+
+/* ---- one trial ---- */
+
+static void tell_start(struct run *run)
+{
+	timeline_begin(run->timeline, 0, "run.start");
+	timeline_text(run->timeline, "name", run->scenario->name);
+	timeline_int(run->timeline, "seed", (int64_t)run->options.seed);
+	timeline_int(run->timeline, "trial", (int64_t)run->trial_number);
+	timeline_text(run->timeline, "driver", run->options.driver->name);
+	timeline_text(run->timeline, "clock", run->clock.ops->name);
+	timeline_text(run->timeline, "kind", run->options.driver->kind);
+	timeline_int(run->timeline, "duration_ns", run->scenario->duration);
+	timeline_end(run->timeline);
+}
+
+static void tell_finish(struct run *run)
+{
+	const char *reason = "complete";
+	if (run->aborted)
+		reason = run->options.signal && *run->options.signal ? "signal" : "guard";
+	else if (run->any_invalid)
+		reason = "not_effective";
+	timeline_begin(run->timeline, run->now, "run.end");
+	timeline_text(run->timeline, "reason", reason);
+	timeline_end(run->timeline);
+}
+
+/* The worst that the policy allows, whenever the fault comes: one interval and one backup's own duration. */
+static void worst_case(const struct run *run, struct record *record)
+{
+	const struct deployment *d = &run->scenario->deployment;
+	record->worst_seconds = record->worst_bytes = NAN;
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		double best = NAN;
+		if (!d->data[c].declared || (d->data[c].change <= 0 && d->data[c].records <= 0))
+			continue;
+		for (size_t p = 0; p < run->scenario->policy_count; p++) {
+			const struct backup_policy *policy = &run->scenario->policies[p];
+			if (!(policy->classes & DATA_BIT(c)) || policy->every == NANOS_NEVER)
+				continue;
+			double every = (double)policy->every / 1e9, takes = (double)policy->takes / 1e9;
+			if (policy->takes == NANOS_NEVER) {
+				double bytes = 0;
+				for (int k = 0; k < DATA_CLASSES; k++)
+					if (policy->classes & DATA_BIT(k))
+						bytes += policy->kind == BACKUP_FULL
+							? (double)d->data[k].bytes
+							: fmin((double)d->data[k].bytes, d->data[k].change * every);
+				takes = bytes / d->store.write + (policy->verify ? bytes / d->store.read : 0);
+			}
+			best = fmin(best, every + takes); /* fmin ignores NAN */
+		}
+		record->worst_seconds = fmax(record->worst_seconds, best);
+		record->worst_bytes = fmax(record->worst_bytes, best * d->data[c].change);
+	}
+}
+
+static void sum_up(struct run *run, struct record *record)
+{
+	struct account account;
+	run->options.driver->account(run->driver, &account);
+	record->availability_requests = account.sent > 0 ? account.good / account.sent : NAN;
+	record->sent = (uint64_t)llround(account.sent);
+	record->good = (uint64_t)llround(account.good);
+	record->wrong = (uint64_t)llround(account.wrong);
+	record->late = (uint64_t)llround(account.late);
+	record->failed = (uint64_t)llround(account.failed);
+	record->duration = run->now;
+	record->faults = run->faults;
+	record->fault_count = run->fault_count;
+	incidents_measure(run, record);
+	worst_case(run, record);
+	record->verdict = VERDICT_PASSED;
+	if (run->aborted)
+		record->verdict = VERDICT_ABORTED;
+	record->abort_reason = run->abort_reason;
+	record_judge(record);
+	if (timeline_on(run->timeline))
+		findings_compute(record, &run->trial);
+}
+
+static int begin(struct run *run, struct error *e)
+{
+	const struct driver_ops *driver = run->options.driver;
+	uint64_t seed = run->options.seed, trial = run->trial_number;
+	arena_reset(&run->trial);
+	int opened = run->driver && driver->reopen
+			     ? driver->reopen(run->driver, seed, trial, run->timeline, e)
+			     : driver->open(&run->driver, run->scenario, seed, trial, run->timeline, e);
+	if (opened)
+		return -1;
+	run->clock = driver->clock(run->driver);
+	run->now = 0;
+	run->next_action = 0;
+	run->any_invalid = run->any_residue = run->aborted = false;
+	run->abort_reason = NULL;
+	recovery_reset(run->recovery, seed, trial);
+	for (size_t i = 0; i < run->scenario->detector_count; i++)
+		detector_reset(&run->detectors[i], seed, trial);
+	steps_reset(run);
+	incidents_reset(run);
+	return 0;
+}
+
+int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct record *record, struct error *e)
+{
+	run->trial_number = trial;
+	run->timeline = timeline;
+	run->record = record;
+	record->scenario = run->scenario;
+	record->finding_count = 0;
+	if (run->driver && !run->options.driver->reopen) {
+		run->options.driver->close(run->driver);
+		run->driver = NULL;
+	}
+	if (begin(run, e))
+		return -1;
+	tell_start(run);
+	recovery_begin(run->recovery, 0);
+	int failed = loop(run, e);
+	incidents_close(run);
+	steps_unwind(run);
+	tell_finish(run);
+	sum_up(run, record);
+	return failed;
+}
+
+/* ---- set up ---- */
+
+static int detectors_new(struct run *run, struct error *e)
+{
+	const struct scenario *scenario = run->scenario;
+	for (uint32_t i = 0; i < scenario->detector_count; i++) {
+		struct detector *detector = &run->detectors[i];
+		if (!(run->options.driver->detectors >> scenario->detectors[i].kind & 1))
+			return error_set(e, ERROR_UNAVAILABLE, scenario->detectors[i].place,
+					 "the driver '%s' cannot serve a '%s' detector",
+					 run->options.driver->name, detector_names[scenario->detectors[i].kind]);
+		if (detector_init(detector, scenario, i, run->options.seed, 0, &run->arena, e))
+			return -1;
+		if (detector->target_count > run->probes_max)
+			run->probes_max = detector->target_count;
+	}
+	run->probes = arena_array(&run->arena, run->probes_max + 1, sizeof(*run->probes));
+	return 0;
+}
+
+int run_new(const struct scenario *scenario, const struct run_options *options, struct run **ret_run,
+	    struct error *e)
+{
+	struct arena arena = { 0 };
+	struct run *run = arena_alloc(&arena, sizeof(*run));
+	run->arena = arena;
+	run->scenario = scenario;
+	run->options = *options;
+	const struct recovery_host host = {
+		.self = run, .start = host_start, .mark = host_mark, .diagnosed = host_diagnosed,
+		.repair = host_repair, .restored = host_restored, .normal = host_normal, .note = host_note,
+	};
+	run->recovery = recovery_new(scenario, &host, &run->arena);
+	run->place_count = recovery_domains(run->recovery) + scenario->deployment.site_count + 1;
+	run->places = arena_array(&run->arena, run->place_count, sizeof(*run->places));
+	if (steps_new(run, e) || detectors_new(run, e)) {
+		run_free(run);
+		return -1;
+	}
+	*ret_run = run;
+	return 0;
+}
+
+void run_free(struct run *run)
+{
+	if (!run)
+		return;
+	if (run->driver)
+		run->options.driver->close(run->driver);
+	arena_free(&run->trial);
+	struct arena arena = run->arena; /* the run itself lives in it */
+	arena_free(&arena);
+}

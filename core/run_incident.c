@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Incidents: what faults and false alarms led to, mark by mark, with their path and their losses. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/run_private.h"
+
+static struct incident *open_incident(struct run *run, uint32_t place)
+{
+	int index = run->places[place].incident;
+	return index < 0 ? NULL : &run->incidents[index];
+}
+
+/* ---- which recovery domain a fault hits ---- */
+
+static uint32_t store_place(const struct run *run)
+{
+	return (uint32_t)run->place_count - 1;
+}
+
+/* Domains first, then one place per site (used for standby sites), then the store with its backups. */
+static uint32_t site_place(const struct run *run, uint32_t site)
+{
+	int domain = recovery_domain_of(run->recovery, site);
+	if (domain >= 0)
+		return (uint32_t)domain;
+	for (uint32_t d = 0; d < recovery_domains(run->recovery); d++)
+		if (recovery_active_site(run->recovery, d) == site)
+			return d; /* a standby that serves belongs to whom it serves */
+	return (uint32_t)recovery_domains(run->recovery) + site;
+}
+
+static uint32_t place_of(const struct run *run, struct entity entity)
+{
+	const struct deployment *deployment = &run->scenario->deployment;
+	switch (entity.kind) {
+	case ENTITY_SITE:
+	case ENTITY_RACK:
+	case ENTITY_NODE:
+	case ENTITY_GPU:
+	case ENTITY_STANDBY:
+		return site_place(run, entity.site);
+	case ENTITY_LINK:
+		for (int end = 0; end < 2; end++) {
+			uint32_t site = deployment->links[entity.index].site[end];
+			if (recovery_domain_of(run->recovery, site) >= 0)
+				return site_place(run, site);
+		}
+		return site_place(run, deployment->links[entity.index].site[0]);
+	case ENTITY_ENDPOINT:
+	case ENTITY_REPLICA:
+		return site_place(run, deployment->endpoints[entity.index].site);
+	case ENTITY_STORE:
+	case ENTITY_BACKUP:
+		return store_place(run);
+	case ENTITY_DATA:
+	case ENTITY_JOB:
+	case ENTITY_NONE:
+		break;
+	}
+	return 0; /* the data belong to the first domain */
+}
+
+/* ---- opening, marking ---- */
+
+static void tell_mark(struct run *run, int incident, enum mark mark, nanos at)
+{
+	if (!timeline_on(run->timeline))
+		return;
+	timeline_begin(run->timeline, run->now, "mark");
+	timeline_int(run->timeline, "incident", incident);
+	timeline_text(run->timeline, "mark", mark_names[mark]);
+	timeline_nanos(run->timeline, "at_ns", at);
+	timeline_end(run->timeline);
+}
+
+/* t_fault, t_detect and t_decide: the first counts; the others: the last. */
+static void set_mark(struct run *run, int index, enum mark mark, nanos at)
+{
+	struct incident *incident = &run->incidents[index];
+	bool first_counts = mark == MARK_FAULT || mark == MARK_DETECT || mark == MARK_DECIDE;
+	if (incident->marks[mark] == at || (first_counts && incident->marks[mark] != NANOS_NEVER))
+		return;
+	incident->marks[mark] = at;
+	tell_mark(run, index, mark, at);
+}
+
+static int incident_open(struct run *run, uint32_t place, const struct injection *injection)
+{
+	if (run->incident_count == INCIDENTS_MAX)
+		return -1;
+	run->incidents = arena_grow(&run->trial, run->incidents, run->incident_count, &run->incident_capacity,
+				    sizeof(*run->incidents));
+	int index = (int)run->incident_count++;
+	struct incident *incident = &run->incidents[index];
+	struct place_state *state = &run->places[place];
+	memset(incident, 0, sizeof(*incident));
+	incident->path = injection ? PATH_UNRECOVERED : PATH_FALSE_ALARM;
+	for (int m = 0; m < MARKS; m++)
+		incident->marks[m] = NANOS_NEVER;
+	if (injection) {
+		const char *file = strrchr(injection->step->place.file, '/');
+		incident->fault = injection->step->fault->name;
+		incident->target = run->faults[injection->record].target;
+		incident->place = arena_printf(&run->trial, "%s:%u",
+					       file ? file + 1 : injection->step->place.file,
+					       injection->step->place.line);
+	}
+	uint32_t bad = state->bad_endpoints;
+	nanos since = state->good_since;
+	*state = (struct place_state){ .incident = index, .bad_endpoints = bad, .good_since = since,
+				       .ever_bad = bad > 0 };
+	for (int c = 0; c < DATA_CLASSES; c++)
+		state->as_of[c] = NANOS_NEVER;
+	timeline_begin(run->timeline, run->now, "incident.open");
+	timeline_int(run->timeline, "incident", index);
+	if (injection)
+		timeline_int(run->timeline, "step", injection->step->index);
+	else
+		timeline_null(run->timeline, "step");
+	timeline_text(run->timeline, "fault", incident->fault);
+	timeline_text(run->timeline, "target", incident->target);
+	timeline_text(run->timeline, "place", incident->place);
+	timeline_end(run->timeline);
+	return index;
+}
+
+static void join(struct run *run, uint32_t place, const struct injection *injection)
+{
+	int index = run->places[place].incident;
+	timeline_begin(run->timeline, run->now, "incident.join");
+	timeline_int(run->timeline, "incident", index);
+	timeline_int(run->timeline, "step", injection->step->index);
+	timeline_text(run->timeline, "fault", injection->step->fault->name);
+	timeline_text(run->timeline, "target", run->faults[injection->record].target);
+	timeline_end(run->timeline);
+}
+
+static action_id repair_start(struct run *run, uint32_t place, struct injection *injection)
+{
+	struct action repair = { .kind = ACTION_REPAIR, .domain = place,
+				 .step = (uint32_t)(injection - run->injections) };
+	if (injection->repairing || !injection->active || injection->step->until != UNTIL_REPAIRED)
+		return 0;
+	injection->repairing = true;
+	run->places[place].repairing++;
+	return run_start(run, repair);
+}
+
+int incident_fault(struct run *run, struct injection *injection)
+{
+	uint32_t place = place_of(run, injection->effects[0].entity);
+	struct place_state *state = &run->places[place];
+	struct incident *incident = open_incident(run, place);
+	if (incident && incident->path == PATH_FALSE_ALARM && incident->fault_count == 0) {
+		/* A declaration that stands when the fault comes: it is an incident from now on, detection 0. */
+		incident->path = PATH_UNRECOVERED;
+		incident->fault = injection->step->fault->name;
+		incident->target = run->faults[injection->record].target;
+		incident->place = arena_printf(&run->trial, "%u", injection->step->place.line);
+		join(run, place, injection);
+	} else if (incident) {
+		join(run, place, injection);
+	} else if (incident_open(run, place, injection) < 0) {
+		return -1;
+	}
+	incident = open_incident(run, place);
+	if (incident->fault_count < INCIDENT_FAULTS_MAX)
+		incident->faults[incident->fault_count++] = injection->step->index;
+	injection->incident = state->incident;
+	set_mark(run, state->incident, MARK_FAULT, run->now);
+	if (place < recovery_domains(run->recovery)) {
+		if (run_declared(run, place))
+			set_mark(run, state->incident, MARK_DETECT, run->now);
+		for (size_t i = 0; i < run->scenario->detector_count; i++)
+			detector_fault(&run->detectors[i], recovery_site(run->recovery, place), run->now);
+	}
+	if (state->repair_wanted)
+		repair_start(run, place, injection);
+	return state->incident;
+}
+
+void incident_declared(struct run *run, uint32_t domain)
+{
+	if (run->places[domain].incident < 0)
+		incident_open(run, domain, NULL);
+}
+
+/* ---- the client's view ---- */
+
+/* t_restored as far as it is known: nothing while the service is bad; not before t_ready once a move is complete. */
+static void update_restored(struct run *run, uint32_t place, bool closing)
+{
+	struct place_state *state = &run->places[place];
+	struct incident *incident = open_incident(run, place);
+	if (!incident)
+		return;
+	nanos switched = incident->marks[MARK_SWITCHED], data = incident->marks[MARK_DATA_RESTORED];
+	bool moved = switched != NANOS_NEVER && data != NANOS_NEVER;
+	nanos at = NANOS_NEVER, begin = incident->marks[MARK_FAULT];
+	if (begin == NANOS_NEVER)
+		begin = incident->marks[MARK_DETECT];
+	if (state->bad_endpoints == 0 && (state->ever_bad || moved || closing)) {
+		at = state->ever_bad && state->good_since > begin ? state->good_since : begin;
+		nanos ready = switched > data ? switched : data;
+		if (moved && at < ready)
+			at = ready;
+	}
+	set_mark(run, state->incident, MARK_RESTORED, at);
+}
+
+void incident_client(struct run *run, const struct completion *c)
+{
+	uint32_t place = c->action.domain;
+	struct place_state *state = &run->places[place];
+	bool bad = c->kind == COMPLETION_BAD;
+	timeline_begin(run->timeline, run->now, bad ? "service.bad" : "service.good");
+	timeline_text(run->timeline, "endpoint", run->scenario->deployment.endpoints[c->endpoint].name);
+	timeline_int(run->timeline, "since_ns", c->since);
+	timeline_end(run->timeline);
+	if (bad) {
+		state->bad_endpoints++;
+		state->ever_bad = true;
+		if (run->bad_endpoints++ == 0)
+			run->bad_from = c->since;
+		if (run->first_bad == NANOS_NEVER)
+			run->first_bad = c->since;
+	} else {
+		state->bad_endpoints--;
+		state->good_since = c->since > state->good_since ? c->since : state->good_since;
+		if (--run->bad_endpoints == 0)
+			run->bad_sum += state->good_since - run->bad_from;
+		run->last_bad_end = state->good_since;
+	}
+	update_restored(run, place, false);
+}
+
+/* ---- losses ---- */
+
+/* What the move lost, class by class: from the point restored from to the last write that only the old copy had. */
+void incident_losing(struct run *run, uint32_t place)
+{
+	struct place_state *state = &run->places[place];
+	struct incident *incident = open_incident(run, place);
+	if (!incident || place != 0 || incident->marks[MARK_SWITCHED] == NANOS_NEVER)
+		return;
+	nanos loss = run->options.driver->last_write(run->driver, state->moved_from), bp = NANOS_NEVER;
+	nanos any = NANOS_NEVER;
+	if (loss > run->now)
+		loss = run->now;
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		const struct data *data = &run->scenario->deployment.data[c];
+		nanos at = state->as_of[c] < loss ? state->as_of[c] : loss;
+		if (!data->declared || state->as_of[c] == NANOS_NEVER)
+			continue;
+		any = at < any ? at : any;
+		if (data->change > 0 || data->records > 0)
+			bp = at < bp ? at : bp;
+	}
+	set_mark(run, state->incident, MARK_LOSS, loss);
+	set_mark(run, state->incident, MARK_BP, bp != NANOS_NEVER ? bp : any);
+}
+
+static void lose_class(struct run *run, uint32_t place, struct incident *incident, int c)
+{
+	const struct data *data = &run->scenario->deployment.data[c];
+	struct place_state *state = &run->places[place];
+	nanos loss = incident->marks[MARK_LOSS], at = state->as_of[c] < loss ? state->as_of[c] : loss;
+	struct brp *brp = &incident->brp;
+	brp->by_class[c].known = true;
+	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM)
+		return; /* nothing was restored, the ledger is whole */
+	if (loss == NANOS_NEVER)
+		return;
+	uint64_t bytes, records;
+	if (state->as_of[c] == NANOS_NEVER) { /* no point at all: everything there was */
+		run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c, 0, loss, &bytes,
+					    &records);
+		brp->by_class[c].seconds = INFINITY;
+		brp->by_class[c].bytes = data->bytes + bytes;
+		brp->by_class[c].records = records;
+		return;
+	}
+	run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c, at, loss,
+				    &brp->by_class[c].bytes, &brp->by_class[c].records);
+	brp->by_class[c].seconds = (double)(loss - at) / 1e9;
+}
+
+/* The headline is the worst class; a class that never changes loses nothing by being old. */
+static void sum_losses(struct run *run, uint32_t place, struct incident *incident)
+{
+	struct brp *brp = &incident->brp;
+	bool changing = false;
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		const struct data *data = &run->scenario->deployment.data[c];
+		if (data->declared && place == 0)
+			lose_class(run, place, incident, c);
+		changing |= data->declared && (data->change > 0 || data->records > 0);
+	}
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		const struct data *data = &run->scenario->deployment.data[c];
+		if (!brp->by_class[c].known)
+			continue;
+		bool counts = !changing || data->change > 0 || data->records > 0 || isinf(brp->by_class[c].seconds);
+		if (counts && brp->by_class[c].seconds > brp->seconds)
+			brp->seconds = brp->by_class[c].seconds;
+		if (brp->by_class[c].bytes > brp->bytes)
+			brp->bytes = brp->by_class[c].bytes;
+		if (brp->by_class[c].records > brp->records)
+			brp->records = brp->by_class[c].records;
+	}
+}
+
+/* ---- marks from the controller ---- */
+
+void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
+{
+	if (run->places[domain].incident < 0)
+		return;
+	if (mark == MARK_SWITCH_BEGIN && at != NANOS_NEVER)
+		run->places[domain].moved_from = recovery_active_site(run->recovery, domain);
+	set_mark(run, run->places[domain].incident, mark, at);
+	if (mark == MARK_SWITCHED || mark == MARK_DATA_RESTORED) {
+		if (at == NANOS_NEVER) {
+			set_mark(run, run->places[domain].incident, MARK_LOSS, NANOS_NEVER);
+			set_mark(run, run->places[domain].incident, MARK_BP, NANOS_NEVER);
+		}
+		incident_losing(run, domain);
+		update_restored(run, domain, false);
+	}
+}
+
+/* ---- closing ---- */
+
+/* Is any effect of the incident's faults still to be seen? Then what is good again is good in spite of it. */
+static bool still_broken(struct run *run, int index)
+{
+	char text[OBSERVED_MAX];
+	struct reading now;
+	for (size_t i = 0; i < run->injection_count; i++) {
+		struct injection *injection = &run->injections[i];
+		if (injection->incident != index || !injection->active)
+			continue;
+		for (size_t k = 0; k < injection->effect_count; k++) {
+			run->options.driver->read(run->driver, injection->effects[k].entity, &now);
+			if (effect_visible(injection->effects[k].kind, &injection->before[k], &now, text))
+				return true;
+		}
+	}
+	return false;
+}
+
+static enum path path_of(struct run *run, uint32_t place)
+{
+	struct place_state *state = &run->places[place];
+	struct incident *incident = open_incident(run, place);
+	nanos repaired = incident->marks[MARK_REPAIRED];
+	if (incident->marks[MARK_FAULT] == NANOS_NEVER)
+		return PATH_FALSE_ALARM;
+	if (state->bad_endpoints > 0)
+		return PATH_UNRECOVERED;
+	if (incident->marks[MARK_SWITCHED] != NANOS_NEVER && incident->marks[MARK_DATA_RESTORED] != NANOS_NEVER)
+		return PATH_FAILOVER;
+	if (!state->ever_bad)
+		return PATH_ABSORBED;
+	/* Good again without a move: because the broken thing came back, or because others carried it. */
+	bool came_back = !still_broken(run, state->incident) &&
+			 (repaired == NANOS_NEVER || repaired <= incident->marks[MARK_RESTORED]);
+	return came_back ? PATH_IN_PLACE : PATH_ABSORBED;
+}
+
+static void close_incident(struct run *run, uint32_t place)
+{
+	struct place_state *state = &run->places[place];
+	struct incident *incident = open_incident(run, place);
+	update_restored(run, place, true);
+	incident->path = path_of(run, place);
+	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM) {
+		/* A move that was begun and did not come about is no phase of this path. */
+		static const enum mark of_move[] = { MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN,
+						     MARK_DATA_RESTORED, MARK_VERIFIED, MARK_LOSS, MARK_BP };
+		for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++)
+			if (incident->marks[of_move[i]] != NANOS_NEVER)
+				set_mark(run, state->incident, of_move[i], NANOS_NEVER);
+	}
+	sum_losses(run, place, incident);
+	incident_measure(incident);
+	timeline_begin(run->timeline, run->now, "incident.close");
+	timeline_int(run->timeline, "incident", state->incident);
+	timeline_text(run->timeline, "path", path_names[incident->path]);
+	timeline_end(run->timeline);
+	state->incident = -1;
+	state->repair_wanted = false;
+}
+
+void incident_normal(struct run *run, uint32_t domain)
+{
+	if (run->places[domain].incident < 0)
+		return;
+	close_incident(run, domain);
+	for (size_t i = 0; i < run->scenario->detector_count; i++)
+		detector_clear_domain(&run->detectors[i], recovery_site(run->recovery, domain), run->now);
+}
+
+void incidents_close(struct run *run)
+{
+	for (uint32_t p = 0; p < run->place_count; p++) {
+		if (run->places[p].incident < 0)
+			continue;
+		if (run->places[p].moved_from == recovery_active_site(run->recovery, p < recovery_domains(run->recovery) ? p : 0))
+			; /* it is back already: the loss was settled then */
+		else if (p < recovery_domains(run->recovery))
+			incident_losing(run, p);
+		close_incident(run, p);
+	}
+	if (run->bad_endpoints > 0) {
+		run->bad_sum += run->now - run->bad_from;
+		run->last_bad_end = run->now;
+	}
+}
+
+/* ---- repair ---- */
+
+/* All that the incident broke is gone: the controller is told, or, at a place without one, it is over. */
+void incident_ended_faults(struct run *run, int index)
+{
+	uint32_t place = 0;
+	while (place < run->place_count && run->places[place].incident != index)
+		place++;
+	if (index < 0 || place == run->place_count)
+		return;
+	for (size_t i = 0; i < run->injection_count; i++)
+		if (run->injections[i].incident == index && run->injections[i].active)
+			return;
+	if (place < recovery_domains(run->recovery)) {
+		recovery_repaired(run->recovery, place, run->now);
+		return;
+	}
+	set_mark(run, index, MARK_REPAIRED, run->now);
+	set_mark(run, index, MARK_NORMAL, run->now);
+	close_incident(run, place);
+}
+
+void incident_repair(struct run *run, uint32_t domain)
+{
+	struct place_state *state = &run->places[domain];
+	bool any = false;
+	state->repair_wanted = true;
+	if (state->incident < 0)
+		return;
+	for (size_t i = 0; i < run->injection_count; i++)
+		if (run->injections[i].incident == state->incident && run->injections[i].active) {
+			any = true;
+			repair_start(run, domain, &run->injections[i]);
+		}
+	if (!any) /* nothing is broken: a false alarm, or it mended itself */
+		recovery_repaired(run->recovery, domain, run->now);
+}
+
+void incident_repaired(struct run *run, const struct completion *c)
+{
+	struct injection *injection = &run->injections[c->action.step];
+	run->places[c->action.domain].repairing--;
+	injection->repairing = false;
+	if (!injection->active)
+		return; /* it ended before the crew was done */
+	injection_revert(run, injection, "repaired");
+	incident_ended_faults(run, injection->incident);
+}
+
+void incident_notice(struct run *run, uint32_t step)
+{
+	for (size_t i = 0; i < run->injection_count; i++) {
+		struct injection *injection = &run->injections[i];
+		if (injection->step->index != step || !injection->active || injection->incident < 0)
+			continue;
+		uint32_t place = place_of(run, injection->effects[0].entity);
+		if (run->places[place].incident != injection->incident)
+			continue;
+		if (place < recovery_domains(run->recovery))
+			recovery_noticed(run->recovery, place, run->now);
+		else
+			repair_start(run, place, injection);
+	}
+}
+
+/* ---- reset and sums ---- */
+
+void incidents_reset(struct run *run)
+{
+	run->incidents = NULL;
+	run->incident_count = run->incident_capacity = 0;
+	run->bad_endpoints = run->declarations = 0;
+	run->bad_from = run->bad_sum = run->last_bad_end = 0;
+	run->first_bad = NANOS_NEVER;
+	for (size_t p = 0; p < run->place_count; p++)
+		run->places[p] = (struct place_state){ .incident = -1 };
+	for (size_t g = 0; g < SCENARIO_GUARDS_MAX; g++)
+		run->guards[g].since = NANOS_NEVER;
+}
+
+static double unprotected_time(const struct run *run)
+{
+	double sum = 0;
+	for (size_t i = 0; i < run->incident_count; i++) {
+		const struct incident *incident = &run->incidents[i];
+		nanos from = incident->marks[MARK_FAULT], to = incident->marks[MARK_NORMAL];
+		if (from == NANOS_NEVER)
+			continue;
+		sum += (double)((to == NANOS_NEVER ? run->now : to) - from) / 1e9;
+	}
+	return sum;
+}
+
+static void find_headline(const struct run *run, struct record *record)
+{
+	record->headline = -1;
+	for (size_t i = 0; i < run->incident_count; i++) {
+		const struct incident *incident = &run->incidents[i];
+		const struct incident *best = record->headline < 0 ? NULL : &run->incidents[record->headline];
+		if (incident->path == PATH_FALSE_ALARM)
+			continue;
+		/* NANOS_NEVER, unrecovered, is longer than any */
+		if (!best || incident->frt > best->frt)
+			record->headline = (int)i;
+	}
+}
+
+static void worst_brp(const struct run *run, struct record *record)
+{
+	struct brp *worst = &record->brp;
+	memset(worst, 0, sizeof(*worst));
+	for (size_t i = 0; i < run->incident_count; i++) {
+		const struct brp *brp = &run->incidents[i].brp;
+		worst->seconds = fmax(worst->seconds, brp->seconds);
+		worst->bytes = brp->bytes > worst->bytes ? brp->bytes : worst->bytes;
+		worst->records = brp->records > worst->records ? brp->records : worst->records;
+		for (int c = 0; c < DATA_CLASSES; c++) {
+			if (!brp->by_class[c].known)
+				continue;
+			worst->by_class[c].known = true;
+			worst->by_class[c].seconds = fmax(worst->by_class[c].seconds, brp->by_class[c].seconds);
+			if (brp->by_class[c].bytes > worst->by_class[c].bytes)
+				worst->by_class[c].bytes = brp->by_class[c].bytes;
+			if (brp->by_class[c].records > worst->by_class[c].records)
+				worst->by_class[c].records = brp->by_class[c].records;
+		}
+	}
+}
+
+void incidents_measure(struct run *run, struct record *record)
+{
+	record->incidents = run->incidents;
+	record->incident_count = run->incident_count;
+	find_headline(run, record);
+	worst_brp(run, record);
+	record->bad_s = (double)run->bad_sum / 1e9;
+	record->span_s = run->first_bad == NANOS_NEVER ? 0 : (double)(run->last_bad_end - run->first_bad) / 1e9;
+	record->unprotected_s = unprotected_time(run);
+	record->availability_time = run->now > 0 ? 1 - (double)run->bad_sum / (double)run->now : NAN;
+}

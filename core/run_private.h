@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a drill, shared by run.c (the loop), run_step.c (faults), run_incident.c (what they led to). */
+#ifndef CORE_RUN_PRIVATE_H
+#define CORE_RUN_PRIVATE_H
+
+#include "core/arena.h"
+#include "core/detector.h"
+#include "core/recovery.h"
+#include "core/run.h"
+
+#define INJECTIONS_MAX 100000 /* per trial, repeated steps included */
+#define COMPLETIONS_BATCH 32
+
+/* One fault on its way: a step, or one occurrence of a repeated step. */
+struct injection {
+	const struct step *step;
+	struct effect *effects;
+	struct undo_record *undos;
+	struct reading *before;      /* of each effect's entity */
+	size_t effect_count;
+	nanos revert_at;             /* NANOS_NEVER: not by the clock */
+	bool active, repairing;      /* active: something is to be undone */
+	uint32_t record;             /* in run.faults */
+	int incident;                /* -1: none */
+};
+
+/* When a step is due next. */
+struct schedule {
+	nanos due;                   /* NANOS_NEVER: waits for a phase, or done */
+	uint64_t occurrence;
+	bool waiting;                /* for its phase */
+	struct prng time, duration, select, fault;
+};
+
+/* What the client sees of one recovery domain, and the incident that is open there. The last ones are the domains of
+ * standby sites and of the store, which have no controller: what breaks there is mended when the platform notices. */
+struct place_state {
+	int incident;                /* open one; -1: none */
+	uint32_t bad_endpoints;
+	nanos good_since;            /* of the last endpoint that came back */
+	bool ever_bad;               /* since the incident opened */
+	bool repair_wanted;          /* the controller asked; faults that join are mended too */
+	uint32_t repairing;          /* actions under way */
+	uint32_t moved_from;         /* site that lost the traffic */
+	nanos as_of[DATA_CLASSES];   /* points restored from; NANOS_NEVER: none */
+	bool restored;               /* any */
+};
+
+struct guard_state {
+	nanos since;                 /* the condition holds since; NANOS_NEVER: it does not */
+};
+
+struct run {
+	const struct scenario *scenario;
+	struct run_options options;
+	struct arena arena, trial;   /* for the whole run; for one trial */
+	void *driver;
+	struct clock clock;
+	struct timeline *timeline;
+	uint64_t trial_number;
+	nanos now;
+
+	struct recovery *recovery;
+	struct detector detectors[SCENARIO_DETECTORS_MAX];
+	struct action *probes;       /* room for one round */
+	size_t probes_max;
+	action_id next_action;
+
+	struct schedule *schedules;
+	struct injection *injections;
+	size_t injection_count, injection_capacity, active_count;
+	struct fault_record *faults;
+	size_t fault_count, fault_capacity;
+
+	struct incident *incidents;
+	size_t incident_count, incident_capacity;
+	struct place_state *places;
+	size_t place_count;
+	struct guard_state guards[SCENARIO_GUARDS_MAX];
+
+	uint32_t bad_endpoints;
+	nanos bad_from, bad_sum, first_bad, last_bad_end;
+	bool any_invalid, any_residue, aborted, effectless;
+	const char *abort_reason;
+	uint32_t declarations;
+	struct record *record;
+};
+
+/* run.c */
+action_id run_start(struct run *run, struct action action);
+void run_drain(struct run *run);
+bool run_declared(const struct run *run, uint32_t domain); /* does any detector's declaration stand? */
+
+/* run_step.c */
+int steps_new(struct run *run, struct error *e);
+void steps_reset(struct run *run);
+nanos steps_deadline(const struct run *run);
+int steps_due(struct run *run, struct error *e);        /* injects what is due */
+void steps_revert_due(struct run *run);                 /* takes back what has elapsed or ended by itself */
+void steps_phase(struct run *run, enum phase phase, action_id id); /* a phase began: `after:` steps get their time */
+void injection_revert(struct run *run, struct injection *injection, const char *cause);
+void steps_unwind(struct run *run);                     /* last in, first out, whatever happened */
+
+/* run_incident.c */
+void incidents_reset(struct run *run);
+int incident_fault(struct run *run, struct injection *injection); /* opens or joins; returns the incident */
+void incident_declared(struct run *run, uint32_t domain);
+void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
+void incident_client(struct run *run, const struct completion *completion); /* bad or good */
+void incident_ended_faults(struct run *run, int incident); /* one of its faults is gone: was it the last? */
+void incident_notice(struct run *run, uint32_t step);
+void incident_repair(struct run *run, uint32_t domain);
+void incident_repaired(struct run *run, const struct completion *completion);
+void incident_normal(struct run *run, uint32_t domain);
+void incident_losing(struct run *run, uint32_t domain);  /* t_loss and BRP as of now */
+void incidents_close(struct run *run);                  /* the end of the trial */
+void incidents_measure(struct run *run, struct record *record);
+
+#endif

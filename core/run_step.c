@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps: when a fault is due, its injection, the proof that it took effect, and the proof that it is undone. */
+#include <assert.h>
+#include <string.h>
+
+#include "core/run_private.h"
+
+/* ---- when ---- */
+
+static nanos occurrence_time(struct schedule *schedule, const struct step *step)
+{
+	nanos jitter = 0;
+	switch (step->when) {
+	case WHEN_AT:
+		return schedule->occurrence == 0 ? step->at : NANOS_NEVER;
+	case WHEN_UNIFORM:
+		if (schedule->occurrence > 0)
+			return NANOS_NEVER;
+		return step->at + (nanos)(prng_uniform(&schedule->time) * (double)(step->to - step->at));
+	case WHEN_EVERY:
+		if (step->to > 0)
+			jitter = (nanos)(prng_uniform(&schedule->time) * (double)step->to);
+		return (nanos)(schedule->occurrence + 1) * step->at + jitter;
+	case WHEN_AFTER:
+		break;
+	}
+	return NANOS_NEVER;
+}
+
+int steps_new(struct run *run, struct error *e)
+{
+	const struct scenario *scenario = run->scenario;
+	const struct driver_ops *driver = run->options.driver;
+	run->schedules = arena_array(&run->arena, scenario->step_count + 1, sizeof(*run->schedules));
+	for (size_t i = 0; i < scenario->step_count; i++) {
+		const struct fault_ops *fault = scenario->steps[i].fault;
+		if (fault->needs & ~driver->effects)
+			return error_set(e, ERROR_UNAVAILABLE, scenario->steps[i].place,
+					 "the driver '%s' cannot apply '%s'", driver->name, fault->name);
+	}
+	return 0;
+}
+
+void steps_reset(struct run *run)
+{
+	const struct scenario *scenario = run->scenario;
+	uint64_t seed = run->options.seed, trial = run->trial_number;
+	run->injection_count = run->active_count = run->fault_count = 0;
+	run->injection_capacity = run->fault_capacity = 0;
+	run->injections = NULL;
+	run->faults = NULL;
+	for (uint32_t i = 0; i < scenario->step_count; i++) {
+		struct schedule *schedule = &run->schedules[i];
+		memset(schedule, 0, sizeof(*schedule));
+		prng_open(&schedule->time, seed, trial, i, PRNG_STEP_TIME);
+		prng_open(&schedule->duration, seed, trial, i, PRNG_STEP_DURATION);
+		prng_open(&schedule->select, seed, trial, i, PRNG_STEP_TARGET);
+		prng_open(&schedule->fault, seed, trial, i, PRNG_FAULT);
+		schedule->due = occurrence_time(schedule, &scenario->steps[i]);
+		schedule->waiting = scenario->steps[i].when == WHEN_AFTER;
+	}
+}
+
+nanos steps_deadline(const struct run *run)
+{
+	nanos next = NANOS_NEVER;
+	for (size_t i = 0; i < run->scenario->step_count; i++)
+		next = run->schedules[i].due < next ? run->schedules[i].due : next;
+	for (size_t i = 0; run->active_count > 0 && i < run->injection_count; i++)
+		if (run->injections[i].active && run->injections[i].revert_at < next)
+			next = run->injections[i].revert_at;
+	return next;
+}
+
+void steps_phase(struct run *run, enum phase phase, action_id id)
+{
+	for (size_t i = 0; i < run->scenario->step_count; i++) {
+		const struct step *step = &run->scenario->steps[i];
+		struct schedule *schedule = &run->schedules[i];
+		if (!schedule->waiting || step->after.phase != phase)
+			continue;
+		nanos delay = step->after.delay;
+		if (step->after.progress > 0 && id && run->options.driver->expected_end) {
+			nanos end = run->options.driver->expected_end(run->driver, id);
+			if (end != NANOS_NEVER && end > run->now)
+				delay += (nanos)((double)(end - run->now) * step->after.progress);
+		}
+		schedule->waiting = false;
+		schedule->due = run->now + delay;
+	}
+}
+
+/* ---- injecting ---- */
+
+static const char *place_text(struct run *run, struct place place)
+{
+	const char *file = strrchr(place.file ? place.file : "", '/');
+	file = file ? file + 1 : place.file;
+	return arena_printf(&run->trial, "%s:%u", file ? file : "", place.line);
+}
+
+static struct injection *injection_new(struct run *run, const struct step *step)
+{
+	assert(run->injection_count < INJECTIONS_MAX);
+	run->injections = arena_grow(&run->trial, run->injections, run->injection_count,
+				     &run->injection_capacity, sizeof(*run->injections));
+	run->faults = arena_grow(&run->trial, run->faults, run->fault_count, &run->fault_capacity,
+				 sizeof(*run->faults));
+	struct injection *injection = &run->injections[run->injection_count++];
+	struct fault_record *record = &run->faults[run->fault_count];
+	*injection = (struct injection){ .step = step, .revert_at = NANOS_NEVER, .incident = -1,
+					 .record = (uint32_t)run->fault_count++ };
+	*record = (struct fault_record){ .step = step->index, .name = step->fault->name,
+					 .target = step->target.spec, .mechanism = "none",
+					 .effective = TRISTATE_NULL, .reverted = TRISTATE_NULL };
+	return injection;
+}
+
+static int plan(struct run *run, struct injection *injection, struct error *e)
+{
+	const struct step *step = injection->step;
+	struct schedule *schedule = &run->schedules[step->index];
+	struct entity *entities = arena_array(&run->trial, step->target.count, sizeof(*entities));
+	size_t count = target_select(&step->target, &step->select, &schedule->select, entities);
+	struct effects effects = { .arena = &run->trial };
+	if (step->fault->plan(step->params, entities, count, &schedule->fault, &effects, e))
+		return -1;
+	for (size_t i = 0; i < effects.count; i++)
+		effects.items[i].step = step->index;
+	injection->effects = effects.items;
+	injection->effect_count = effects.count;
+	injection->undos = arena_array(&run->trial, effects.count + 1, sizeof(*injection->undos));
+	injection->before = arena_array(&run->trial, effects.count + 1, sizeof(*injection->before));
+	struct fault_record *record = &run->faults[injection->record];
+	if (count == 1) {
+		char text[ENTITY_TEXT_MAX];
+		record->target = arena_strdup(&run->trial, entity_print(entities[0], run->scenario, text));
+	}
+	if (effects.count > 0) {
+		struct mechanism mechanism = run->options.driver->mechanism(effects.items[0].kind);
+		record->mechanism = mechanism.text;
+		record->fidelity = mechanism.fidelity;
+	}
+	return 0;
+}
+
+static void tell_inject(struct run *run, const struct injection *injection)
+{
+	const struct fault_record *record = &run->faults[injection->record];
+	if (!timeline_on(run->timeline))
+		return;
+	timeline_begin(run->timeline, run->now, "fault.inject");
+	timeline_int(run->timeline, "step", record->step);
+	timeline_text(run->timeline, "fault", record->name);
+	timeline_text(run->timeline, "target", record->target);
+	timeline_text(run->timeline, "mechanism", record->mechanism);
+	timeline_text(run->timeline, "fidelity", fidelity_names[record->fidelity]);
+	timeline_text(run->timeline, "place", place_text(run, injection->step->place));
+	timeline_end(run->timeline);
+}
+
+static void tell_verdict(struct run *run, const struct fault_record *record)
+{
+	timeline_begin(run->timeline, run->now, "fault.verdict");
+	timeline_int(run->timeline, "step", record->step);
+	if (record->effective == TRISTATE_NULL)
+		timeline_null(run->timeline, "effective");
+	else
+		timeline_bool(run->timeline, "effective", record->effective == TRISTATE_TRUE);
+	timeline_text(run->timeline, "observed", record->observed);
+	timeline_end(run->timeline);
+}
+
+/* Applies every effect and judges each by two readings of its entity. Effective: all of them took. */
+static int apply(struct run *run, struct injection *injection, struct error *e)
+{
+	const struct driver_ops *driver = run->options.driver;
+	struct fault_record *record = &run->faults[injection->record];
+	char text[OBSERVED_MAX], first[OBSERVED_MAX] = "no effect was planned";
+	size_t taken = 0;
+	struct reading after;
+	for (size_t i = 0; i < injection->effect_count; i++) {
+		const struct effect *effect = &injection->effects[i];
+		driver->read(run->driver, effect->entity, &injection->before[i]);
+		injection->undos[i] = (struct undo_record){ .effect = *effect };
+		if (driver->apply(run->driver, effect, &injection->undos[i], e))
+			return -1;
+		injection->active = record->applied = true;
+		driver->read(run->driver, effect->entity, &after);
+		bool visible = effect_visible(effect->kind, &injection->before[i], &after, text);
+		taken += visible;
+		if (i == 0 || (!visible && taken == i))
+			memcpy(first, text, sizeof(first));
+	}
+	bool all = injection->effect_count > 0 && taken == injection->effect_count;
+	record->effective = all ? TRISTATE_TRUE : TRISTATE_FALSE;
+	record->observed = injection->effect_count > 1
+		? arena_printf(&run->trial, "%zu of %zu effects seen; %s", taken, injection->effect_count, first)
+		: arena_strdup(&run->trial, first);
+	return 0;
+}
+
+static int inject(struct run *run, const struct step *step, struct error *e)
+{
+	struct injection *injection = injection_new(run, step);
+	struct fault_record *record = &run->faults[injection->record];
+	if (plan(run, injection, e))
+		return -1;
+	tell_inject(run, injection);
+	if (run->options.sham) {
+		record->observed = "sham: nothing was injected";
+		tell_verdict(run, record);
+		return 0;
+	}
+	if (apply(run, injection, e)) {
+		/* Not applied is not evaluable, and what was applied before the failure is undone at the end. */
+		record->effective = TRISTATE_FALSE;
+		record->observed = e ? arena_strdup(&run->trial, e->text) : "could not be applied";
+		if (e)
+			*e = (struct error){ .kind = ERROR_NONE };
+	}
+	run->active_count += injection->active;
+	tell_verdict(run, record);
+	if (step->until == UNTIL_ELAPSED)
+		injection->revert_at =
+			run->now + dist_sample_nanos(&step->duration, &run->schedules[step->index].duration);
+	if (record->effective == TRISTATE_TRUE)
+		injection->incident = incident_fault(run, injection);
+	else
+		run->any_invalid = true;
+	return 0;
+}
+
+int steps_due(struct run *run, struct error *e)
+{
+	for (size_t i = 0; i < run->scenario->step_count; i++) {
+		struct schedule *schedule = &run->schedules[i];
+		while (schedule->due <= run->now) {
+			const struct step *step = &run->scenario->steps[i];
+			if (run->injection_count >= INJECTIONS_MAX)
+				return error_set(e, ERROR_LIMIT, step->place, "more than %d injections in one run",
+						 INJECTIONS_MAX);
+			schedule->occurrence++;
+			schedule->due = occurrence_time(schedule, step);
+			if (inject(run, step, e))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* ---- undoing ---- */
+
+/* Kinds that are moments, not states: a killed process is not un-killed, a log line not unwritten. */
+static bool is_state(enum effect_kind kind)
+{
+	return kind != EFFECT_PROC_EXIT && kind != EFFECT_GPU_XID && kind != EFFECT_BACKUP_FLIP;
+}
+
+/* The driver says that nothing is left, and, where no other fault is about, the reading is as it was before. */
+static bool proven_undone(struct run *run, const struct injection *injection, size_t i)
+{
+	const struct driver_ops *driver = run->options.driver;
+	struct reading after;
+	char text[OBSERVED_MAX];
+	if (driver->present(run->driver, &injection->undos[i]))
+		return false;
+	if (!is_state(injection->effects[i].kind) || run->active_count > 1)
+		return true;
+	driver->read(run->driver, injection->effects[i].entity, &after);
+	return !effect_visible(injection->effects[i].kind, &injection->before[i], &after, text);
+}
+
+void injection_revert(struct run *run, struct injection *injection, const char *cause)
+{
+	struct fault_record *record = &run->faults[injection->record];
+	struct error error = { .kind = ERROR_NONE };
+	bool undone = true;
+	if (!injection->active)
+		return;
+	for (size_t i = injection->effect_count; i-- > 0;) {
+		if (!injection->undos[i].applied)
+			continue;
+		bool ok = run->options.driver->revert(run->driver, &injection->undos[i], &error) == 0;
+		if (ok && proven_undone(run, injection, i))
+			continue;
+		undone = false;
+		if (record->residue_count < RESIDUE_MAX) {
+			char text[ENTITY_TEXT_MAX];
+			record->residue[record->residue_count++] = arena_printf(
+				&run->trial, "%s at %s", effect_names[injection->effects[i].kind],
+				entity_print(injection->effects[i].entity, run->scenario, text));
+		}
+	}
+	injection->active = false;
+	run->active_count--;
+	record->reverted = undone ? TRISTATE_TRUE : TRISTATE_FALSE;
+	run->any_residue |= !undone;
+	timeline_begin(run->timeline, run->now, "fault.revert");
+	timeline_int(run->timeline, "step", record->step);
+	timeline_text(run->timeline, "cause", cause);
+	timeline_bool(run->timeline, "reverted", undone);
+	timeline_texts(run->timeline, "residue", record->residue, record->residue_count);
+	timeline_end(run->timeline);
+}
+
+static bool gone_by_itself(struct run *run, const struct injection *injection)
+{
+	if (injection->step->until != UNTIL_REPAIRED)
+		return false;
+	for (size_t i = 0; i < injection->effect_count; i++)
+		if (run->options.driver->present(run->driver, &injection->undos[i]))
+			return false;
+	return true;
+}
+
+void steps_revert_due(struct run *run)
+{
+	for (size_t i = 0; run->active_count > 0 && i < run->injection_count; i++) {
+		struct injection *injection = &run->injections[i];
+		if (!injection->active)
+			continue;
+		if (injection->revert_at <= run->now)
+			injection_revert(run, injection, "elapsed");
+		else if (gone_by_itself(run, injection))
+			injection_revert(run, injection, "restarted");
+		else
+			continue;
+		incident_ended_faults(run, injection->incident);
+	}
+}
+
+void steps_unwind(struct run *run)
+{
+	for (size_t i = run->injection_count; i-- > 0;)
+		injection_revert(run, &run->injections[i], "end");
+}

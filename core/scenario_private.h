@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the scenario loader share; nobody else includes this (but the test of the JSON
+ * Schema does). */
+#ifndef CORE_SCENARIO_PRIVATE_H
+#define CORE_SCENARIO_PRIVATE_H
+
+#include "core/param.h"
+#include "core/scenario.h"
+#include "core/yaml.h"
+
+#define SCENARIO_NAME_MAX 64		     /* characters of a name */
+#define SCENARIO_DRILL_MAX ((size_t)1 << 16) /* bytes of the drill block as JSON */
+#define SCENARIO_TARGETS_MAX 4000000	     /* things matched by all steps together */
+
+/* One load. Parts are read in the order of their dependence; a check looks only at parts that were
+ * read well. */
+struct loader {
+	struct scenario *scenario;
+	struct param_context context;
+	bool duration_ok, deployment_ok, plan_ok;
+};
+
+/* Report one error of the scenario; -1. */
+#define loader_error(loader, place, ...)                                                           \
+	error_list_add(&(loader)->context.errors, ERROR_SCENARIO, place, __VA_ARGS__)
+
+/* A node that must be a list of at most `max` items; NULL (nothing given) is an empty list. */
+int loader_list(struct loader *loader, const struct yaml_node *node, const char *what, size_t max);
+/* A name made of letters, digits, '.', '_' and '-' that begins with a letter or digit. */
+int loader_name(struct loader *loader, const struct yaml_node *node, const char *what);
+/* Refuse a key of a later version with the reason. */
+int loader_refuse(struct loader *loader, const struct yaml_node *map, const char *key,
+		  const char *reason);
+/*
+ * A list of data class names, each declared and given once. *ret_mask gets their bits; `order` and
+ * `ret_count` (both may be NULL) the order as written.
+ */
+int loader_classes(struct loader *loader, const struct yaml_node *node, const char *what,
+		   uint32_t *ret_mask, enum data_class order[DATA_CLASSES], size_t *ret_count);
+/* The bits of all declared data classes. */
+uint32_t loader_declared(const struct loader *loader);
+
+/* The parts; `node` is the value of the part's key, or NULL when it is not there. 0, or -1 with
+ * errors reported. */
+int load_deployment(struct loader *loader, const struct yaml_node *node);
+int load_backup(struct loader *loader, const struct yaml_node *node);
+int load_detectors(struct loader *loader, const struct yaml_node *node);
+int load_recovery(struct loader *loader, const struct yaml_node *node);
+int load_objectives(struct loader *loader, const struct yaml_node *node);
+int load_steady_state(struct loader *loader, const struct yaml_node *node);
+int load_guards(struct loader *loader, const struct yaml_node *node);
+int load_extras(struct loader *loader, const struct yaml_node *process,
+		const struct yaml_node *prices, const struct yaml_node *drill);
+int load_steps(struct loader *loader, const struct yaml_node *node);
+/* Checks that need the deployment and the plan together. */
+void check_plan(struct loader *loader);
+
+/* Every table of keys under the name of its definition in scenarios/schema.json; ends with a NULL
+ * name. */
+struct scenario_table {
+	const char *name;
+	const struct param *rows;
+};
+extern const struct scenario_table scenario_tables[], deployment_tables[], plan_tables[],
+	goal_tables[], step_tables[];
+
+#endif

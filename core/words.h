@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Numbers as people say them, for messages, findings, plans and catalogues on a terminal. */
+#ifndef CORE_WORDS_H
+#define CORE_WORDS_H
+
+#include "core/clock.h"
+#include "core/dist.h"
+
+#define WORDS_MAX 96 /* room that every function below needs; each returns its `out` */
+
+/* "3 min 32 s", "2 h 30 min", "1 d 4 h", "250 ms", "0 s"; INFINITY "without end", NAN "not known".
+ */
+const char *words_duration(char out[WORDS_MAX], double seconds);
+/* The same of nanoseconds; NANOS_NEVER is "never". */
+const char *words_nanos(char out[WORDS_MAX], nanos value);
+/* SI units: "1.2 GB", "17 B". */
+const char *words_bytes(char out[WORDS_MAX], double bytes);
+/* "97 %", "99.95 %": as many digits as keep it apart from 100 %, at most 6. */
+const char *words_percent(char out[WORDS_MAX], double fraction);
+/* "28,800", "0.25". */
+const char *words_number(char out[WORDS_MAX], double value);
+/* Of times: "20 min", "uniform 20 s to 30 s", "lognormal, median 20 min, sigma 0.3". */
+const char *words_dist(char out[WORDS_MAX], const struct dist *dist);
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The simulated deployment: the world of sim/model behind the driver interface, on a virtual clock. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "drivers/drivers.h"
+#include "sim/model/world.h"
+
+/* Node and GPU health checks of the platform: a node is NotReady after 40 to 50 s, gpud polls within the minute. */
+#define NOTICE_AFTER (45 * NANOS_S)
+
+static nanos sim_now(void *self)
+{
+	return world_now(self);
+}
+
+/* Events before `when` run; those at `when` itself come after what the run loop does at that instant. */
+static int sim_wait_until(void *self, nanos when, struct error *e)
+{
+	struct world *w = self;
+	if (w->done_count > 0)
+		return 0;
+	engine_run_before(w->engine, when);
+	if (engine_overflowed(w->engine))
+		return error_set(e, ERROR_LIMIT, NO_PLACE, "the simulation has too many pending events");
+	return 0;
+}
+
+static const struct clock_ops sim_clock_ops = { .name = "virtual", .now = sim_now, .wait_until = sim_wait_until };
+
+static struct clock sim_clock(void *self)
+{
+	return (struct clock){ .ops = &sim_clock_ops, .self = self };
+}
+
+static int sim_open(void **ret_self, const struct scenario *scenario, uint64_t seed, uint64_t trial,
+		    struct timeline *timeline, struct error *e)
+{
+	struct world *w = world_open(scenario);
+	(void)e;
+	world_reset(w, seed, trial, timeline);
+	*ret_self = w;
+	return 0;
+}
+
+static int sim_reopen(void *self, uint64_t seed, uint64_t trial, struct timeline *timeline, struct error *e)
+{
+	(void)e;
+	world_reset(self, seed, trial, timeline);
+	return 0;
+}
+
+static void sim_close(void *self)
+{
+	world_close(self);
+}
+
+/* ---- effects ---- */
+
+static struct mechanism sim_mechanism(enum effect_kind kind)
+{
+	static const char *const texts[EFFECTS] = {
+		[EFFECT_GPU_GONE] = "model: the GPU leaves its node's inventory and its process dies",
+		[EFFECT_GPU_XID] = "model: an Xid line is logged, and what it takes down goes down",
+		[EFFECT_POWER_OFF] = "model: the nodes lose power",
+		[EFFECT_NODE_CRASH] = "model: the node stops with its processes",
+		[EFFECT_NODE_FREEZE] = "model: the node stops answering, its processes stay",
+		[EFFECT_NET_CUT] = "model: no packet crosses the cut",
+		[EFFECT_NET_DELAY] = "model: every round trip takes longer",
+		[EFFECT_PROC_EXIT] = "model: the process exits",
+		[EFFECT_DATA_FLIP] = "model: bits of the content flip, digests no longer match",
+		[EFFECT_BACKUP_FLIP] = "model: bits of the stored backup flip, nobody is told",
+		[EFFECT_STANDBY_OUT] = "model: the standby accepts neither data nor traffic",
+	};
+	return (struct mechanism){ .text = texts[kind], .fidelity = FIDELITY_SIM, .privilege = "none" };
+}
+
+/* What the platform's own checks see. Silent damage, slowness and a process that restarts anyway are not among it. */
+static bool is_noticed(enum effect_kind kind)
+{
+	switch (kind) {
+	case EFFECT_GPU_GONE:
+	case EFFECT_GPU_XID:
+	case EFFECT_POWER_OFF:
+	case EFFECT_NODE_CRASH:
+	case EFFECT_NODE_FREEZE:
+	case EFFECT_NET_CUT:
+	case EFFECT_STANDBY_OUT:
+	case EFFECT_PROC_EXIT:
+		return true;
+	case EFFECT_NET_DELAY:
+	case EFFECT_DATA_FLIP:
+	case EFFECT_BACKUP_FLIP:
+	case EFFECTS:
+		break;
+	}
+	return false;
+}
+
+static void notice(void *context, uint64_t step, nanos now)
+{
+	struct completion seen = { .kind = COMPLETION_NOTICE, .at = now, .step = (uint32_t)step };
+	world_complete(context, &seen);
+}
+
+static int sim_apply(void *self, const struct effect *effect, struct undo_record *undo, struct error *e)
+{
+	struct world *w = self;
+	(void)e;
+	undo->applied = true;
+	cluster_apply(w, effect, &undo->token);
+	if (is_noticed(effect->kind))
+		engine_at(w->engine, world_now(w) + NOTICE_AFTER, notice, w, effect->step);
+	return 0;
+}
+
+static int sim_revert(void *self, struct undo_record *undo, struct error *e)
+{
+	(void)e;
+	cluster_revert(self, undo->token);
+	return 0;
+}
+
+static bool sim_present(void *self, const struct undo_record *undo)
+{
+	return cluster_present(self, undo->token);
+}
+
+static void sim_read(void *self, struct entity entity, struct reading *ret)
+{
+	cluster_read(self, entity, ret);
+}
+
+/* ---- actions, completions, accounts ---- */
+
+static int sim_start(void *self, const struct action *action, struct error *e)
+{
+	return action_begin(self, action, e);
+}
+
+static size_t sim_poll(void *self, struct completion *ret, size_t max)
+{
+	struct world *w = self;
+	size_t count = 0;
+	while (count < max && w->done_count > 0) {
+		ret[count++] = w->done[w->done_first];
+		w->done_first = (w->done_first + 1) % w->done_capacity;
+		w->done_count--;
+	}
+	return count;
+}
+
+static nanos sim_expected_end(void *self, action_id id)
+{
+	return action_expected_end(self, id);
+}
+
+static void sim_ledger(void *self, uint32_t site, enum data_class data_class, nanos from, nanos to,
+		       uint64_t *ret_bytes, uint64_t *ret_records)
+{
+	double bytes, records;
+	storage_ledger(self, site, data_class, from, to, &bytes, &records);
+	*ret_bytes = (uint64_t)llround(bytes);
+	*ret_records = (uint64_t)llround(records);
+}
+
+static nanos sim_last_write(void *self, uint32_t site)
+{
+	return storage_last_write(self, site);
+}
+
+static void sim_level(void *self, double *ret_success, nanos *ret_latency)
+{
+	struct world *w = self;
+	*ret_success = 1;
+	*ret_latency = 0;
+	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
+		double success;
+		nanos p99;
+		load_window_stats(w, &w->services[e], NANOS_S, &success, &p99);
+		*ret_success = success < *ret_success ? success : *ret_success;
+		*ret_latency = p99 > *ret_latency ? p99 : *ret_latency;
+	}
+}
+
+static void sim_account(void *self, struct account *ret)
+{
+	load_account(self, ret);
+}
+
+const struct driver_ops driver_sim = {
+	.name = "sim",
+	.help = "a simulated Lepton deployment in virtual time; nothing real is touched",
+	.kind = "simulated",
+	.effects = EFFECT_BIT(EFFECTS) - 1,
+	.detectors = 1u << DETECTOR_PROBE | 1u << DETECTOR_PHI | 1u << DETECTOR_POLL | 1u << DETECTOR_FIXED |
+		     1u << DETECTOR_CANARY | 1u << DETECTOR_SLO,
+	.mechanism = sim_mechanism,
+	.open = sim_open,
+	.reopen = sim_reopen,
+	.clock = sim_clock,
+	.apply = sim_apply,
+	.revert = sim_revert,
+	.present = sim_present,
+	.read = sim_read,
+	.start = sim_start,
+	.poll = sim_poll,
+	.expected_end = sim_expected_end,
+	.ledger = sim_ledger,
+	.last_write = sim_last_write,
+	.level = sim_level,
+	.account = sim_account,
+	.close = sim_close,
+};

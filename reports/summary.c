@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What `drsim run` prints at its end: the verdict first, how to repeat it last. */
+#include "core/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "reports/text.h"
+
+#define BAR_COLUMNS 44
+#define VALUE_COLUMNS 16
+#define NAME_COLUMNS 20
+#define LINE_COLUMNS 98
+#define FAULTS_SHOWN 10
+#define FINDINGS_SHOWN 5
+
+enum ink {
+	INK_PLAIN,
+	INK_BOLD,
+	INK_DIM,
+	INK_GOOD,
+	INK_BAD,
+	INK_WARN,
+	INK_BLUE
+};
+
+struct page {
+	FILE *file;
+	bool colour;
+};
+
+static void ink(const struct page *page, enum ink which)
+{
+	static const char *const codes[] = {
+		[INK_PLAIN] = "\033[0m",   [INK_BOLD] = "\033[1m",   [INK_DIM] = "\033[2m",
+		[INK_GOOD] = "\033[1;32m", [INK_BAD] = "\033[1;31m", [INK_WARN] = "\033[1;33m",
+		[INK_BLUE] = "\033[34m",
+	};
+
+	if (page->colour)
+		fputs(codes[which], page->file);
+}
+
+/* The text in an ink, filled up with spaces to `columns`; negative: flush right. Controls are shown
+ * as '?'. */
+static void put(const struct page *page, enum ink which, const char *text, int columns)
+{
+	int used = (int)text_columns(text);
+
+	if (columns < 0 && used < -columns)
+		fprintf(page->file, "%*s", -columns - used, "");
+	ink(page, which);
+	for (const char *s = text; *s; s++)
+		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, page->file);
+	ink(page, INK_PLAIN);
+	if (used < columns)
+		fprintf(page->file, "%*s", columns - used, "");
+}
+
+static void heading(const struct page *page, const char *text)
+{
+	fputc('\n', page->file);
+	put(page, INK_BOLD, text, 0);
+	fputc('\n', page->file);
+}
+
+/* A long text from column `indent` on, broken at spaces. */
+static void put_wrapped(const struct page *page, const char *text, int indent)
+{
+	int column = indent;
+
+	while (*text) {
+		size_t bytes = strcspn(text, " ");
+		char word[256];
+		int width;
+
+		snprintf(word, sizeof(word), "%.*s", (int)bytes, text);
+		width = (int)text_columns(word);
+		if (column > indent && column + 1 + width > LINE_COLUMNS) {
+			fprintf(page->file, "\n%*s", indent, "");
+			column = indent;
+		} else if (column > indent) {
+			fputc(' ', page->file);
+			column++;
+		}
+		put(page, INK_PLAIN, word, 0);
+		column += width;
+		text += bytes;
+		text += strspn(text, " ");
+	}
+	fputc('\n', page->file);
+}
+
+static const struct incident *headline(const struct record *record)
+{
+	return record->headline < 0 ? NULL : &record->incidents[record->headline];
+}
+
+static double seconds(nanos value)
+{
+	return value == NANOS_NEVER ? NAN : (double)value / 1e9;
+}
+
+static void put_verdict(const struct page *page, const struct record *record)
+{
+	static const char *const words[] = {"PASSED", "FAILED", "INVALID", "RESIDUE", "ABORTED"};
+	static const enum ink inks[] = {INK_GOOD, INK_BAD, INK_WARN, INK_BAD, INK_WARN};
+	const struct incident *incident = headline(record);
+	size_t met = 0, judged = 0;
+	char text[TEXT_MAX];
+
+	for (size_t i = 0; i < record->objective_count; i++) {
+		judged += record->objectives[i].met != TRISTATE_NULL;
+		met += record->objectives[i].met == TRISTATE_TRUE;
+	}
+	fputc('\n', page->file);
+	put(page, inks[record->verdict], words[record->verdict], 0);
+	fputs("  ", page->file);
+	put(page, INK_BOLD, record->scenario->name, 0);
+	if (record->objective_count > 0)
+		fprintf(page->file, ": %zu of %zu objectives met", met, record->objective_count);
+	if (record->objective_count > judged)
+		fprintf(page->file, ", %zu not evaluable", record->objective_count - judged);
+	if (incident && incident->frt != NANOS_NEVER && incident->path == PATH_FAILOVER)
+		fprintf(page->file, "; recovered in %s",
+			text_duration(text, seconds(incident->frt)));
+	else if (incident && incident->path == PATH_UNRECOVERED)
+		fputs("; not recovered", page->file);
+	fputc('\n', page->file);
+	if (record->abort_reason) {
+		fputs("  ", page->file);
+		put_wrapped(page, record->abort_reason, 2);
+	}
+	snprintf(text, sizeof(text), "  %s drill%s by driver %.12s, seed ",
+		 strcmp(record->kind, "injected") == 0 ? "INJECTED" : "SIMULATED",
+		 record->sham ? " (SHAM)" : "", record->driver);
+	put(page, INK_DIM, text, 0);
+	fprintf(page->file, "%" PRIu64 ", %s", record->seed,
+		text_duration(text, seconds(record->duration)));
+	fprintf(page->file, " in %s\n", text_duration(text, record->wall_s));
+}
+
+static void put_objectives(const struct page *page, const struct record *record)
+{
+	char limit[TEXT_MAX], value[TEXT_MAX], name[TEXT_MAX], bound[2 * TEXT_MAX];
+
+	if (record->objective_count == 0)
+		return;
+	heading(page, "Objectives");
+	for (size_t i = 0; i < record->objective_count; i++) {
+		const struct objective_result *result = &record->objectives[i];
+		bool floor = strcmp(result->name, "availability") == 0;
+
+		if (isfinite(result->quantile))
+			snprintf(name, sizeof(name), "%.20s, p%g", result->name,
+				 result->quantile * 100);
+		else
+			snprintf(name, sizeof(name), "%.20s", result->name);
+		snprintf(bound, sizeof(bound), "%s %s", floor ? "at least" : "at most",
+			 text_value(limit, result->limit, result->unit));
+		fputs("  ", page->file);
+		put(page, INK_PLAIN, name, NAME_COLUMNS - 2);
+		put(page, INK_PLAIN, text_value(value, result->achieved, result->unit),
+		    -VALUE_COLUMNS);
+		fputs("   ", page->file);
+		put(page, INK_DIM, bound, 26);
+		if (result->met == TRISTATE_TRUE)
+			put(page, INK_GOOD, "met", 0);
+		else if (result->met == TRISTATE_FALSE)
+			put(page, INK_BAD, "missed", 0);
+		else
+			put(page, INK_WARN, "not evaluable", 0);
+		fputc('\n', page->file);
+	}
+}
+
+/* One measure with its value and, in proportion to `whole`, a bar from `begin` on (seconds since
+ * t_fault). */
+static void put_phase(const struct page *page, const char *name, double begin, double length,
+		      double whole)
+{
+	char text[TEXT_MAX];
+	int from = whole > 0 && isfinite(begin) ? (int)lround(begin / whole * BAR_COLUMNS) : 0;
+	int to = whole > 0 && isfinite(begin + length)
+			 ? (int)lround((begin + length) / whole * BAR_COLUMNS)
+			 : from;
+
+	if (isnan(length))
+		return;
+	put(page, INK_PLAIN, name, NAME_COLUMNS);
+	put(page, INK_PLAIN, text_duration(text, length), -VALUE_COLUMNS);
+	if (to == from && length > 0)
+		to++;
+	if (to > from) {
+		fprintf(page->file, "   %*s", from, "");
+		ink(page, INK_BLUE);
+		for (int i = from; i < to; i++)
+			fputs("\xe2\x94\x81", page->file);
+		ink(page, INK_PLAIN);
+	}
+	fputc('\n', page->file);
+}
+
+static nanos earlier(nanos a, nanos b)
+{
+	return a < b ? a : b;
+}
+
+static void put_phases(const struct page *page, const struct incident *incident)
+{
+	const nanos *marks = incident->marks;
+	double zero = seconds(marks[MARK_FAULT]), whole = seconds(incident->frt);
+	double begin = seconds(earlier(marks[MARK_SWITCH_BEGIN], marks[MARK_DATA_BEGIN])) - zero;
+	double detection = seconds(incident->detection), readiness = seconds(incident->readiness);
+
+	if (isnan(whole))
+		fputs("  FRT                 not recovered\n", page->file);
+	put_phase(page, "  FRT", 0, whole, whole);
+	put_phase(page, "    Detection", 0, detection, whole);
+	put_phase(page, "    Decision", detection, seconds(incident->decision), whole);
+	put_phase(page, "    BRT", begin, seconds(incident->brt), whole);
+	put_phase(page, "      Switch", seconds(marks[MARK_SWITCH_BEGIN]) - zero,
+		  seconds(incident->switching), whole);
+	put_phase(page, "      Data recovery", seconds(marks[MARK_DATA_BEGIN]) - zero,
+		  seconds(incident->data_recovery), whole);
+	put_phase(page, "    Readiness", whole - readiness, readiness, whole);
+}
+
+static void put_measures(const struct page *page, const struct record *record)
+{
+	const struct incident *incident = headline(record);
+	char a[TEXT_MAX], b[TEXT_MAX], c[TEXT_MAX], line[4 * TEXT_MAX];
+
+	if (incident) {
+		snprintf(line, sizeof(line), "Incident %d of %zu: %.40s on %.60s (%.30s), %s",
+			 record->headline + 1, record->incident_count,
+			 incident->fault ? incident->fault : "false alarm",
+			 incident->target ? incident->target : "no target",
+			 incident->place ? incident->place : "no fault",
+			 path_names[incident->path]);
+		heading(page, line);
+		put_phases(page, incident);
+	} else {
+		heading(page, "No incident");
+	}
+	put(page, INK_PLAIN, "  BRP", NAME_COLUMNS);
+	put(page, INK_PLAIN, text_duration(a, record->brp.seconds), -VALUE_COLUMNS);
+	fprintf(page->file, "   %s, %s records lost", text_bytes(b, (double)record->brp.bytes),
+		text_count(c, (double)record->brp.records));
+	fputc('\n', page->file);
+	if (isfinite(record->worst_seconds)) {
+		put(page, INK_PLAIN, "  BRP, worst case", NAME_COLUMNS);
+		put(page, INK_PLAIN, text_duration(a, record->worst_seconds), -VALUE_COLUMNS);
+		fprintf(page->file, "   %s of the policy, whenever the fault comes\n",
+			text_bytes(b, record->worst_bytes));
+	}
+	put(page, INK_PLAIN, "  Availability", NAME_COLUMNS);
+	put(page, INK_PLAIN, text_percent(a, record->availability_time), -VALUE_COLUMNS);
+	fprintf(page->file, "   of the time");
+	if (isfinite(record->availability_requests))
+		fprintf(page->file, "; %s of %s requests",
+			text_percent(a, record->availability_requests),
+			text_count(b, (double)record->sent));
+	fputc('\n', page->file);
+}
+
+static void put_faults(const struct page *page, const struct record *record)
+{
+	size_t shown = record->fault_count < FAULTS_SHOWN ? record->fault_count : FAULTS_SHOWN;
+
+	if (record->fault_count > 0)
+		heading(page, "Faults");
+	for (size_t i = 0; i < shown; i++) {
+		const struct fault_record *fault = &record->faults[i];
+		bool effective = fault->effective == TRISTATE_TRUE,
+		     residue = fault->residue_count > 0;
+
+		fprintf(page->file, "  %" PRIu32 " ", fault->step);
+		put(page, INK_PLAIN, fault->name, 0);
+		fputs(" on ", page->file);
+		put(page, INK_PLAIN, fault->target, 0);
+		put(page, INK_DIM, fault->mechanism ? " by " : "", 0);
+		put(page, INK_DIM, fault->mechanism ? fault->mechanism : "", 0);
+		fputs("\n    ", page->file);
+		put(page,
+		    effective      ? INK_GOOD
+		    : record->sham ? INK_DIM
+				   : INK_BAD,
+		    effective                            ? "effective"
+		    : fault->effective == TRISTATE_FALSE ? "no effect"
+		    : record->sham                       ? "not injected (sham)"
+		    : fault->applied                     ? "effect not known"
+							 : "not injected",
+		    0);
+		if (fault->observed) {
+			fputs(": ", page->file);
+			put(page, INK_PLAIN, fault->observed, 0);
+		}
+		fputs("; ", page->file);
+		put(page, residue || fault->reverted == TRISTATE_FALSE ? INK_BAD : INK_PLAIN,
+		    residue || fault->reverted == TRISTATE_FALSE ? "NOT REVERTED"
+		    : fault->reverted == TRISTATE_TRUE           ? "reverted"
+								 : "revert not due",
+		    0);
+		fputc('\n', page->file);
+		for (size_t k = 0; k < fault->residue_count; k++)
+			fprintf(page->file, "      left behind: %s\n", fault->residue[k]);
+	}
+	if (shown < record->fault_count)
+		fprintf(page->file, "  and %zu more in the report\n", record->fault_count - shown);
+}
+
+static void put_findings(const struct page *page, const struct record *record)
+{
+	size_t shown = 0;
+
+	if (record->finding_count > 0)
+		heading(page, "Findings");
+	for (int severity = SEVERITY_HIGH; severity >= SEVERITY_INFO; severity--)
+		for (size_t i = 0; i < record->finding_count && shown < FINDINGS_SHOWN; i++) {
+			if ((int)record->findings[i].severity != severity)
+				continue;
+			fputs("  ", page->file);
+			put(page,
+			    severity == SEVERITY_HIGH     ? INK_BAD
+			    : severity == SEVERITY_MEDIUM ? INK_WARN
+							  : INK_DIM,
+			    severity_names[severity], 8);
+			put_wrapped(page, record->findings[i].text, 10);
+			shown++;
+		}
+	if (shown < record->finding_count)
+		fprintf(page->file, "  and %zu more in the report\n",
+			record->finding_count - shown);
+}
+
+static void put_campaign(const struct page *page, const struct record *record)
+{
+	static const enum campaign_measure shown[] = {MEASURE_FRT, MEASURE_BRT, MEASURE_BRP_SECONDS,
+						      MEASURE_AVAILABILITY};
+	static const char *const names[] = {"  FRT", "  BRT", "  BRP", "  Availability"};
+	const struct campaign *campaign = record->campaign;
+	char line[2 * TEXT_MAX], text[TEXT_MAX];
+
+	if (!campaign)
+		return;
+	snprintf(line, sizeof(line),
+		 "All %" PRIu64 " trials (%" PRIu64 " not recovered, %" PRIu64 " without effect)",
+		 campaign->trials, campaign->censored, campaign->invalid);
+	heading(page, line);
+	put(page, INK_DIM, "", NAME_COLUMNS);
+	for (int i = 0; i < 4; i++)
+		put(page, INK_DIM,
+		    i == 0   ? "mean"
+		    : i == 1 ? "p50"
+		    : i == 2 ? "p95"
+			     : "p99",
+		    -VALUE_COLUMNS);
+	fputc('\n', page->file);
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		const struct summary *summary = &campaign->measures[shown[i]];
+		const double values[] = {summary->mean, summary->p50, summary->p95, summary->p99};
+
+		put(page, INK_PLAIN, names[i], NAME_COLUMNS);
+		for (size_t k = 0; k < sizeof(values) / sizeof(values[0]); k++)
+			put(page, INK_PLAIN,
+			    text_value(text, summary->n ? values[k] : NAN,
+				       shown[i] == MEASURE_AVAILABILITY ? "fraction" : "s"),
+			    -VALUE_COLUMNS);
+		fputc('\n', page->file);
+	}
+	fputs("  What follows is trial 0.\n", page->file);
+}
+
+void summary_print(const struct record *record, const char *folder, FILE *out, bool colour)
+{
+	const struct page page = {out, colour};
+
+	put_verdict(&page, record);
+	put_objectives(&page, record);
+	put_campaign(&page, record);
+	put_measures(&page, record);
+	put_faults(&page, record);
+	put_findings(&page, record);
+	fputc('\n', out);
+	if (folder) {
+		put(&page, INK_DIM, "  Run folder", NAME_COLUMNS);
+		put(&page, INK_PLAIN, folder, 0);
+		fputc('\n', out);
+	}
+	if (record->command) {
+		put(&page, INK_DIM, "  Repeat with", NAME_COLUMNS);
+		put(&page, INK_PLAIN, record->command, 0);
+		fputc('\n', out);
+	}
+	fputc('\n', out);
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the DR controller asks for: probes, fencing, switching, standby up and down, diagnosis, repair, the way back. */
+#include <string.h>
+
+#include "sim/model/world.h"
+
+#define PROBE_BASE NANOS_MS /* a health check's own time, without queue and delay */
+
+static void timed_out(void *context, uint64_t index, nanos now);
+
+/* ---- ends ---- */
+
+void action_end(struct world *w, const struct action *action, bool ok, const char *reason)
+{
+	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = ok, .reason = reason };
+	world_complete(w, &done);
+}
+
+void action_timed(struct world *w, const struct action *action, nanos takes)
+{
+	size_t i = 0;
+	while (i < w->timed_count && w->timed[i].used)
+		i++;
+	if (i == w->timed_count) {
+		w->timed = arena_grow(&w->arena, w->timed, w->timed_count, &w->timed_capacity, sizeof(*w->timed));
+		w->timed_count++;
+	}
+	w->timed[i] = (struct timed){ .action = *action, .used = true, .end = world_now(w) + takes };
+	w->timed[i].event = engine_at(w->engine, w->timed[i].end, timed_out, w, i);
+}
+
+nanos action_expected_end(struct world *w, action_id id)
+{
+	for (size_t i = 0; i < w->timed_count; i++)
+		if (w->timed[i].used && w->timed[i].action.id == id)
+			return w->timed[i].end;
+	return storage_expected_end(w, id);
+}
+
+/* ---- probes ---- */
+
+/* One request through the gateway: which replica it meets is drawn only when they differ. */
+static enum serve through_gateway(struct world *w, struct service *s, struct prng *prng, nanos *latency)
+{
+	uint32_t tries = w->scenario->deployment.gateway.retries + 1;
+	enum serve last = SERVE_REFUSE;
+	for (uint32_t k = 0; k < tries && k < s->member_count; k++) {
+		uint32_t pick = s->member_count > 1 ? (uint32_t)prng_below(prng, s->member_count) : 0;
+		last = w->replicas[s->members[pick]].serve;
+		if (last == SERVE_OK || last == SERVE_WRONG)
+			return last;
+		if (last == SERVE_HANG)
+			*latency += w->scenario->deployment.gateway.timeout;
+	}
+	return last;
+}
+
+static bool node_answers(const struct world *w, uint32_t site, uint32_t node, nanos *latency)
+{
+	const struct node *n = &w->nodes[node];
+	*latency += n->delay + w->sites[site].delay;
+	return node_up(w, node) && !n->frozen && !n->cut && !w->sites[site].cut;
+}
+
+static enum serve look_at(struct world *w, const struct action *action, nanos *latency)
+{
+	struct entity entity = action->entity;
+	if (entity.kind == ENTITY_ENDPOINT) {
+		struct service *s = &w->services[entity.index];
+		load_settle(w, s);
+		*latency += s->delay + load_wait(s);
+		return through_gateway(w, s, &w->probe_prng[action->detector], latency);
+	}
+	if (entity.kind == ENTITY_REPLICA) {
+		for (uint32_t r = 0; r < w->replica_count; r++) {
+			struct replica *replica = &w->replicas[r];
+			if (replica->home && replica->endpoint == (uint32_t)entity.index &&
+			    replica->ordinal == entity.part)
+				return replica->serve;
+		}
+		return SERVE_REFUSE;
+	}
+	uint32_t node = w->sites[entity.site].first_node + (uint32_t)entity.index;
+	if (!node_answers(w, entity.site, node, latency))
+		return SERVE_HANG;
+	if (entity.kind == ENTITY_GPU && (w->nodes[node].gpus_gone >> entity.part & 1))
+		return SERVE_REFUSE;
+	return SERVE_OK;
+}
+
+static void probe(struct world *w, const struct action *action)
+{
+	const struct detector_config *config = &w->scenario->detectors[action->detector];
+	struct prng *prng = &w->probe_prng[action->detector];
+	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = true, .success = 1 };
+	nanos latency = PROBE_BASE;
+	if (config->kind == DETECTOR_SLO) {
+		struct service *s = &w->services[action->entity.index];
+		load_look(w, action->entity.index);
+		load_window_stats(w, s, config->slo_window, &done.success, &done.latency_p99);
+		done.at = world_now(w);
+		world_complete(w, &done);
+		return;
+	}
+	enum serve seen = look_at(w, action, &latency);
+	bool lost = config->loss > 0 && prng_uniform(prng) < config->loss;
+	if (config->kind == DETECTOR_PHI)
+		latency += (nanos)(prng_normal(prng) * config->jitter_sigma * (double)config->interval);
+	if (latency < 0)
+		latency = 0;
+	done.latency = latency;
+	done.wrong = seen == SERVE_WRONG;
+	if (!lost && (seen == SERVE_OK || seen == SERVE_WRONG) && latency <= action->timeout) {
+		/* The answer is certain already; it is handed over now with the instant at which it will be known. */
+		done.at = world_now(w) + latency;
+		world_complete(w, &done);
+		return;
+	}
+	action_timed(w, action, action->timeout); /* a miss is known when its timeout is over */
+}
+
+/* ---- fencing and switching ---- */
+
+static void set_fence(struct world *w, uint32_t site, bool fenced)
+{
+	if (w->sites[site].fenced == fenced)
+		return;
+	w->sites[site].fenced = fenced;
+	cluster_changed(w);
+}
+
+/* Whoever is reached, or is known by its power controller to be off, is fenced at once. Behind a partition nobody is. */
+static void fence(struct world *w, const struct action *action)
+{
+	if (w->sites[action->site].cut) {
+		action_timed(w, action, action->timeout);
+		return;
+	}
+	set_fence(w, action->site, true);
+	action_end(w, action, true, NULL);
+}
+
+static void route(struct world *w, const struct action *action)
+{
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		if (w->services[e].route == action->site)
+			load_route(w, e, action->to);
+	storage_look(w);
+}
+
+static void activate(struct world *w, const struct action *action)
+{
+	if (!site_usable(w, action->to)) {
+		action_end(w, action, false, "the standby is not usable");
+		return;
+	}
+	replicas_activate(w, action->to);
+	action_end(w, action, true, NULL);
+}
+
+static void switched(struct world *w, const struct action *action)
+{
+	if (!site_usable(w, action->to)) {
+		action_end(w, action, false, "the place to switch to is not usable");
+		return;
+	}
+	route(w, action);
+	action_end(w, action, true, NULL);
+}
+
+static void switched_back(struct world *w, const struct action *action)
+{
+	if (!site_usable(w, action->to)) {
+		action_end(w, action, false, "the primary went away again");
+		return;
+	}
+	set_fence(w, action->to, false);
+	if (action->site != action->to) {
+		for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+			if (w->services[e].route == action->site &&
+			    w->scenario->deployment.endpoints[e].site == action->to)
+				load_route(w, e, action->to);
+		storage_look(w);
+	}
+	action_end(w, action, true, NULL);
+}
+
+static void stop(struct world *w, const struct action *action)
+{
+	struct site_state *site = &w->sites[action->site];
+	uint32_t holds = w->scenario->deployment.sites[action->site].standby.holds;
+	replicas_stop(w, action->site);
+	site->data_ready &= holds; /* what was restored grows stale; what replicates goes on */
+	set_fence(w, action->site, false);
+	storage_look(w);
+	action_end(w, action, true, NULL);
+}
+
+/* ---- the way back to the primary ---- */
+
+void action_wait_primary(struct world *w, const struct action *action)
+{
+	set_fence(w, action->to, false);
+	if (!w->scenario->recovery.failback.verify || replica_hosts_ready(w, action->to)) {
+		action_end(w, action, true, NULL);
+		return;
+	}
+	w->waiting = arena_grow(&w->arena, w->waiting, w->waiting_count, &w->waiting_capacity, sizeof(*w->waiting));
+	w->waiting[w->waiting_count++] = *action;
+}
+
+void actions_look(struct world *w)
+{
+	for (size_t i = 0; i < w->waiting_count;) {
+		struct action action = w->waiting[i];
+		bool gone = !site_alive(w, action.to) || !site_reachable(w, action.to);
+		if (!gone && !replica_hosts_ready(w, action.to)) {
+			i++;
+			continue;
+		}
+		w->waiting[i] = w->waiting[--w->waiting_count];
+		action_end(w, &action, !gone, gone ? "the primary went away" : NULL);
+	}
+}
+
+/* ---- diagnosis ---- */
+
+static int brokenness(const struct reading *r)
+{
+	if (r->nodes_powered < r->nodes)
+		return 6;
+	if (r->nodes_reachable < r->nodes)
+		return 5;
+	if (r->nodes_responding < r->nodes)
+		return 4;
+	if (r->gpus_visible < r->gpus)
+		return 3;
+	if (r->processes < r->replicas || r->replicas_ready < r->replicas)
+		return 2;
+	return r->digest_mismatches || r->xid ? 1 : 0;
+}
+
+/* The smallest thing that explains most: a rack that is dark as a whole, else the most broken node. */
+static void find_suspect(struct world *w, uint32_t site, struct completion *done)
+{
+	const struct site *config = &w->scenario->deployment.sites[site];
+	int worst = 0;
+	struct reading reading;
+	done->suspect = (struct entity){ .kind = ENTITY_SITE, .site = site };
+	cluster_read(w, done->suspect, &done->worst);
+	for (uint32_t k = 0; config->racks > 1 && k < config->racks; k++) {
+		struct entity rack = { .kind = ENTITY_RACK, .site = site, .index = (int32_t)k };
+		cluster_read(w, rack, &reading);
+		if (reading.nodes > 1 && reading.nodes_powered == 0) {
+			done->suspect = rack;
+			done->worst = reading;
+			return;
+		}
+	}
+	for (uint32_t n = 0; n < config->nodes; n++) {
+		struct entity node = { .kind = ENTITY_NODE, .site = site, .index = (int32_t)n };
+		cluster_read(w, node, &reading);
+		if (brokenness(&reading) <= worst)
+			continue;
+		worst = brokenness(&reading);
+		done->suspect = node;
+		done->worst = reading;
+	}
+}
+
+static void diagnosed(struct world *w, const struct action *action)
+{
+	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = true };
+	struct entity site = { .kind = ENTITY_SITE, .site = action->site };
+	cluster_read(w, site, &done.site_reading);
+	done.link_reading.round_trip = NANOS_NEVER;
+	for (uint32_t l = 0; l < w->scenario->deployment.link_count; l++) {
+		const struct link *link = &w->scenario->deployment.links[l];
+		if (link->site[0] != action->site && link->site[1] != action->site)
+			continue;
+		cluster_read(w, (struct entity){ .kind = ENTITY_LINK, .index = (int32_t)l }, &done.link_reading);
+		if (done.link_reading.paths_open < done.link_reading.paths)
+			break;
+	}
+	find_suspect(w, action->site, &done);
+	world_complete(w, &done);
+}
+
+/* ---- repair: so many crews, first come first served ---- */
+
+static void repair_start(struct world *w, const struct action *action)
+{
+	struct prng prng;
+	w->crews_busy++;
+	prng_open(&prng, w->seed, w->trial, action->step, PRNG_REPAIR);
+	action_timed(w, action, dist_sample_nanos(&w->scenario->recovery.repair.time, &prng));
+}
+
+static void repair(struct world *w, const struct action *action)
+{
+	if (w->crews_busy < w->scenario->recovery.repair.crews) {
+		repair_start(w, action);
+		return;
+	}
+	w->repair_queue = arena_grow(&w->arena, w->repair_queue, w->repair_count, &w->repair_capacity,
+				     sizeof(*w->repair_queue));
+	w->repair_queue[w->repair_count++] = *action;
+}
+
+static void repaired(struct world *w, const struct action *action)
+{
+	w->crews_busy--;
+	action_end(w, action, true, NULL);
+	if (w->repair_count == 0)
+		return;
+	struct action next = w->repair_queue[0];
+	memmove(w->repair_queue, w->repair_queue + 1, --w->repair_count * sizeof(*w->repair_queue));
+	repair_start(w, &next);
+}
+
+/* ---- begin and end ---- */
+
+static void timed_out(void *context, uint64_t index, nanos now)
+{
+	struct world *w = context;
+	struct action action = w->timed[index].action;
+	(void)now;
+	w->timed[index].used = false;
+	switch (action.kind) {
+	case ACTION_PROBE:
+		action_end(w, &action, false, "no answer in time");
+		break;
+	case ACTION_FENCE:
+		if (w->sites[action.site].cut) {
+			action_end(w, &action, false, "the old primary cannot be reached");
+			break;
+		}
+		set_fence(w, action.site, true);
+		action_end(w, &action, true, NULL);
+		break;
+	case ACTION_SWITCH:
+		switched(w, &action);
+		break;
+	case ACTION_SWITCH_BACK:
+		switched_back(w, &action);
+		break;
+	case ACTION_DIAGNOSE:
+		diagnosed(w, &action);
+		break;
+	case ACTION_REPAIR:
+		repaired(w, &action);
+		break;
+	case ACTION_BACKUP:
+	case ACTION_PRUNE:
+	case ACTION_ACTIVATE:
+	case ACTION_RESTORE:
+	case ACTION_VERIFY:
+	case ACTION_RETURN:
+	case ACTION_STOP:
+	case ACTION_KINDS:
+		action_end(w, &action, true, NULL);
+		break;
+	}
+}
+
+int action_begin(struct world *w, const struct action *action, struct error *e)
+{
+	const struct recovery_config *config = &w->scenario->recovery;
+	(void)e;
+	switch (action->kind) {
+	case ACTION_PROBE:
+		probe(w, action);
+		break;
+	case ACTION_BACKUP:
+		storage_backup(w, action);
+		break;
+	case ACTION_PRUNE:
+		storage_prune(w, action->backup);
+		action_end(w, action, true, NULL);
+		break;
+	case ACTION_FENCE:
+		fence(w, action);
+		break;
+	case ACTION_ACTIVATE:
+		activate(w, action);
+		break;
+	case ACTION_SWITCH:
+	case ACTION_SWITCH_BACK:
+		action_timed(w, action, action->site == action->to
+						? 0 : dist_sample_nanos(&config->switch_time, &w->switch_prng));
+		break;
+	case ACTION_RESTORE:
+		storage_restore(w, action);
+		break;
+	case ACTION_VERIFY:
+		action_timed(w, action, dist_sample_nanos(&config->verify_time, &w->switch_prng));
+		break;
+	case ACTION_DIAGNOSE:
+		action_timed(w, action, dist_sample_nanos(&config->diagnose_time, &w->switch_prng));
+		break;
+	case ACTION_REPAIR:
+		repair(w, action);
+		break;
+	case ACTION_RETURN:
+		storage_return(w, action);
+		break;
+	case ACTION_STOP:
+		stop(w, action);
+		break;
+	case ACTION_KINDS:
+		return -1;
+	}
+	return 0;
+}
+
+void actions_reset(struct world *w)
+{
+	w->timed_count = w->waiting_count = w->repair_count = 0;
+	w->crews_busy = 0;
+	prng_open(&w->switch_prng, w->seed, w->trial, 0, PRNG_SWITCH);
+	for (uint32_t i = 0; i < w->scenario->detector_count; i++)
+		prng_open(&w->probe_prng[i], w->seed, w->trial, i, PRNG_PROBE);
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The clients as a fluid: expected success, latency and backlog of each endpoint, and when it is bad or good. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "sim/lepton.h"
+#include "sim/model/world.h"
+
+#define LEVELS_MAX 4096 /* history that the slo detector can look back on */
+
+static const struct load *load_of(const struct world *w, const struct service *s)
+{
+	return &w->scenario->deployment.endpoints[s->endpoint].load;
+}
+
+static bool fluid_only(const struct world *w, const struct service *s)
+{
+	const struct load *load = load_of(w, s);
+	return load->rate <= 0 || load->requests == REQUESTS_NEVER;
+}
+
+/* ---- the level: what a request sent now meets ---- */
+
+nanos load_wait(const struct service *s)
+{
+	double waiting = s->window ? (double)s->queued : s->backlog;
+	if (s->capacity <= 0 || waiting <= 0)
+		return 0;
+	return (nanos)llround(waiting / s->capacity * 1e9);
+}
+
+/* Share of good answers when a request waits `wait`: right, and within the latency limit. */
+static double success_at(const struct world *w, const struct service *s, nanos wait)
+{
+	const struct load *load = load_of(w, s);
+	nanos limit = w->scenario->steady_state.latency - s->delay - wait;
+	double sum = 0;
+	for (int i = 0; i < LOAD_ATTEMPTS_MAX; i++) {
+		nanos left = limit - i * w->scenario->deployment.gateway.timeout;
+		if (s->right[i] <= 0 || left < 0)
+			continue;
+		sum += s->right[i] * (load->rate > 0 ? dist_cdf(&load->service_time, (double)left) : 1);
+	}
+	return sum;
+}
+
+/* The longest wait at which the service is still good; -1: not even without waiting. Bisection to a microsecond. */
+static nanos wait_limit(const struct world *w, const struct service *s)
+{
+	double wanted = w->scenario->steady_state.success;
+	nanos low = 0, high = w->scenario->steady_state.latency;
+	if (success_at(w, s, 0) < wanted)
+		return -1;
+	while (high - low > NANOS_US) {
+		nanos middle = low + (high - low) / 2;
+		if (success_at(w, s, middle) >= wanted)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Routing: each attempt goes to a replica in rotation that was not tried yet; refusals cost nothing, time-outs do. */
+static void route_shares(const struct world *w, struct service *s)
+{
+	double n = (double)s->member_count, right = 0, wrong = 0, hang = 0;
+	double reach[LOAD_ATTEMPTS_MAX + 1] = { 1 }; /* by time-outs so far */
+	memset(s->right, 0, sizeof(s->right));
+	s->share_right = s->share_wrong = 0;
+	for (size_t i = 0; i < s->member_count; i++) {
+		enum serve serve = w->replicas[s->members[i]].serve;
+		right += serve == SERVE_OK;
+		wrong += serve == SERVE_WRONG;
+		hang += serve == SERVE_HANG;
+	}
+	double broken = n - right - wrong, hang_share = broken > 0 ? hang / broken : 0;
+	uint32_t tries = w->scenario->deployment.gateway.retries + 1;
+	for (uint32_t k = 0; k < tries && k < LOAD_ATTEMPTS_MAX && n > k; k++) {
+		double left = n - k, bad = fmax(left - right - wrong, 0) / left;
+		double next[LOAD_ATTEMPTS_MAX + 1] = { 0 };
+		for (uint32_t t = 0; t <= k; t++) {
+			s->right[t] += reach[t] * right / left;
+			s->share_right += reach[t] * right / left;
+			s->share_wrong += reach[t] * wrong / left;
+			next[t] += reach[t] * bad * (1 - hang_share);
+			next[t + 1] += reach[t] * bad * hang_share;
+		}
+		memcpy(reach, next, sizeof(reach));
+	}
+	double mean = dist_mean(&load_of(w, s)->service_time) / 1e9;
+	double slots = (right + wrong) * load_of(w, s)->concurrency;
+	s->capacity = load_of(w, s)->rate > 0 && mean > 0 ? slots / mean : slots * 1e9;
+}
+
+static void collect(struct world *w, struct service *s)
+{
+	nanos delay = 0, jitter = 0;
+	s->member_count = 0;
+	for (size_t i = 0; i < s->all_count; i++) {
+		const struct replica *replica = &w->replicas[s->all[i]];
+		if (replica->site != s->route || !replica->routable)
+			continue;
+		s->members[s->member_count++] = s->all[i];
+		delay += w->nodes[replica->node].delay;
+		jitter += w->nodes[replica->node].jitter;
+	}
+	nanos count = s->member_count ? (nanos)s->member_count : 1;
+	s->delay = w->sites[s->route].delay + delay / count;
+	s->jitter = w->sites[s->route].jitter + jitter / count;
+	route_shares(w, s);
+}
+
+/* ---- the fluid between events ---- */
+
+static double inflow(const struct world *w, const struct service *s)
+{
+	return load_of(w, s)->rate * (s->share_right + s->share_wrong);
+}
+
+static double backlog_limit(const struct world *w, const struct service *s)
+{
+	return s->capacity * (double)load_of(w, s)->timeout / 1e9;
+}
+
+/* Advance the books to now. Between two events backlog moves in a straight line, success is taken at both ends. */
+void load_settle(struct world *w, struct service *s)
+{
+	nanos now = world_now(w);
+	double seconds = (double)(now - s->since) / 1e9, rate = load_of(w, s)->rate;
+	nanos wait = load_wait(s);
+	s->since = now;
+	if (rate <= 0 || s->window || seconds <= 0)
+		return;
+	double sent = rate * seconds, before = success_at(w, s, wait), lost = 0;
+	if (s->capacity > 0) {
+		s->backlog += (inflow(w, s) - s->capacity) * seconds;
+		if (s->backlog > backlog_limit(w, s)) {
+			lost = s->backlog - backlog_limit(w, s); /* they gave up waiting */
+			s->backlog -= lost;
+		}
+	}
+	if (s->backlog < 1e-6)
+		s->backlog = 0;
+	double after = success_at(w, s, load_wait(s)), good = sent * (before + after) / 2;
+	double answered = sent * s->share_right;
+	s->sent += sent;
+	s->good += good;
+	s->wrong += sent * s->share_wrong;
+	s->failed += sent * (1 - s->share_right - s->share_wrong) + fmin(lost, answered - good);
+	s->late += fmax(answered - good - fmin(lost, answered - good), 0);
+}
+
+static void crossed(void *context, uint64_t e, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	w->services[e].crossing = EVENT_NONE;
+	load_look(w, (uint32_t)e);
+}
+
+/* The next instant at which the fluid changes by itself: drained, full, or good turns bad or back. */
+static void schedule_crossing(struct world *w, struct service *s)
+{
+	double slope = inflow(w, s) - s->capacity, to[3];
+	nanos limit = wait_limit(w, s), next = NANOS_NEVER;
+	engine_cancel(w->engine, s->crossing);
+	s->crossing = EVENT_NONE;
+	if (load_of(w, s)->rate <= 0 || s->window || s->capacity <= 0)
+		return;
+	to[0] = 0;
+	to[1] = backlog_limit(w, s);
+	to[2] = limit >= 0 ? (double)limit / 1e9 * s->capacity : -1;
+	for (int i = 0; i < 3; i++) {
+		double distance = to[i] - s->backlog;
+		if (to[i] < 0 || (slope > 0) != (distance > 0) || fabs(distance) < 1e-9 || fabs(slope) < 1e-9)
+			continue;
+		nanos at = world_now(w) + (nanos)ceil(distance / slope * 1e9) + 1;
+		next = at < next ? at : next;
+	}
+	if (next != NANOS_NEVER && next < SCENARIO_DURATION_MAX * 2)
+		s->crossing = engine_at(w->engine, next, crossed, w, s->endpoint);
+}
+
+/* ---- telling ---- */
+
+static uint32_t domain_of(const struct world *w, uint32_t endpoint)
+{
+	uint32_t domain = 0, site = w->scenario->deployment.endpoints[endpoint].site;
+	for (uint32_t s = 0; s < site; s++)
+		domain += w->scenario->deployment.sites[s].standby.heat == HEAT_NONE;
+	return domain;
+}
+
+static nanos expected_latency(const struct world *w, const struct service *s)
+{
+	double mean = load_of(w, s)->rate > 0 ? dist_mean(&load_of(w, s)->service_time) : 0;
+	return (nanos)mean + load_wait(s) + s->delay;
+}
+
+static void remember_level(struct world *w, struct service *s, double success)
+{
+	if (s->level_count == LEVELS_MAX) {
+		memmove(s->levels, s->levels + LEVELS_MAX / 2, LEVELS_MAX / 2 * sizeof(*s->levels));
+		s->level_count = LEVELS_MAX / 2;
+	}
+	if (!s->levels)
+		s->levels = arena_array(&w->arena, LEVELS_MAX, sizeof(*s->levels));
+	s->levels[s->level_count++] =
+		(struct level){ .from = world_now(w), .success = success, .latency = expected_latency(w, s) };
+}
+
+static void tell_level(struct world *w, struct service *s, double success)
+{
+	const struct endpoint *endpoint = &w->scenario->deployment.endpoints[s->endpoint];
+	remember_level(w, s, success);
+	if (!timeline_on(w->timeline))
+		return;
+	if (success == s->told_success && s->capacity == s->told_capacity && s->delay == s->told_delay &&
+	    s->backlog == 0 && s->since > 0)
+		return;
+	s->told_success = success;
+	s->told_capacity = s->capacity;
+	s->told_delay = s->delay;
+	timeline_begin(w->timeline, world_now(w), "service.level");
+	timeline_text(w->timeline, "endpoint", endpoint->name);
+	timeline_real(w->timeline, "success", success);
+	timeline_real(w->timeline, "latency_s", (double)expected_latency(w, s) / 1e9);
+	timeline_real(w->timeline, "rate", endpoint->load.rate);
+	timeline_real(w->timeline, "capacity", endpoint->load.rate > 0 ? s->capacity : NAN);
+	timeline_real(w->timeline, "backlog", s->backlog);
+	timeline_end(w->timeline);
+}
+
+static void tell_endpoint(struct world *w, const struct service *s, size_t members_before)
+{
+	if (!timeline_on(w->timeline) || (s->member_count > 0) == (members_before > 0))
+		return;
+	timeline_begin(w->timeline, world_now(w), "endpoint.state");
+	timeline_text(w->timeline, "endpoint", w->scenario->deployment.endpoints[s->endpoint].name);
+	timeline_text(w->timeline, "state",
+		      lepton_state_names[s->member_count ? LEPTON_READY : LEPTON_NOT_READY]);
+	timeline_text(w->timeline, "site", w->scenario->deployment.sites[s->route].name);
+	timeline_end(w->timeline);
+}
+
+/* All replicas that should run do, nothing waits, no delay, and the client is content. */
+static bool is_calm(const struct world *w, const struct service *s)
+{
+	if (s->bad || s->window || s->backlog >= 1 || s->delay || !s->level_good)
+		return false;
+	for (size_t i = 0; i < s->all_count; i++) {
+		const struct replica *replica = &w->replicas[s->all[i]];
+		if (replica->site == s->route && (!replica->routable || replica->serve != SERVE_OK))
+			return false;
+	}
+	return true;
+}
+
+static void look_calm(struct world *w, struct service *s)
+{
+	uint32_t site = w->scenario->deployment.endpoints[s->endpoint].site;
+	bool restless = false;
+	s->calm = is_calm(w, s);
+	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		if (w->scenario->deployment.endpoints[e].site == site)
+			restless |= !w->services[e].calm;
+	if (restless == w->sites[site].restless)
+		return;
+	w->sites[site].restless = restless;
+	struct completion calm = { .kind = COMPLETION_CALM, .ok = !restless };
+	calm.action.domain = domain_of(w, s->endpoint);
+	world_complete(w, &calm);
+}
+
+static void turn_bad(struct world *w, struct service *s)
+{
+	struct completion bad = { .kind = COMPLETION_BAD, .endpoint = s->endpoint, .since = world_now(w) };
+	s->bad = true;
+	bad.action.domain = domain_of(w, s->endpoint);
+	world_complete(w, &bad);
+	if (!fluid_only(w, s))
+		requests_open(w, s, false, world_now(w) + w->scenario->steady_state.window);
+}
+
+void load_confirm(struct world *w, struct service *s, nanos good_since)
+{
+	struct completion good = { .kind = COMPLETION_GOOD, .endpoint = s->endpoint, .since = good_since };
+	s->bad = false;
+	good.action.domain = domain_of(w, s->endpoint);
+	world_complete(w, &good);
+	if (s->window && load_of(w, s)->requests != REQUESTS_ALWAYS)
+		requests_close(w, s);
+	look_calm(w, s);
+}
+
+/* Level and verdict after any change: bad at once, good when proven. */
+static void judge_level(struct world *w, struct service *s, double success)
+{
+	s->level_good = success >= w->scenario->steady_state.success;
+	if (!s->bad && !s->level_good) {
+		turn_bad(w, s);
+	} else if (s->bad && s->level_good && fluid_only(w, s)) {
+		load_confirm(w, s, world_now(w));
+	} else if (s->bad && s->level_good && !s->confirming) {
+		requests_open(w, s, true, NANOS_NEVER);
+		if (!s->window)
+			load_confirm(w, s, world_now(w)); /* too many waiting to simulate each */
+	} else if (s->bad && !s->level_good && s->confirming) {
+		requests_open(w, s, false, world_now(w) + w->scenario->steady_state.window);
+	}
+}
+
+void load_look(struct world *w, uint32_t e)
+{
+	struct service *s = &w->services[e];
+	size_t members = s->member_count;
+	load_settle(w, s);
+	collect(w, s);
+	if (s->capacity <= 0)
+		s->backlog = 0; /* nobody serves them any more: they count as failed when they were sent */
+	double success = success_at(w, s, s->window ? 0 : load_wait(s));
+	tell_endpoint(w, s, members);
+	tell_level(w, s, success);
+	judge_level(w, s, success);
+	schedule_crossing(w, s);
+	requests_members_changed(w, s);
+	look_calm(w, s);
+}
+
+void load_look_all(struct world *w)
+{
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		load_look(w, e);
+}
+
+void load_route(struct world *w, uint32_t e, uint32_t site)
+{
+	w->services[e].route = site;
+	load_look(w, e);
+}
+
+/* ---- asked by detectors and at the end ---- */
+
+void load_window_stats(struct world *w, const struct service *s, nanos window, double *ret_success,
+		       nanos *ret_p99)
+{
+	nanos now = world_now(w), from = now > window ? now - window : 0, end = now;
+	double sum = 0, covered = 0;
+	nanos worst = 0;
+	for (size_t i = s->level_count; i-- > 0 && end > from;) {
+		nanos begin = s->levels[i].from > from ? s->levels[i].from : from;
+		if (end > begin) {
+			sum += s->levels[i].success * (double)(end - begin);
+			covered += (double)(end - begin);
+			worst = s->levels[i].latency > worst ? s->levels[i].latency : worst;
+		}
+		end = s->levels[i].from < end ? s->levels[i].from : end;
+	}
+	*ret_success = covered > 0 ? sum / covered : 1;
+	*ret_p99 = worst;
+	if (load_of(w, s)->rate > 0)
+		*ret_p99 += (nanos)(dist_quantile(&load_of(w, s)->service_time, 0.99) -
+				    dist_mean(&load_of(w, s)->service_time));
+}
+
+void load_account(struct world *w, struct account *ret)
+{
+	*ret = (struct account){ 0 };
+	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
+		struct service *s = &w->services[e];
+		load_settle(w, s);
+		ret->sent += s->sent;
+		ret->good += s->good;
+		ret->wrong += s->wrong;
+		ret->late += s->late;
+		ret->failed += s->failed;
+	}
+}
+
+void load_open(struct world *w)
+{
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
+		struct service *s = &w->services[e];
+		s->endpoint = e;
+		s->members = arena_array(&w->arena, s->all_count ? s->all_count : 1, sizeof(*s->members));
+	}
+}
+
+void load_reset(struct world *w)
+{
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
+		struct service *s = &w->services[e];
+		s->route = w->scenario->deployment.endpoints[e].site;
+		s->since = 0;
+		s->backlog = s->sent = s->good = s->wrong = s->late = s->failed = 0;
+		s->level_good = s->calm = true;
+		s->bad = false;
+		s->crossing = EVENT_NONE;
+		s->level_count = s->member_count = 0;
+		s->told_success = s->told_capacity = -1;
+		s->told_delay = -1;
+		requests_reset(w, s);
+		collect(w, s);
+		if (load_of(w, s)->requests == REQUESTS_ALWAYS && load_of(w, s)->rate > 0)
+			requests_open(w, s, false, NANOS_NEVER);
+		load_look(w, e);
+	}
+}

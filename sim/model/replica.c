@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Replicas, the platform that starts, restarts and moves them, and the gateway's health checks in front of them. */
+#include <assert.h>
+#include <math.h>
+
+#include "sim/lepton.h"
+#include "sim/model/world.h"
+
+#define MOVE_RETRY (30 * NANOS_S) /* the scheduler looks again for a free node */
+
+static void start(struct world *w, uint32_t r);
+
+static const struct endpoint *endpoint_of(const struct world *w, const struct replica *replica)
+{
+	return &w->scenario->deployment.endpoints[replica->endpoint];
+}
+
+static const struct site *site_of(const struct world *w, const struct replica *replica)
+{
+	return &w->scenario->deployment.sites[replica->site];
+}
+
+static void tell(struct world *w, const struct replica *replica, enum lepton_reason reason, const char *why)
+{
+	char name[ENTITY_TEXT_MAX];
+	if (!timeline_on(w->timeline))
+		return;
+	struct entity entity = { .kind = ENTITY_REPLICA, .index = (int32_t)replica->endpoint,
+				 .part = replica->ordinal };
+	timeline_begin(w->timeline, world_now(w), "replica.state");
+	timeline_text(w->timeline, "replica", entity_print(entity, w->scenario, name));
+	timeline_text(w->timeline, "site", site_of(w, replica)->name);
+	timeline_text(w->timeline, "state", lepton_reason_names[reason]);
+	timeline_text(w->timeline, "why", why);
+	timeline_end(w->timeline);
+}
+
+/* ---- placement ---- */
+
+static uint64_t gpu_mask(const struct world *w, const struct replica *replica)
+{
+	uint32_t count = endpoint_of(w, replica)->gpus_per_replica;
+	uint64_t ones = count >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1;
+	return ones << replica->gpu;
+}
+
+static bool fits(const struct world *w, uint32_t node, uint32_t gpus, uint32_t count, uint32_t *ret_gpu)
+{
+	const struct node *n = &w->nodes[node];
+	uint64_t ones = count >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1;
+	for (uint32_t g = 0; g + count <= gpus; g++) {
+		if ((n->gpus_used | n->gpus_gone) & (ones << g))
+			continue;
+		*ret_gpu = g;
+		return true;
+	}
+	return false;
+}
+
+/* Spread over the nodes, starting at the replica's own number; false: no node has the GPUs. */
+static bool place(struct world *w, struct replica *replica)
+{
+	const struct site *site = site_of(w, replica);
+	uint32_t count = endpoint_of(w, replica)->gpus_per_replica;
+	for (uint32_t k = 0; k < site->nodes; k++) {
+		uint32_t node = w->sites[replica->site].first_node + (replica->ordinal + k) % site->nodes;
+		uint32_t gpu = 0;
+		if (!node_up(w, node) || w->nodes[node].frozen || !fits(w, node, site->gpus, count, &gpu))
+			continue;
+		replica->node = node;
+		replica->gpu = gpu;
+		w->nodes[node].gpus_used |= count ? gpu_mask(w, replica) : 0;
+		return true;
+	}
+	return false;
+}
+
+static void unplace(struct world *w, struct replica *replica)
+{
+	if (replica->node == NODE_NONE)
+		return;
+	if (endpoint_of(w, replica)->gpus_per_replica)
+		w->nodes[replica->node].gpus_used &= ~gpu_mask(w, replica);
+	replica->node = NODE_NONE;
+}
+
+static bool hardware_well(const struct world *w, const struct replica *replica)
+{
+	if (replica->node == NODE_NONE || !node_up(w, replica->node))
+		return false;
+	return endpoint_of(w, replica)->gpus_per_replica == 0 ||
+	       !(w->nodes[replica->node].gpus_gone & gpu_mask(w, replica));
+}
+
+/* Should the platform run it at all? A standby below hot runs nothing before it is activated. */
+static bool wanted(const struct world *w, const struct replica *replica)
+{
+	return replica->home || site_of(w, replica)->standby.heat == HEAT_HOT ||
+	       w->sites[replica->site].activated;
+}
+
+/* ---- what a request sent to it meets ---- */
+
+enum serve replica_serve(const struct world *w, const struct replica *replica)
+{
+	const struct site_state *site = &w->sites[replica->site];
+	if (replica->node == NODE_NONE)
+		return SERVE_REFUSE;
+	const struct node *node = &w->nodes[replica->node];
+	if (!node_up(w, replica->node) || node->frozen || node->cut || site->cut)
+		return SERVE_HANG;
+	if (replica->stage != STAGE_RUNNING || site->fenced || site->standby_out)
+		return SERVE_REFUSE;
+	bool has_data = endpoint_of(w, replica)->site == world_data_site(w);
+	if (has_data && (w->scenario->recovery.restore.before_serving & ~site->data_ready))
+		return SERVE_REFUSE;
+	if (replica->flips || site->flips[DATA_MODEL] || site->flips[DATA_IO])
+		return SERVE_WRONG;
+	return SERVE_OK;
+}
+
+static void evict(void *context, uint64_t r, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	w->replicas[r].gateway_event = EVENT_NONE;
+	w->replicas[r].routable = false;
+	load_look(w, w->replicas[r].endpoint);
+}
+
+/*
+ * The gateway checks every `interval` from time 0 and takes a replica out after `misses` failures in a row; the last
+ * one is known when its timeout is over. Nothing else happens at those checks, so the one instant that matters is
+ * computed instead of simulating each check. A replica that reports ready is taken in at once.
+ */
+static void publish(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	const struct gateway *gateway = &w->scenario->deployment.gateway;
+	enum serve serve = replica_serve(w, replica);
+	bool healthy = serve == SERVE_OK || serve == SERVE_WRONG;
+	replica->serve = serve;
+	if (healthy) {
+		engine_cancel(w->engine, replica->gateway_event);
+		replica->gateway_event = EVENT_NONE;
+		replica->routable = true;
+	} else if (replica->routable && replica->gateway_event == EVENT_NONE) {
+		nanos now = world_now(w), first = (now + gateway->interval - 1) / gateway->interval * gateway->interval;
+		nanos last = first + (gateway->misses - 1) * gateway->interval;
+		replica->gateway_event = engine_at(w->engine, last + gateway->timeout, evict, w, r);
+	}
+}
+
+/* ---- the life of a process ---- */
+
+static void settle_stage(struct world *w, uint32_t r, enum stage stage)
+{
+	struct replica *replica = &w->replicas[r];
+	replica->stage = stage;
+	publish(w, r);
+	load_look(w, replica->endpoint);
+}
+
+static void initialised(void *context, uint64_t r, nanos now)
+{
+	struct world *w = context;
+	struct replica *replica = &w->replicas[r];
+	replica->stage_event = EVENT_NONE;
+	replica->running_since = now;
+	tell(w, replica, LEPTON_REASON_READY, "initialised");
+	settle_stage(w, (uint32_t)r, STAGE_RUNNING);
+	storage_look(w); /* a home replica that runs again takes writes again */
+	actions_look(w);
+}
+
+static void weights_loaded(void *context, uint64_t r, nanos now)
+{
+	struct world *w = context;
+	struct replica *replica = &w->replicas[r];
+	nanos takes = dist_sample_nanos(&endpoint_of(w, replica)->model_start, &replica->start);
+	replica->flips = 0; /* a fresh copy; what is wrong with the site's content is counted there */
+	replica->load = 0;
+	replica->stage = STAGE_STARTING;
+	replica->stage_event = EVENT_NONE;
+	if (takes == 0)
+		initialised(context, r, now);
+	else
+		replica->stage_event = engine_at(w->engine, now + takes, initialised, w, r);
+}
+
+void replica_weights_done(struct world *w, uint32_t r)
+{
+	weights_loaded(w, r, world_now(w));
+}
+
+/* Where the weights come from: the site's own copy when it has one, a running restore of them, or the store. */
+static void load_weights(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	const struct site *site = site_of(w, replica);
+	uint64_t bytes = endpoint_of(w, replica)->model_bytes;
+	bool declared = w->scenario->deployment.data[DATA_MODEL].declared;
+	bool local = declared ? w->sites[replica->site].data_ready & DATA_BIT(DATA_MODEL)
+			      : site->standby.heat != HEAT_COLD;
+	bool restored = false;
+	for (size_t i = 0; i < w->scenario->recovery.restore.class_count; i++)
+		restored |= w->scenario->recovery.restore.classes[i] == DATA_MODEL;
+	if (bytes == 0 || replica->home)
+		local = true;
+	if (!local && restored) {
+		replica->stage = STAGE_QUEUED; /* replicas_data() goes on when the class is there */
+		return;
+	}
+	replica->stage = STAGE_LOADING;
+	if (!local) {
+		storage_weights(w, r);
+		return;
+	}
+	nanos takes = (nanos)llround((double)bytes / site->disk * 1e9);
+	if (takes == 0)
+		weights_loaded(w, r, world_now(w));
+	else
+		replica->stage_event = engine_at(w->engine, world_now(w) + takes, weights_loaded, w, r);
+}
+
+static void halt(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	engine_cancel(w->engine, replica->stage_event);
+	replica->stage_event = EVENT_NONE;
+	if (replica->load)
+		flow_stop(w->flows, replica->load, world_now(w), NULL);
+	replica->load = 0;
+}
+
+static void start(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	halt(w, r);
+	replica->starts++;
+	tell(w, replica, LEPTON_REASON_IN_PROGRESS, "starting");
+	load_weights(w, r);
+	publish(w, r);
+}
+
+static void try_again(void *context, uint64_t argument, nanos now)
+{
+	struct world *w = context;
+	uint32_t r = (uint32_t)argument;
+	struct replica *replica = &w->replicas[r];
+	replica->stage_event = EVENT_NONE;
+	(void)now;
+	if (hardware_well(w, replica))
+		start(w, r);
+	else if (replica->node != NODE_NONE && node_up(w, replica->node))
+		replica_exit(w, r); /* its GPU is still missing: it crashes again, and backs off longer */
+	else
+		replica->stage = STAGE_NONE;
+	load_look(w, replica->endpoint);
+}
+
+void replica_exit(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	nanos now = world_now(w), wait = 0;
+	if (replica->stage == STAGE_RUNNING && now - replica->running_since > LEPTON_BACKOFF_RESET_S * NANOS_S)
+		replica->crashes = 0;
+	halt(w, r);
+	if (replica->crashes) {
+		uint32_t doublings = replica->crashes - 1 < 5 ? replica->crashes - 1 : 5;
+		wait = (nanos)(LEPTON_BACKOFF_FIRST_S << doublings) * NANOS_S;
+		if (wait > LEPTON_BACKOFF_MAX_S * NANOS_S)
+			wait = LEPTON_BACKOFF_MAX_S * NANOS_S;
+	}
+	replica->crashes++;
+	tell(w, replica, LEPTON_REASON_SYSTEM_ERROR, "process exited");
+	replica->stage = STAGE_WAITING;
+	if (w->scenario->deployment.platform.restart && wanted(w, replica))
+		replica->stage_event = engine_at(w->engine, now + wait, try_again, w, r);
+	publish(w, r);
+}
+
+void replica_revive(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	if ((replica->stage != STAGE_NONE && replica->stage != STAGE_WAITING) || !wanted(w, replica))
+		return;
+	if (!hardware_well(w, replica))
+		return;
+	replica->crashes = 0;
+	start(w, r);
+}
+
+/* ---- moving away from a dead node ---- */
+
+static bool node_lost(const struct world *w, const struct replica *replica)
+{
+	return replica->node != NODE_NONE && (!node_up(w, replica->node) || w->nodes[replica->node].frozen);
+}
+
+static void reschedule(void *context, uint64_t argument, nanos now)
+{
+	struct world *w = context;
+	uint32_t r = (uint32_t)argument;
+	struct replica *replica = &w->replicas[r];
+	replica->move_event = EVENT_NONE;
+	if (!node_lost(w, replica) || w->sites[replica->site].fenced)
+		return;
+	uint32_t node = replica->node, gpu = replica->gpu;
+	halt(w, r);
+	unplace(w, replica);
+	if (place(w, replica)) {
+		start(w, r);
+		load_look(w, replica->endpoint);
+		return;
+	}
+	replica->node = node; /* nowhere to go: its old place stays reserved */
+	replica->gpu = gpu;
+	if (endpoint_of(w, replica)->gpus_per_replica)
+		w->nodes[node].gpus_used |= gpu_mask(w, replica);
+	replica->move_event = engine_at(w->engine, now + MOVE_RETRY, reschedule, w, r);
+}
+
+static void look(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	nanos after = w->scenario->deployment.platform.reschedule;
+	if (replica->node == NODE_NONE)
+		return;
+	if (!node_up(w, replica->node) && replica->stage != STAGE_NONE) {
+		halt(w, r);
+		replica->stage = STAGE_NONE;
+		tell(w, replica, LEPTON_REASON_UNKNOWN, "node lost");
+	} else if (node_up(w, replica->node) && !hardware_well(w, replica) && replica->stage >= STAGE_QUEUED) {
+		replica_exit(w, r);
+	}
+	if (!node_lost(w, replica)) {
+		engine_cancel(w->engine, replica->move_event);
+		replica->move_event = EVENT_NONE;
+	} else if (replica->home && after != NANOS_NEVER && replica->move_event == EVENT_NONE) {
+		replica->move_event = engine_at(w->engine, world_now(w) + after, reschedule, w, r);
+	}
+	publish(w, r);
+}
+
+void replicas_look(struct world *w)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++)
+		look(w, r);
+}
+
+/* ---- standby sites ---- */
+
+static void bring_up(struct world *w, uint32_t site)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		struct replica *replica = &w->replicas[r];
+		if (replica->site != site || replica->home || replica->stage != STAGE_NONE)
+			continue;
+		if (replica->node == NODE_NONE && !place(w, replica)) {
+			tell(w, replica, LEPTON_REASON_NO_CAPACITY, "no node has the GPUs");
+			continue;
+		}
+		if (hardware_well(w, replica))
+			start(w, r);
+	}
+	load_look_all(w);
+}
+
+static void allocated(void *context, uint64_t site, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	if (w->sites[site].activated && site_usable(w, (uint32_t)site))
+		bring_up(w, (uint32_t)site);
+}
+
+void replicas_activate(struct world *w, uint32_t site)
+{
+	nanos wait = w->scenario->deployment.platform.allocate;
+	if (w->sites[site].activated)
+		return;
+	w->sites[site].activated = true;
+	if (w->scenario->deployment.sites[site].standby.heat == HEAT_COLD && wait > 0)
+		engine_at(w->engine, world_now(w) + wait, allocated, w, site);
+	else
+		bring_up(w, site);
+}
+
+void replicas_stop(struct world *w, uint32_t site)
+{
+	enum heat heat = w->scenario->deployment.sites[site].standby.heat;
+	w->sites[site].activated = false;
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		struct replica *replica = &w->replicas[r];
+		if (replica->site != site || replica->home || heat == HEAT_HOT || replica->stage == STAGE_NONE)
+			continue;
+		halt(w, r);
+		replica->stage = STAGE_NONE;
+		replica->crashes = 0;
+		if (heat == HEAT_COLD)
+			unplace(w, replica);
+		tell(w, replica, LEPTON_REASON_DELETED, "standby stopped");
+		publish(w, r);
+	}
+	load_look_all(w);
+}
+
+void replicas_data(struct world *w, uint32_t site)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		struct replica *replica = &w->replicas[r];
+		if (replica->site != site)
+			continue;
+		if (replica->stage == STAGE_QUEUED && (w->sites[site].data_ready & DATA_BIT(DATA_MODEL)))
+			load_weights(w, r);
+		publish(w, r);
+	}
+	load_look_all(w);
+}
+
+bool replica_hosts_ready(const struct world *w, uint32_t site)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		const struct replica *replica = &w->replicas[r];
+		if (replica->home && replica->site == site && (replica->stage != STAGE_RUNNING || node_lost(w, replica)))
+			return false;
+	}
+	return true;
+}
+
+/* ---- set up ---- */
+
+static uint32_t standby_replicas(const struct site *site, const struct endpoint *endpoint)
+{
+	if (site->standby.heat == HEAT_NONE)
+		return 0;
+	return site->standby.replicas ? site->standby.replicas : endpoint->replicas;
+}
+
+static void add(struct world *w, uint32_t endpoint, uint32_t site, uint32_t count, bool home, uint32_t *r)
+{
+	struct service *service = &w->services[endpoint];
+	for (uint32_t i = 0; i < count; i++, (*r)++) {
+		service->all[service->all_count++] = *r;
+		w->replicas[*r] = (struct replica){ .endpoint = endpoint, .ordinal = i, .site = site, .home = home };
+	}
+}
+
+void replicas_open(struct world *w)
+{
+	const struct deployment *d = &w->scenario->deployment;
+	size_t total = 0;
+	for (uint32_t e = 0; e < d->endpoint_count; e++) {
+		size_t own = d->endpoints[e].replicas;
+		for (uint32_t s = 0; s < d->site_count; s++)
+			own += standby_replicas(&d->sites[s], &d->endpoints[e]);
+		w->services[e].all = arena_array(&w->arena, own ? own : 1, sizeof(uint32_t));
+		total += own;
+	}
+	w->replicas = arena_array(&w->arena, total ? total : 1, sizeof(*w->replicas));
+	w->replica_count = total;
+	uint32_t r = 0;
+	for (uint32_t e = 0; e < d->endpoint_count; e++) {
+		add(w, e, d->endpoints[e].site, d->endpoints[e].replicas, true, &r);
+		for (uint32_t s = 0; s < d->site_count; s++)
+			add(w, e, s, standby_replicas(&d->sites[s], &d->endpoints[e]), false, &r);
+	}
+}
+
+void replicas_reset(struct world *w)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		struct replica *old = &w->replicas[r];
+		enum heat heat = site_of(w, old)->standby.heat;
+		struct replica fresh = { .endpoint = old->endpoint, .ordinal = old->ordinal, .site = old->site,
+					 .home = old->home, .node = NODE_NONE, .serve = SERVE_REFUSE };
+		*old = fresh;
+		prng_open(&old->start, w->seed, w->trial, r, PRNG_START);
+		if (heat != HEAT_COLD)
+			place(w, old);
+		if (old->node == NODE_NONE || !wanted(w, old))
+			continue;
+		old->stage = STAGE_RUNNING;
+		old->starts = 1;
+		old->serve = replica_serve(w, old);
+		old->routable = true;
+	}
+}

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The three data classes: who writes them, what replicates, backups, restores, and all transfers over sim/flow. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "sim/model/world.h"
+
+#define DONE_BATCH 64
+
+static const struct data *data_of(const struct world *w, int c)
+{
+	return &w->scenario->deployment.data[c];
+}
+
+/* ---- who writes: the ledger ---- */
+
+/* The copy of a primary takes writes while any process there lives and nobody fenced it; a hang or a partition leaves
+ * them running, a crash does not. A standby takes them once traffic is routed to replicas that serve. */
+static bool writes(const struct world *w, uint32_t site)
+{
+	bool routed = false, alive = false, home = false;
+	if (w->sites[site].fenced || !site_alive(w, site))
+		return false;
+	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		routed |= w->services[e].route == site;
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		const struct replica *replica = &w->replicas[r];
+		if (replica->site != site)
+			continue;
+		home |= replica->home;
+		alive |= replica->stage == STAGE_RUNNING && node_up(w, replica->node);
+	}
+	if (site == world_data_site(w))
+		return (alive || !home) && (routed || !home || w->sites[site].cut);
+	return routed && alive && w->sites[site].activated;
+}
+
+static void look_writing(struct world *w, uint32_t site)
+{
+	struct site_state *state = &w->sites[site];
+	bool on = writes(w, site);
+	if (on && !state->writing) {
+		w->writings = arena_grow(&w->arena, w->writings, w->writing_count, &w->writing_capacity,
+					 sizeof(*w->writings));
+		w->writings[w->writing_count++] =
+			(struct writing){ .from = world_now(w), .to = NANOS_NEVER, .site = site };
+		state->writing = w->writing_count;
+	} else if (!on && state->writing) {
+		w->writings[state->writing - 1].to = world_now(w);
+		state->writing = 0;
+	}
+}
+
+void storage_ledger(const struct world *w, uint32_t site, enum data_class c, nanos from, nanos to,
+		    double *ret_bytes, double *ret_records)
+{
+	double seconds = 0;
+	for (size_t i = 0; i < w->writing_count; i++) {
+		const struct writing *writing = &w->writings[i];
+		nanos a = writing->from > from ? writing->from : from;
+		nanos b = writing->to < to ? writing->to : to;
+		if (writing->site == site && b > a)
+			seconds += (double)(b - a) / 1e9;
+	}
+	*ret_bytes = seconds * data_of(w, c)->change;
+	*ret_records = seconds * data_of(w, c)->records;
+}
+
+nanos storage_last_write(const struct world *w, uint32_t site)
+{
+	nanos last = 0;
+	for (size_t i = 0; i < w->writing_count; i++) {
+		const struct writing *writing = &w->writings[i];
+		nanos to = writing->to == NANOS_NEVER ? world_now(w) : writing->to;
+		if (writing->site == site && to > last)
+			last = to;
+	}
+	return last;
+}
+
+/* ---- transfers ---- */
+
+static void pumped(void *context, uint64_t argument, nanos now);
+
+void storage_pump(struct world *w)
+{
+	nanos next = flow_next(w->flows);
+	if (next == NANOS_NEVER) {
+		engine_cancel(w->engine, w->flow_event);
+		w->flow_event = EVENT_NONE;
+		return;
+	}
+	if (next < world_now(w))
+		next = world_now(w);
+	if (w->flow_event == EVENT_NONE || !engine_move(w->engine, w->flow_event, next))
+		w->flow_event = engine_at(w->engine, next, pumped, w, 0);
+}
+
+static uint32_t transfer_new(struct world *w)
+{
+	if (w->transfer_free) {
+		uint32_t index = w->transfer_free - 1;
+		w->transfer_free = w->transfers[index].index;
+		return index;
+	}
+	w->transfers = arena_grow(&w->arena, w->transfers, w->transfer_count, &w->transfer_capacity,
+				  sizeof(*w->transfers));
+	return (uint32_t)w->transfer_count++;
+}
+
+static void transfer_free(struct world *w, uint32_t index)
+{
+	w->transfers[index] = (struct transfer){ .kind = TRANSFER_NONE, .index = w->transfer_free };
+	w->transfer_free = index + 1;
+}
+
+/* From a site to the store (or back, or to another site): its NICs, the ways out, the link, the store's port. */
+static flow_id transfer_start(struct world *w, struct transfer transfer, uint32_t from, uint32_t to,
+			      uint32_t store_port)
+{
+	uint32_t path[FLOW_PATH_MAX];
+	size_t count = 0;
+	uint32_t index = transfer_new(w);
+	path[count++] = w->sites[to].port;
+	if (store_port != FLOW_RESOURCE_NONE)
+		path[count++] = store_port;
+	if (from != to) {
+		int link = scenario_link_between(w->scenario, from, to);
+		path[count++] = w->sites[from].port;
+		path[count++] = w->sites[from].uplink;
+		path[count++] = w->sites[to].uplink;
+		if (link >= 0)
+			path[count++] = w->links[link].resource;
+	}
+	transfer.begun = world_now(w);
+	transfer.flow = flow_start(w->flows, world_now(w), transfer.bytes, INFINITY, path, count, index);
+	w->transfers[index] = transfer;
+	storage_pump(w);
+	return transfer.flow;
+}
+
+static void transfer_abort(struct world *w, uint32_t index, const char *reason)
+{
+	struct transfer transfer = w->transfers[index];
+	flow_stop(w->flows, transfer.flow, world_now(w), NULL);
+	transfer_free(w, index);
+	if (transfer.kind != TRANSFER_WEIGHTS)
+		action_end(w, &transfer.action, false, reason);
+}
+
+/* ---- backups ---- */
+
+/* One that ended well and still stands, counted from the newest (-1, -2 …) or from the first (0, 1 …); -1: none. */
+int32_t storage_backup_by_index(const struct world *w, int32_t index)
+{
+	if (index < 0) {
+		for (size_t i = w->backup_count; i-- > 0;)
+			if (w->backups[i].ok && !w->backups[i].pruned && ++index == 0)
+				return (int32_t)i;
+		return -1;
+	}
+	for (size_t i = 0; i < w->backup_count; i++)
+		if (w->backups[i].ok && index-- == 0)
+			return w->backups[i].pruned ? -1 : (int32_t)i;
+	return -1;
+}
+
+static void backup_fail(struct world *w, uint32_t id, const char *reason)
+{
+	struct backup_state *backup = &w->backups[id];
+	struct completion done = { .kind = COMPLETION_ACTION, .ok = false, .reason = reason };
+	done.action = (struct action){ .kind = ACTION_BACKUP, .id = backup->action, .policy = backup->policy,
+				       .backup = (int32_t)id, .site = backup->site };
+	backup->running = false;
+	backup->ended = world_now(w);
+	engine_cancel(w->engine, backup->event);
+	world_complete(w, &done);
+}
+
+static void backup_end(struct world *w, uint32_t id)
+{
+	struct backup_state *backup = &w->backups[id];
+	const struct backup_policy *policy = &w->scenario->policies[backup->policy];
+	struct prng *prng = &w->backup_prng[backup->policy];
+	if (policy->failure > 0 && prng_uniform(prng) < policy->failure) {
+		backup_fail(w, id, "the backup job failed");
+		return;
+	}
+	backup->running = false;
+	backup->ok = true;
+	backup->ended = world_now(w);
+	struct completion done = { .kind = COMPLETION_ACTION, .ok = true, .as_of = backup->as_of,
+				   .bytes = backup->bytes };
+	done.action = (struct action){ .kind = ACTION_BACKUP, .id = backup->action, .policy = backup->policy,
+				       .backup = (int32_t)id, .site = backup->site };
+	world_complete(w, &done);
+}
+
+static void backup_timed(void *context, uint64_t id, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	w->backups[id].event = EVENT_NONE;
+	backup_end(w, (uint32_t)id);
+}
+
+/* A full copy, or what was written since the last good backup of the policy. The store keeps chunks by content, so
+ * that every backup restores alone; the first one of a policy moves everything. */
+static uint64_t backup_bytes(const struct world *w, uint32_t id)
+{
+	const struct backup_state *backup = &w->backups[id];
+	const struct backup_policy *policy = &w->scenario->policies[backup->policy];
+	double total = 0;
+	int32_t last = -1;
+	for (int32_t i = 0; i < (int32_t)id; i++)
+		if (w->backups[i].policy == backup->policy && w->backups[i].ok)
+			last = i;
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		double bytes = (double)data_of(w, c)->bytes, changed, records;
+		if (!(policy->classes & DATA_BIT(c)))
+			continue;
+		if (policy->kind == BACKUP_INCREMENTAL && last >= 0) {
+			storage_ledger(w, backup->site, (enum data_class)c, w->backups[last].as_of,
+				       world_now(w), &changed, &records);
+			bytes = changed < bytes ? changed : bytes;
+		}
+		total += bytes;
+	}
+	return (uint64_t)llround(total);
+}
+
+static bool store_usable(const struct world *w, uint32_t from)
+{
+	const struct store *store = &w->scenario->deployment.store;
+	if (!store->declared)
+		return true;
+	return site_alive(w, store->site) && sites_connected(w, from, store->site);
+}
+
+void storage_backup(struct world *w, const struct action *action)
+{
+	const struct backup_policy *policy = &w->scenario->policies[action->policy];
+	uint32_t id = (uint32_t)action->backup, store = w->scenario->deployment.store.site;
+	while (w->backup_count <= id) {
+		w->backups = arena_grow(&w->arena, w->backups, w->backup_count, &w->backup_capacity,
+					sizeof(*w->backups));
+		w->backups[w->backup_count++] = (struct backup_state){ .running = false };
+	}
+	struct backup_state *backup = &w->backups[id];
+	*backup = (struct backup_state){ .policy = action->policy, .site = action->site, .running = true,
+					 .as_of = world_now(w), .begun = world_now(w), .action = action->id };
+	for (int c = 0; c < DATA_CLASSES; c++)
+		if (w->sites[action->site].flips[c] && (policy->classes & DATA_BIT(c)))
+			backup->poisoned |= DATA_BIT(c);
+	backup->bytes = backup_bytes(w, id);
+	if (!site_alive(w, action->site) || w->sites[action->site].fenced) {
+		backup_fail(w, id, "the source is down");
+	} else if (!store_usable(w, action->site)) {
+		backup_fail(w, id, "the store cannot be reached");
+	} else if (policy->takes == 0) {
+		backup_end(w, id);
+	} else if (policy->takes != NANOS_NEVER) {
+		backup->event = engine_at(w->engine, world_now(w) + policy->takes, backup_timed, w, id);
+	} else {
+		transfer_start(w, (struct transfer){ .kind = TRANSFER_BACKUP, .index = id, .action = *action,
+						     .bytes = backup->bytes },
+			       action->site, store, w->store_write);
+	}
+}
+
+void storage_prune(struct world *w, int32_t backup)
+{
+	w->backups[backup].pruned = true;
+}
+
+/* ---- restores ---- */
+
+static void restore_done(struct world *w, const struct action *action, nanos as_of, bool corrupt)
+{
+	struct site_state *site = &w->sites[action->to];
+	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = true, .as_of = as_of,
+				   .corrupt = corrupt, .bytes = data_of(w, action->data_class)->bytes };
+	if (corrupt)
+		done.reason = "the digest does not match";
+	if (!corrupt) {
+		site->data_ready |= DATA_BIT(action->data_class);
+		site->flips[action->data_class] = 0;
+	}
+	world_complete(w, &done);
+	if (!corrupt)
+		replicas_data(w, action->to);
+}
+
+/* The standby's own copy: as old as the replication lag, or as the moment at which replication broke off. */
+static void restore_replica(struct world *w, const struct action *action)
+{
+	const struct site_state *site = &w->sites[action->to];
+	nanos lag = w->scenario->deployment.sites[action->to].standby.replication_lag;
+	nanos until = site->replica_off < world_now(w) ? site->replica_off : world_now(w);
+	nanos as_of = until > lag ? until - lag : 0;
+	bool corrupt = w->poisoned_at[action->data_class] < as_of; /* it copied the damage faithfully */
+	restore_done(w, action, as_of, corrupt);
+}
+
+static const char *restore_obstacle(const struct world *w, const struct action *action)
+{
+	bool faulty = w->scenario->recovery.restore.in_faulty;
+	if (faulty && !replica_hosts_ready(w, action->to))
+		return "the restore runs inside the faulty place, which does not run";
+	if (!faulty && !site_usable(w, action->to))
+		return "the standby is not usable";
+	if (action->backup != BACKUP_REPLICA && !store_usable(w, action->to))
+		return "the store cannot be reached";
+	return NULL;
+}
+
+void storage_restore(struct world *w, const struct action *action)
+{
+	const char *obstacle = restore_obstacle(w, action);
+	if (obstacle) {
+		action_end(w, action, false, obstacle);
+	} else if (action->backup == BACKUP_REPLICA) {
+		restore_replica(w, action);
+	} else {
+		const struct store *store = &w->scenario->deployment.store;
+		uint32_t from = store->declared ? store->site : action->to;
+		transfer_start(w, (struct transfer){ .kind = TRANSFER_RESTORE, .action = *action,
+						     .bytes = data_of(w, action->data_class)->bytes },
+			       from, action->to, w->store_read);
+	}
+}
+
+static void restored(struct world *w, const struct transfer *transfer)
+{
+	const struct backup_state *backup = &w->backups[transfer->action.backup];
+	bool corrupt = backup->flips || (backup->poisoned & DATA_BIT(transfer->action.data_class));
+	restore_done(w, &transfer->action, backup->as_of, corrupt);
+}
+
+/* ---- back to the primary ---- */
+
+/* What the standby wrote meanwhile; a class whose copy at the primary is wrong goes back whole. */
+static uint64_t return_bytes(const struct world *w, const struct action *action)
+{
+	double total = 0;
+	if (action->site == action->to || action->to != world_data_site(w))
+		return 0;
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		double bytes = (double)data_of(w, c)->bytes, changed, records;
+		if (!data_of(w, c)->declared)
+			continue;
+		storage_ledger(w, action->site, (enum data_class)c, 0, world_now(w), &changed, &records);
+		if (!w->sites[action->to].flips[c] && changed < bytes)
+			bytes = changed;
+		total += bytes;
+	}
+	return (uint64_t)llround(total);
+}
+
+void storage_return(struct world *w, const struct action *action)
+{
+	uint64_t bytes = return_bytes(w, action);
+	if (!site_alive(w, action->to) || !site_reachable(w, action->to)) {
+		action_end(w, action, false, "the primary is not there");
+		return;
+	}
+	if (bytes == 0) {
+		action_wait_primary(w, action);
+		return;
+	}
+	transfer_start(w, (struct transfer){ .kind = TRANSFER_RETURN, .action = *action, .bytes = bytes },
+		       action->site, action->to, FLOW_RESOURCE_NONE);
+}
+
+static void returned(struct world *w, const struct action *action)
+{
+	memset(w->sites[action->to].flips, 0, sizeof(w->sites[action->to].flips));
+	action_wait_primary(w, action);
+}
+
+void storage_weights(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	const struct store *store = &w->scenario->deployment.store;
+	uint32_t from = store->declared ? store->site : replica->site;
+	uint64_t bytes = w->scenario->deployment.endpoints[replica->endpoint].model_bytes;
+	replica->load = transfer_start(w, (struct transfer){ .kind = TRANSFER_WEIGHTS, .index = r, .bytes = bytes },
+				       from, replica->site, store->declared ? w->store_read : FLOW_RESOURCE_NONE);
+}
+
+/* ---- ends of transfers ---- */
+
+static void finished(struct world *w, uint32_t index)
+{
+	struct transfer transfer = w->transfers[index];
+	transfer_free(w, index);
+	switch (transfer.kind) {
+	case TRANSFER_BACKUP:
+		if (w->scenario->policies[transfer.action.policy].verify) {
+			/* read back what was written, at the store's own speed */
+			transfer.kind = TRANSFER_VERIFY_BACKUP;
+			uint32_t store = w->scenario->deployment.store.site;
+			transfer_start(w, transfer, store, store, w->store_read);
+		} else {
+			backup_end(w, transfer.index);
+		}
+		break;
+	case TRANSFER_VERIFY_BACKUP:
+		backup_end(w, transfer.index);
+		break;
+	case TRANSFER_RESTORE:
+		restored(w, &transfer);
+		break;
+	case TRANSFER_RETURN:
+		returned(w, &transfer.action);
+		break;
+	case TRANSFER_WEIGHTS:
+		replica_weights_done(w, transfer.index);
+		break;
+	case TRANSFER_NONE:
+		break;
+	}
+}
+
+static void pumped(void *context, uint64_t argument, nanos now)
+{
+	struct world *w = context;
+	struct flow_done done[DONE_BATCH];
+	size_t count;
+	(void)argument;
+	w->flow_event = EVENT_NONE;
+	while ((count = flow_advance(w->flows, now, done, DONE_BATCH)) > 0)
+		for (size_t i = 0; i < count; i++)
+			finished(w, (uint32_t)done[i].argument);
+	storage_pump(w);
+}
+
+/* ---- after something broke or came back ---- */
+
+static const char *transfer_obstacle(const struct world *w, const struct transfer *transfer)
+{
+	const struct action *action = &transfer->action;
+	switch (transfer->kind) {
+	case TRANSFER_BACKUP:
+		if (!site_alive(w, action->site) || w->sites[action->site].fenced)
+			return "the source went down";
+		return NULL;
+	case TRANSFER_RESTORE:
+		return restore_obstacle(w, action);
+	case TRANSFER_RETURN:
+		if (!site_alive(w, action->to) || !site_reachable(w, action->to))
+			return "the primary went away";
+		return NULL;
+	case TRANSFER_VERIFY_BACKUP:
+	case TRANSFER_WEIGHTS:
+	case TRANSFER_NONE:
+		break;
+	}
+	return NULL;
+}
+
+static void look_transfers(struct world *w)
+{
+	for (uint32_t i = 0; i < w->transfer_count; i++) {
+		const char *obstacle = transfer_obstacle(w, &w->transfers[i]);
+		if (!obstacle)
+			continue;
+		if (w->transfers[i].kind == TRANSFER_BACKUP) {
+			uint32_t id = w->transfers[i].index;
+			flow_stop(w->flows, w->transfers[i].flow, world_now(w), NULL);
+			transfer_free(w, i);
+			backup_fail(w, id, obstacle);
+		} else {
+			transfer_abort(w, i, obstacle);
+		}
+	}
+	for (uint32_t b = 0; b < w->backup_count; b++) {
+		struct backup_state *backup = &w->backups[b];
+		if (backup->running && backup->event != EVENT_NONE &&
+		    (!site_alive(w, backup->site) || w->sites[backup->site].fenced))
+			backup_fail(w, b, "the source went down");
+	}
+}
+
+static void look_network(struct world *w)
+{
+	const struct deployment *d = &w->scenario->deployment;
+	for (size_t l = 0; l < d->link_count; l++)
+		flow_set_capacity(w->flows, w->links[l].resource, w->links[l].cut ? 0 : d->links[l].rate,
+				  world_now(w));
+	for (uint32_t s = 0; s < d->site_count; s++)
+		flow_set_capacity(w->flows, w->sites[s].uplink, w->sites[s].cut ? 0 : INFINITY, world_now(w));
+}
+
+static void look_replication(struct world *w, uint32_t site)
+{
+	uint32_t source = world_data_site(w);
+	struct site_state *state = &w->sites[site];
+	bool on = site_alive(w, source) && !w->sites[source].fenced && site_alive(w, site) &&
+		  !state->standby_out && sites_connected(w, source, site);
+	if (on)
+		state->replica_off = NANOS_NEVER;
+	else if (state->replica_off == NANOS_NEVER)
+		state->replica_off = world_now(w);
+}
+
+void storage_look(struct world *w)
+{
+	for (uint32_t s = 0; s < w->scenario->deployment.site_count; s++) {
+		look_writing(w, s);
+		if (w->scenario->deployment.sites[s].standby.heat != HEAT_NONE)
+			look_replication(w, s);
+	}
+	look_network(w);
+	look_transfers(w);
+	storage_pump(w);
+}
+
+nanos storage_expected_end(struct world *w, action_id id)
+{
+	for (size_t i = 0; i < w->transfer_count; i++) {
+		const struct transfer *transfer = &w->transfers[i];
+		if (transfer->kind == TRANSFER_NONE || transfer->action.id != id)
+			continue;
+		double rate = flow_rate(w->flows, transfer->flow);
+		uint64_t done = flow_bytes_done(w->flows, transfer->flow, world_now(w));
+		if (!(rate > 0))
+			return NANOS_NEVER;
+		return world_now(w) + (nanos)llround((double)(transfer->bytes - done) / rate * 1e9);
+	}
+	for (size_t b = 0; b < w->backup_count; b++)
+		if (w->backups[b].running && w->backups[b].action == id && w->backups[b].event != EVENT_NONE)
+			return w->backups[b].begun + w->scenario->policies[w->backups[b].policy].takes;
+	return NANOS_NEVER;
+}
+
+void storage_reset(struct world *w)
+{
+	const struct deployment *d = &w->scenario->deployment;
+	flow_reset(w->flows);
+	w->flow_event = EVENT_NONE;
+	w->store_read = w->store_write = FLOW_RESOURCE_NONE;
+	if (d->store.declared) {
+		w->store_read = flow_resource(w->flows, d->store.read);
+		w->store_write = flow_resource(w->flows, d->store.write);
+	}
+	for (uint32_t s = 0; s < d->site_count; s++) {
+		struct site_state *site = &w->sites[s];
+		site->port = flow_resource(w->flows, d->sites[s].nic * d->sites[s].nodes);
+		site->uplink = flow_resource(w->flows, INFINITY);
+		site->replica_off = NANOS_NEVER;
+		for (int c = 0; c < DATA_CLASSES; c++)
+			if (d->data[c].declared && (d->sites[s].standby.heat == HEAT_NONE ||
+						    (d->sites[s].standby.holds & DATA_BIT(c))))
+				site->data_ready |= DATA_BIT(c);
+	}
+	for (size_t l = 0; l < d->link_count; l++)
+		w->links[l].resource = flow_resource(w->flows, d->links[l].rate);
+	for (int c = 0; c < DATA_CLASSES; c++)
+		w->poisoned_at[c] = NANOS_NEVER;
+	for (uint32_t p = 0; p < w->scenario->policy_count; p++)
+		prng_open(&w->backup_prng[p], w->seed, w->trial, p, PRNG_BACKUP);
+	w->writing_count = w->backup_count = w->transfer_count = 0;
+	w->transfer_free = 0;
+}

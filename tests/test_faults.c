@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What faults plan, how effects are judged by readings, and that the null driver shows none. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/driver.h"
+#include "core/param.h"
+#include "core/yaml.h"
+#include "drivers/drivers.h"
+#include "faults/faults.h"
+#include "tests/test.h"
+
+#define GOLDEN "tests/golden/faults.txt"
+#define LINE_MAX_ 512
+#define ENTITIES_MAX 8
+#define KINDS (ENTITY_STANDBY + 1)
+
+static const char *const kind_names[KINDS] = {
+	"none",     "site",    "rack", "node", "gpu",    "link",    "store",
+	"endpoint", "replica", "job",  "data", "backup", "standby",
+};
+
+/* ---- a deployment of two sites ---- */
+
+static const struct site sites[] = {
+	{.name = "primary", .nodes = 4, .racks = 2, .gpus = 8},
+	{.name = "backup", .nodes = 4, .racks = 1, .gpus = 8, .standby = {.heat = HEAT_WARM}},
+};
+static const struct link links[] = {{.site = {0, 1}, .rate = 1e9, .latency = 12 * NANOS_MS}};
+static const struct endpoint endpoints[] = {
+	{.name = "chat", .site = 0, .replicas = 2, .gpus_per_replica = 8},
+};
+
+static struct scenario make_scenario(void)
+{
+	struct scenario scenario = {.name = "test"};
+	struct deployment *deployment = &scenario.deployment;
+
+	deployment->sites = sites;
+	deployment->site_count = 2;
+	deployment->links = links;
+	deployment->link_count = 1;
+	deployment->endpoints = endpoints;
+	deployment->endpoint_count = 1;
+	deployment->data[DATA_MODEL] = (struct data){.declared = true, .bytes = 140};
+	deployment->data[DATA_IO] =
+		(struct data){.declared = true, .bytes = 20, .change = 1e6, .records = 120};
+	scenario.policies[0].classes = DATA_BIT(DATA_MODEL) | DATA_BIT(DATA_IO);
+	scenario.policy_count = 1;
+	return scenario;
+}
+
+/* ---- golden cases: `NAME {PARAMS} on ENTITY…`, then the effects ---- */
+
+struct golden_case {
+	const struct fault_ops *fault;
+	void *values;
+	struct entity entities[ENTITIES_MAX];
+	size_t count;
+	struct effects effects;
+};
+
+/* Fills a parameter struct as the scenario loader does; -1 when the rows refuse a value. */
+static int load_params(const struct fault_ops *fault, const char *text, struct arena *arena,
+		       void **ret)
+{
+	struct param_context context = {.arena = arena};
+	struct yaml_node *root;
+	struct error e = {0};
+
+	context.errors.arena = arena;
+	context.errors.file = "golden";
+	ck_assert_msg(!yaml_parse("golden", text, strlen(text), arena, &root, &e), "%s", e.text);
+	*ret = arena_alloc(arena, fault->params_size + 1);
+	return params_load(root, "a step", fault->params, *ret, &context, NULL);
+}
+
+static void parse_entities(char *text, struct golden_case *ret)
+{
+	char *rest = NULL;
+
+	for (char *word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+		struct entity *entity = &ret->entities[ret->count];
+		char name[16];
+		int kind = 0;
+
+		ck_assert_uint_lt(ret->count++, ENTITIES_MAX);
+		ck_assert_msg(sscanf(word, "%15[a-z](%u,%d,%u)", name, &entity->site,
+				     &entity->index, &entity->part) == 4,
+			      "not an entity: %s", word);
+		while (kind < (int)KINDS && strcmp(kind_names[kind], name) != 0)
+			kind++;
+		ck_assert_msg(kind < (int)KINDS, "no entity kind: %s", name);
+		entity->kind = (enum entity_kind)kind;
+	}
+}
+
+static void parse_case(const char *line, struct arena *arena, struct golden_case *ret)
+{
+	char *text = arena_strdup(arena, line);
+	char *params = strchr(text, ' ');
+	char *on = strstr(text, " on ");
+	struct error e = {0};
+	struct prng prng;
+
+	*ret = (struct golden_case){.effects.arena = arena};
+	ck_assert_msg(params && on && on > params, "not a case: %s", line);
+	*params++ = '\0';
+	*on = '\0';
+	ret->fault = fault_find(text);
+	ck_assert_msg(ret->fault != NULL, "no fault: %s", text);
+	ck_assert_int_eq(load_params(ret->fault, params, arena, &ret->values), 0);
+	parse_entities(on + 4, ret);
+	prng_open(&prng, 1, 0, 0, PRNG_FAULT);
+	ck_assert_int_eq(
+		ret->fault->plan(ret->values, ret->entities, ret->count, &prng, &ret->effects, &e),
+		0);
+}
+
+static void print_effects(FILE *out, const struct effects *effects)
+{
+	for (size_t i = 0; i < effects->count; i++) {
+		const struct effect *effect = &effects->items[i];
+
+		fprintf(out, "  %s %s(%u,%d,%u) amount %lld spread %lld fraction %g\n",
+			effect_names[effect->kind], kind_names[effect->entity.kind],
+			effect->entity.site, effect->entity.index, effect->entity.part,
+			(long long)effect->amount, (long long)effect->spread, effect->fraction);
+	}
+}
+
+/* Calls `each` for every case of the golden file; the text of the file is in *ret_text. */
+static void each_case(struct arena *arena, void (*each)(struct golden_case *golden, void *self),
+		      void *self, FILE *echo)
+{
+	FILE *file = fopen(GOLDEN, "r");
+	char line[LINE_MAX_];
+
+	ck_assert_msg(file != NULL, "%s cannot be read; run from the repository's root", GOLDEN);
+	while (fgets(line, sizeof(line), file)) {
+		struct golden_case golden;
+
+		if (line[0] == ' ')
+			continue;
+		if (echo)
+			fputs(line, echo);
+		if (line[0] == '#')
+			continue;
+		parse_case(line, arena, &golden);
+		each(&golden, self);
+	}
+	fclose(file);
+}
+
+static void print_case(struct golden_case *golden, void *self)
+{
+	print_effects(self, &golden->effects);
+}
+
+START_TEST(golden_file)
+{
+	struct arena arena = {0};
+	struct error e = {0};
+	char *made = NULL, *stored = NULL;
+	size_t size = 0, stored_size = 0;
+	FILE *out = open_memstream(&made, &size);
+
+	each_case(&arena, print_case, out, out);
+	fclose(out);
+	ck_assert_int_eq(yaml_read_file(GOLDEN, 1 << 20, &arena, &stored, &stored_size, &e), 0);
+	ck_assert_str_eq(made, stored);
+	free(made);
+	arena_free(&arena);
+}
+END_TEST
+
+/* What a fault plans, it says it needs; what it takes as a target, its mask says. */
+static void check_promises(struct golden_case *golden, void *self)
+{
+	uint64_t *seen = self;
+	uint64_t made = 0;
+
+	for (size_t i = 0; fault_table[i]; i++)
+		if (fault_table[i] == golden->fault)
+			*seen |= 1ull << i;
+	for (size_t i = 0; i < golden->effects.count; i++) {
+		made |= EFFECT_BIT(golden->effects.items[i].kind);
+		ck_assert_double_eq(golden->effects.items[i].fraction, 1);
+	}
+	ck_assert_uint_eq(golden->effects.count, golden->count);
+	ck_assert_uint_eq(made, golden->fault->needs);
+	for (size_t i = 0; i < golden->count; i++)
+		ck_assert(golden->fault->targets & TARGET_BIT(golden->entities[i].kind));
+}
+
+START_TEST(every_fault_has_a_case)
+{
+	struct arena arena = {0};
+	uint64_t seen = 0;
+
+	each_case(&arena, check_promises, &seen, NULL);
+	for (size_t i = 0; fault_table[i]; i++)
+		ck_assert_msg(seen & 1ull << i, "no golden case for %s", fault_table[i]->name);
+	arena_free(&arena);
+}
+END_TEST
+
+/* ---- the catalogue ---- */
+
+static const struct {
+	const char *name;
+	uint32_t targets;
+} accepted[] = {
+	{"gpu.lost", 1u << ENTITY_GPU},
+	{"gpu.xid", 1u << ENTITY_GPU},
+	{"node.crash", 1u << ENTITY_NODE},
+	{"node.hang", 1u << ENTITY_NODE},
+	{"rack.power_loss", 1u << ENTITY_RACK},
+	{"zone.outage", 1u << ENTITY_SITE},
+	{"net.partition", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"net.delay", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"proc.kill", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"data.bitflip", 1u << ENTITY_DATA | 1u << ENTITY_REPLICA},
+	{"backup.corrupt", 1u << ENTITY_BACKUP},
+	{"standby.unavailable", 1u << ENTITY_STANDBY | 1u << ENTITY_SITE},
+};
+
+START_TEST(targets_are_as_documented)
+{
+	const struct fault_ops *fault = fault_find(accepted[_i].name);
+
+	ck_assert_ptr_nonnull(fault);
+	ck_assert_uint_eq(fault->targets, accepted[_i].targets);
+}
+END_TEST
+
+START_TEST(catalogue_is_complete)
+{
+	for (size_t i = 0; fault_table[i]; i++) {
+		const struct fault_ops *fault = fault_table[i];
+		size_t group = strlen(fault->group);
+
+		ck_assert_int_eq(strncmp(fault->name, fault->group, group), 0);
+		ck_assert_int_eq(fault->name[group], '.');
+		ck_assert_int_eq(fault->help[strlen(fault->help) - 1], '.');
+		ck_assert_uint_ne(fault->needs, 0);
+		ck_assert_uint_ne(fault->targets, 0);
+		for (size_t j = 0; j < i; j++)
+			ck_assert_str_ne(fault->name, fault_table[j]->name);
+		for (const struct param *row = fault->params; row->name; row++) {
+			ck_assert_uint_lt(row->offset, fault->params_size);
+			ck_assert_ptr_nonnull(row->preset);
+			ck_assert_int_eq(row->help[strlen(row->help) - 1], '.');
+		}
+	}
+	ck_assert_ptr_null(fault_find("gpu.los"));
+}
+END_TEST
+
+static const struct {
+	const char *fault, *params;
+	int result;
+} loads[] = {
+	{"gpu.xid", "{code: 0}", -1},
+	{"gpu.xid", "{code: 1}", 0},
+	{"gpu.xid", "{code: 255}", 0},
+	{"gpu.xid", "{code: 256}", -1},
+	{"gpu.xid", "{code: -79}", -1},
+	{"gpu.xid", "{code: 79s}", -1},
+	{"gpu.xid", "{xid: 79}", -1},
+	{"gpu.lost", "{code: 79}", -1},
+	{"net.delay", "{latency: 0s}", -1},
+	{"net.delay", "{latency: 100}", -1},
+	{"net.delay", "{latency: 1h, jitter: 0s}", 0},
+	{"net.delay", "{latency: 2h}", -1},
+	{"proc.kill", "{signal: SIGTERM}", 0},
+	{"proc.kill", "{signal: 9}", -1},
+	{"proc.kill", "{signal: SIGSTOP}", -1},
+	{"data.bitflip", "{count: 0}", -1},
+	{"data.bitflip", "{count: 1000000000}", 0},
+	{"data.bitflip", "{count: 1000000001}", -1},
+	{"backup.corrupt", "{count: 0}", -1},
+	{"backup.corrupt", "{count: 3}", 0},
+};
+
+START_TEST(params_are_checked)
+{
+	struct arena arena = {0};
+	void *values;
+	int result = load_params(fault_find(loads[_i].fault), loads[_i].params, &arena, &values);
+
+	ck_assert_msg(result == loads[_i].result, "%s %s: %d", loads[_i].fault, loads[_i].params,
+		      result);
+	arena_free(&arena);
+}
+END_TEST
+
+START_TEST(too_many_effects)
+{
+	static struct entity entities[EFFECTS_PER_FAULT_MAX + 1];
+	struct arena arena = {0};
+	struct effects effects = {.arena = &arena};
+	struct error e = {0};
+
+	ck_assert_int_eq(
+		fault_gpu_lost.plan(NULL, entities, EFFECTS_PER_FAULT_MAX + 1, NULL, &effects, &e),
+		-1);
+	ck_assert_int_eq(e.kind, ERROR_LIMIT);
+	ck_assert_int_eq(fault_standby_unavailable.plan(NULL, entities, 1, NULL, &effects, NULL),
+			 -1);
+	arena_free(&arena);
+}
+END_TEST
+
+/* ---- the judge ---- */
+
+static const struct {
+	enum effect_kind kind;
+	bool visible;
+	struct reading before, after;
+	const char *text;
+} judged[] = {
+	{EFFECT_GPU_GONE,
+	 true,
+	 {.gpus_visible = 32},
+	 {.gpus_visible = 31},
+	 "GPUs visible 32 -> 31"},
+	{EFFECT_GPU_GONE,
+	 false,
+	 {.gpus_visible = 31},
+	 {.gpus_visible = 32},
+	 "GPUs visible 31 -> 32"},
+	{EFFECT_GPU_XID,
+	 true,
+	 {0},
+	 {.xid_lines = 1, .xid = 79},
+	 "Xid lines 0 -> 1, the latest: 79"},
+	{EFFECT_GPU_XID,
+	 false,
+	 {.xid_lines = 1, .xid = 13},
+	 {.xid_lines = 1, .xid = 79},
+	 "Xid lines 1 -> 1"},
+	{EFFECT_POWER_OFF,
+	 true,
+	 {.nodes_powered = 4},
+	 {.nodes_powered = 2},
+	 "nodes with power 4 -> 2"},
+	{EFFECT_POWER_OFF,
+	 false,
+	 {.nodes_powered = 4, .nodes_reachable = 4},
+	 {.nodes_powered = 4},
+	 "nodes with power 4 -> 4"},
+	{EFFECT_NODE_CRASH,
+	 true,
+	 {.nodes_powered = 1, .nodes_reachable = 1},
+	 {.nodes_powered = 1},
+	 "nodes reachable 1 -> 0, with power 1 -> 1"},
+	{EFFECT_NODE_CRASH,
+	 false,
+	 {.nodes_powered = 1, .nodes_reachable = 1},
+	 {0},
+	 "nodes reachable 1 -> 0, with power 1 -> 0"},
+	{EFFECT_NODE_CRASH,
+	 false,
+	 {.nodes_reachable = 1, .nodes_responding = 1},
+	 {.nodes_reachable = 1},
+	 "nodes reachable 1 -> 1, with power 0 -> 0"},
+	{EFFECT_NODE_FREEZE,
+	 true,
+	 {.nodes_reachable = 1, .nodes_responding = 1},
+	 {.nodes_reachable = 1},
+	 "nodes responding 1 -> 0, reachable 1 -> 1"},
+	{EFFECT_NODE_FREEZE,
+	 false,
+	 {.nodes_reachable = 1, .nodes_responding = 1},
+	 {0},
+	 "nodes responding 1 -> 0, reachable 1 -> 0"},
+	{EFFECT_NET_CUT, true, {.paths_open = 1}, {.paths_open = 0}, "network paths open 1 -> 0"},
+	{EFFECT_NET_CUT,
+	 false,
+	 {.paths_open = 1, .round_trip = 1},
+	 {.paths_open = 1, .round_trip = 9},
+	 "network paths open 1 -> 1"},
+	{EFFECT_NET_DELAY,
+	 true,
+	 {.round_trip = 24 * NANOS_MS},
+	 {.round_trip = 224 * NANOS_MS},
+	 "round trip 24 ms -> 224 ms"},
+	{EFFECT_NET_DELAY,
+	 false,
+	 {.round_trip = 24 * NANOS_MS},
+	 {.round_trip = NANOS_NEVER},
+	 "round trip 24 ms -> none"},
+	{EFFECT_NET_DELAY,
+	 false,
+	 {.round_trip = NANOS_NEVER},
+	 {.round_trip = 24 * NANOS_MS},
+	 "round trip none -> 24 ms"},
+	{EFFECT_PROC_EXIT,
+	 true,
+	 {.processes = 2, .process_starts = 2},
+	 {.processes = 1, .process_starts = 2},
+	 "processes 2 -> 1, starts 2 -> 2"},
+	{EFFECT_PROC_EXIT,
+	 true,
+	 {.processes = 2, .process_starts = 2},
+	 {.processes = 2, .process_starts = 3},
+	 "processes 2 -> 2, starts 2 -> 3"},
+	{EFFECT_PROC_EXIT,
+	 false,
+	 {.processes = 2, .replicas_ready = 2},
+	 {.processes = 2},
+	 "processes 2 -> 2, starts 0 -> 0"},
+	{EFFECT_DATA_FLIP,
+	 true,
+	 {.copies = 1},
+	 {.copies = 1, .digest_mismatches = 1},
+	 "digest mismatches 0 -> 1"},
+	{EFFECT_DATA_FLIP, false, {.copies = 1}, {.copies = 0}, "digest mismatches 0 -> 0"},
+	{EFFECT_BACKUP_FLIP,
+	 true,
+	 {.copies = 1},
+	 {.copies = 1, .digest_mismatches = 1},
+	 "digest mismatches 0 -> 1"},
+	{EFFECT_BACKUP_FLIP,
+	 false,
+	 {.digest_mismatches = 1},
+	 {.digest_mismatches = 1},
+	 "digest mismatches 1 -> 1"},
+	{EFFECT_STANDBY_OUT, true, {.usable = true}, {.usable = false}, "standby usable yes -> no"},
+	{EFFECT_STANDBY_OUT,
+	 false,
+	 {.usable = false},
+	 {.usable = false},
+	 "standby usable no -> no"},
+	{EFFECT_STANDBY_OUT,
+	 false,
+	 {.usable = true},
+	 {.usable = true},
+	 "standby usable yes -> yes"},
+};
+
+START_TEST(readings_are_judged)
+{
+	char text[OBSERVED_MAX];
+	bool visible = effect_visible(judged[_i].kind, &judged[_i].before, &judged[_i].after, text);
+
+	ck_assert_str_eq(text, judged[_i].text);
+	ck_assert_int_eq(visible, judged[_i].visible);
+}
+END_TEST
+
+START_TEST(every_effect_is_judged_both_ways)
+{
+	unsigned yes = 0, no = 0;
+
+	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]); i++) {
+		yes |= judged[i].visible ? 1u << judged[i].kind : 0;
+		no |= judged[i].visible ? 0 : 1u << judged[i].kind;
+	}
+	ck_assert_uint_eq(yes, (1u << EFFECTS) - 1);
+	ck_assert_uint_eq(no, (1u << EFFECTS) - 1);
+}
+END_TEST
+
+/* ---- the null driver ---- */
+
+struct null_run {
+	const struct driver_ops *ops;
+	void *self;
+	size_t effects;
+};
+
+static void check_invisible(struct golden_case *golden, void *self)
+{
+	struct null_run *run = self;
+
+	for (size_t i = 0; i < golden->effects.count; i++) {
+		const struct effect *effect = &golden->effects.items[i];
+		struct reading before, after;
+		struct undo_record undo = {0};
+		char text[OBSERVED_MAX];
+		struct error e = {0};
+
+		ck_assert(run->ops->effects & EFFECT_BIT(effect->kind));
+		run->ops->read(run->self, effect->entity, &before);
+		ck_assert_int_eq(run->ops->apply(run->self, effect, &undo, &e), 0);
+		ck_assert(undo.applied);
+		run->ops->read(run->self, effect->entity, &after);
+		ck_assert_msg(!effect_visible(effect->kind, &before, &after, text), "%s", text);
+		ck_assert_int_eq(run->ops->revert(run->self, &undo, &e), 0);
+		ck_assert_int_eq(run->ops->revert(run->self, &undo, &e), 0);
+		ck_assert(!undo.applied);
+		ck_assert(!run->ops->present(run->self, &undo));
+		run->effects++;
+	}
+}
+
+START_TEST(null_shows_no_effect)
+{
+	struct scenario scenario = make_scenario();
+	struct null_run run = {.ops = &driver_null};
+	struct arena arena = {0};
+	struct error e = {0};
+
+	ck_assert_int_eq(run.ops->open(&run.self, &scenario, 1, 0, NULL, &e), 0);
+	each_case(&arena, check_invisible, &run, NULL);
+	ck_assert_uint_gt(run.effects, 0);
+	run.ops->close(run.self);
+	arena_free(&arena);
+}
+END_TEST
+
+START_TEST(null_reads_the_deployment)
+{
+	const struct driver_ops *ops = &driver_null;
+	struct scenario scenario = make_scenario();
+	struct reading reading;
+	void *self;
+
+	ck_assert_int_eq(ops->open(&self, &scenario, 1, 0, NULL, NULL), 0);
+	ops->read(self, (struct entity){.kind = ENTITY_SITE}, &reading);
+	ck_assert_uint_eq(reading.nodes, 4);
+	ck_assert_uint_eq(reading.nodes_responding, 4);
+	ck_assert_uint_eq(reading.gpus_visible, 32);
+	ck_assert_uint_eq(reading.replicas_ready, 2);
+	ck_assert_uint_eq(reading.paths_open, 1);
+	ck_assert_int_eq(reading.round_trip, 24 * NANOS_MS);
+	ck_assert_uint_eq(reading.copies, 2);
+	ops->read(self, (struct entity){.kind = ENTITY_RACK, .index = 1}, &reading);
+	ck_assert_uint_eq(reading.nodes_powered, 2);
+	ops->read(self, (struct entity){.kind = ENTITY_GPU, .index = 1, .part = 3}, &reading);
+	ck_assert_uint_eq(reading.gpus_visible, 1);
+	ops->read(self, (struct entity){.kind = ENTITY_STANDBY, .site = 1}, &reading);
+	ck_assert(reading.usable);
+	ops->close(self);
+}
+END_TEST
+
+START_TEST(null_keeps_time)
+{
+	const struct driver_ops *ops = &driver_null;
+	struct scenario scenario = make_scenario();
+	struct clock clock;
+	struct completion ended[2];
+	uint64_t bytes, records;
+	void *self;
+
+	ck_assert_int_eq(ops->open(&self, &scenario, 1, 0, NULL, NULL), 0);
+	clock = ops->clock(self);
+	ck_assert_int_eq(clock.ops->wait_until(clock.self, 5 * NANOS_S, NULL), 0);
+	ck_assert_int_eq(clock.ops->now(clock.self), 5 * NANOS_S);
+	for (int kind = 0; kind < ACTION_KINDS; kind++) {
+		struct action action = {.kind = (enum action_kind)kind, .id = 7};
+
+		ck_assert_ptr_nonnull(action_names[kind]);
+		ck_assert_int_eq(ops->start(self, &action, NULL), 0);
+		/* What ended is handed over before time goes on. */
+		ck_assert_int_eq(clock.ops->wait_until(clock.self, 9 * NANOS_S, NULL), 0);
+		ck_assert_int_eq(clock.ops->now(clock.self), 5 * NANOS_S);
+		ck_assert_uint_eq(ops->poll(self, ended, 2), 1);
+		ck_assert(ended[0].ok && !ended[0].wrong && !ended[0].corrupt);
+		ck_assert_int_eq(ended[0].at, 5 * NANOS_S);
+		ck_assert_uint_eq(ended[0].action.id, 7);
+		if (kind == ACTION_BACKUP)
+			ck_assert_uint_eq(ended[0].bytes, 160);
+		if (kind == ACTION_DIAGNOSE)
+			ck_assert_uint_eq(ended[0].site_reading.gpus_visible, 32);
+		ck_assert_uint_eq(ops->poll(self, ended, 2), 0);
+	}
+	ops->ledger(self, 0, DATA_IO, NANOS_S, 3 * NANOS_S, &bytes, &records);
+	ck_assert_uint_eq(bytes, 2000000);
+	ck_assert_uint_eq(records, 240);
+	ops->ledger(self, 1, DATA_IO, NANOS_S, 3 * NANOS_S, &bytes, &records);
+	ck_assert_uint_eq(bytes + records, 0);
+	ck_assert_int_eq(ops->reopen(self, 1, 1, NULL, NULL), 0);
+	ck_assert_int_eq(clock.ops->now(clock.self), 0);
+	ops->close(self);
+}
+END_TEST
+
+static void add_cases(Suite *suite)
+{
+	test_add(suite, "golden file", golden_file);
+	test_add(suite, "every fault has a case", every_fault_has_a_case);
+	test_add_loop(suite, "targets", targets_are_as_documented,
+		      sizeof(accepted) / sizeof(accepted[0]));
+	test_add(suite, "catalogue", catalogue_is_complete);
+	test_add_loop(suite, "params", params_are_checked, sizeof(loads) / sizeof(loads[0]));
+	test_add(suite, "too many effects", too_many_effects);
+	test_add_loop(suite, "judge", readings_are_judged, sizeof(judged) / sizeof(judged[0]));
+	test_add(suite, "judge both ways", every_effect_is_judged_both_ways);
+	test_add(suite, "null: no effect", null_shows_no_effect);
+	test_add(suite, "null: readings", null_reads_the_deployment);
+	test_add(suite, "null: time", null_keeps_time);
+}
+
+TEST_MAIN("faults", add_cases)
