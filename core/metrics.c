@@ -225,6 +225,14 @@ static bool knows_data(const struct brp *brp)
 	return false;
 }
 
+static bool knows_any_class(const struct record *record)
+{
+	for (size_t i = 0; i < DATA_CLASSES; i++)
+		if (record->scenario->deployment.data[i].declared)
+			return true;
+	return false;
+}
+
 void record_measures(const struct record *record, double ret_values[MEASURES])
 {
 	const struct incident *incident =
@@ -234,8 +242,11 @@ void record_measures(const struct record *record, double ret_values[MEASURES])
 		ret_values[i] = NAN;
 	ret_values[MEASURE_AVAILABILITY] = record->availability_time;
 	ret_values[MEASURE_BRT] = worst_brt(record);
+	if (unrecovered(record)) /* nothing can be read: no limit is kept to */
+		ret_values[MEASURE_BRP_SECONDS] = ret_values[MEASURE_BRP_BYTES] =
+			ret_values[MEASURE_BRP_RECORDS] = knows_any_class(record) ? INFINITY : NAN;
 	/* Where nothing happened nothing was tested: a loss of 0 would say more than is known. */
-	if (record->incident_count > 0 && knows_data(&record->brp)) {
+	else if (record->incident_count > 0 && knows_data(&record->brp)) {
 		ret_values[MEASURE_BRP_SECONDS] = record->brp.seconds;
 		ret_values[MEASURE_BRP_BYTES] = (double)record->brp.bytes;
 		ret_values[MEASURE_BRP_RECORDS] = (double)record->brp.records;

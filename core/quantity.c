@@ -22,8 +22,8 @@ enum dimension {
 	DIM_PERCENT
 };
 
-static const char *const dimension_nouns[] = {"a number", "a duration",	 "a size",
-					      "a rate",	  "a frequency", "a percentage"};
+static const char *const dimension_nouns[] = {"a number", "a duration",  "a size",
+					      "a rate",   "a frequency", "a percentage"};
 static const char *const dimension_examples[] = {
 	"3", "30s, 5m or 2h", "140GB or 1TiB", "10Gbit/s or 500GB/h", "120/s or 3/h", "99.9%"};
 /* What a bare number most likely meant. */
@@ -35,8 +35,8 @@ struct unit {
 };
 
 static const struct unit time_units[] = {
-	{"ns", 1},	  {"us", 1000},		{"ms", 1000000},
-	{"s", NANOS_S},	  {"m", NANOS_MINUTE},	{"h", NANOS_HOUR},
+	{"ns", 1},        {"us", 1000},         {"ms", 1000000},
+	{"s", NANOS_S},   {"m", NANOS_MINUTE},  {"h", NANOS_HOUR},
 	{"d", NANOS_DAY}, {"w", 7 * NANOS_DAY}, {NULL, 0},
 };
 static const struct unit size_units[] = {
@@ -57,28 +57,29 @@ static const struct unit size_units[] = {
 	{NULL, 0},
 };
 static const struct unit bit_units[] = {
-	{"bit", 1},	      {"kbit", 1000},	       {"Mbit", 1000000},
+	{"bit", 1},           {"kbit", 1000},          {"Mbit", 1000000},
 	{"Gbit", 1000000000}, {"Tbit", 1000000000000}, {NULL, 0},
 };
 /* What people write who know other tools. */
 static const struct {
 	const char *wrong, *right;
 } other_words[] = {
-	{"sec", "s"},	      {"secs", "s"},	  {"second", "s"},    {"seconds", "s"},
-	{"S", "s"},	      {"min", "m"},	  {"mins", "m"},      {"minute", "m"},
-	{"minutes", "m"},     {"hour", "h"},	  {"hours", "h"},     {"hr", "h"},
-	{"H", "h"},	      {"day", "d"},	  {"days", "d"},      {"D", "d"},
-	{"week", "w"},	      {"weeks", "w"},	  {"msec", "ms"},     {"usec", "us"},
-	{"nsec", "ns"},	      {"b", "B"},	  {"K", "KB"},	      {"k", "kB"},
-	{"M", "MB"},	      {"G", "GB"},	  {"T", "TB"},	      {"P", "PB"},
-	{"kb", "kB"},	      {"mb", "MB"},	  {"Mb", "MB"},	      {"gb", "GB"},
-	{"Gb", "GB"},	      {"tb", "TB"},	  {"Tb", "TB"},	      {"Ki", "KiB"},
-	{"Mi", "MiB"},	      {"Gi", "GiB"},	  {"Ti", "TiB"},      {"kib", "KiB"},
-	{"mib", "MiB"},	      {"gib", "GiB"},	  {"tib", "TiB"},     {"bps", "bit/s"},
-	{"kbps", "kbit/s"},   {"Mbps", "Mbit/s"}, {"mbps", "Mbit/s"}, {"Gbps", "Gbit/s"},
-	{"gbps", "Gbit/s"},   {"Gb/s", "Gbit/s"}, {"Mb/s", "Mbit/s"}, {"gbit/s", "Gbit/s"},
-	{"mbit/s", "Mbit/s"}, {"MBps", "MB/s"},	  {"GBps", "GB/s"},   {"rps", "/s"},
-	{"qps", "/s"},	      {"Hz", "/s"},	  {"percent", "%"},   {"pct", "%"},
+	{"sec", "s"},         {"secs", "s"},        {"second", "s"},    {"seconds", "s"},
+	{"S", "s"},           {"min", "m"},         {"mins", "m"},      {"minute", "m"},
+	{"M", "m"},           {"minutes", "m"},     {"hour", "h"},      {"hours", "h"},
+	{"hr", "h"},          {"H", "h"},           {"day", "d"},       {"days", "d"},
+	{"D", "d"},           {"week", "w"},        {"weeks", "w"},     {"msec", "ms"},
+	{"usec", "us"},       {"nsec", "ns"},       {"b", "B"},         {"K", "KB"},
+	{"k", "kB"},          {"M", "MB"},          {"G", "GB"},        {"T", "TB"},
+	{"P", "PB"},          {"kb", "kB"},         {"mb", "MB"},       {"Mb", "MB"},
+	{"gb", "GB"},         {"Gb", "GB"},         {"tb", "TB"},       {"Tb", "TB"},
+	{"Ki", "KiB"},        {"Mi", "MiB"},        {"Gi", "GiB"},      {"Ti", "TiB"},
+	{"kib", "KiB"},       {"mib", "MiB"},       {"gib", "GiB"},     {"tib", "TiB"},
+	{"bps", "bit/s"},     {"kbps", "kbit/s"},   {"Mbps", "Mbit/s"}, {"mbps", "Mbit/s"},
+	{"Gbps", "Gbit/s"},   {"gbps", "Gbit/s"},   {"Gb/s", "Gbit/s"}, {"Mb/s", "Mbit/s"},
+	{"gbit/s", "Gbit/s"}, {"mbit/s", "Mbit/s"}, {"MBps", "MB/s"},   {"GBps", "GB/s"},
+	{"rps", "/s"},        {"qps", "/s"},        {"Hz", "/s"},       {"percent", "%"},
+	{"pct", "%"},
 };
 
 struct number {
@@ -86,7 +87,7 @@ struct number {
 	uint64_t digits; /* value = digits * 10^exponent */
 	int exponent;
 	const char *unit; /* what follows, blanks skipped */
-	size_t length;	  /* of the number itself in the text */
+	size_t length;    /* of the number itself in the text */
 };
 
 /* Exponent of a number in scientific notation; only when digits follow, so that "1EB" stays a size.
@@ -228,7 +229,8 @@ static int wrong_unit(const char *text, const struct number *n, enum dimension w
 				 dimension_examples[want]);
 	yaml_quote(n->unit, unit);
 	for (size_t i = 0; i < sizeof(other_words) / sizeof(other_words[0]); i++)
-		if (strcmp(other_words[i].wrong, n->unit) == 0 && n->length < 40)
+		if (strcmp(other_words[i].wrong, n->unit) == 0 && n->length < 40 &&
+		    dimension_of(other_words[i].right, &is) && is == want)
 			return error_set(e, ERROR_SCENARIO, place,
 					 "unknown unit '%s' in '%s'; did you mean '%.*s%s'?", unit,
 					 quoted, (int)n->length, text, other_words[i].right);

@@ -526,6 +526,8 @@ void recovery_declared(struct recovery *r, uint32_t domain, nanos now, enum dete
 	d->decide_at = now + dist_sample_nanos(&r->scenario->recovery.decide, &d->decide);
 	if (!d->diagnose && !d->repairing)
 		begin_diagnosis(r, d);
+	else if (d->diagnosed)
+		mark(r, d, MARK_DIAGNOSED, now); /* the platform had noticed before the detector did: it is known already */
 	if (d->decide_at == now)
 		decide(r, d, now);
 }

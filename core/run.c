@@ -128,6 +128,9 @@ action_id run_start(struct run *run, struct action action)
 
 static action_id host_start(void *self, struct action action)
 {
+	/* The way back begins: what only the old copy had is settled before it takes writes again. */
+	if (action.kind == ACTION_RETURN)
+		incident_losing(self, action.domain);
 	return run_start(self, action);
 }
 
@@ -292,7 +295,6 @@ static void complete(struct run *run, const struct completion *c)
 		} else if (c->action.kind == ACTION_REPAIR) {
 			incident_repaired(run, c);
 		} else {
-			/* The move back begins: what the old copy lost is settled before it takes writes again. */
 			recovery_completed(run->recovery, c, run->now);
 		}
 		break;
@@ -468,7 +470,8 @@ static void tell_start(struct run *run)
 	timeline_int(run->timeline, "seed", (int64_t)run->options.seed);
 	timeline_int(run->timeline, "trial", (int64_t)run->trial_number);
 	timeline_text(run->timeline, "driver", run->options.driver->name);
-	timeline_text(run->timeline, "clock", run->clock.ops->name);
+	timeline_text(run->timeline, "clock",
+		      strcmp(run->options.driver->kind, "simulated") == 0 ? "virtual" : "monotonic");
 	timeline_text(run->timeline, "kind", run->options.driver->kind);
 	timeline_int(run->timeline, "duration_ns", run->scenario->duration);
 	timeline_end(run->timeline);
@@ -545,6 +548,7 @@ static int begin(struct run *run, struct error *e)
 	const struct driver_ops *driver = run->options.driver;
 	uint64_t seed = run->options.seed, trial = run->trial_number;
 	arena_reset(&run->trial);
+	tell_start(run);
 	int opened = run->driver && driver->reopen
 			     ? driver->reopen(run->driver, seed, trial, run->timeline, e)
 			     : driver->open(&run->driver, run->scenario, seed, trial, run->timeline, e);
@@ -576,7 +580,6 @@ int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct
 	}
 	if (begin(run, e))
 		return -1;
-	tell_start(run);
 	recovery_begin(run->recovery, 0);
 	int failed = loop(run, e);
 	incidents_close(run);

@@ -137,6 +137,8 @@ static void join(struct run *run, uint32_t place, const struct injection *inject
 	timeline_end(run->timeline);
 }
 
+static void close_incident(struct run *run, uint32_t place);
+
 static action_id repair_start(struct run *run, uint32_t place, struct injection *injection)
 {
 	struct action repair = { .kind = ACTION_REPAIR, .domain = place,
@@ -148,18 +150,41 @@ static action_id repair_start(struct run *run, uint32_t place, struct injection 
 	return run_start(run, repair);
 }
 
+/*
+ * A fault comes while a false alarm is being handled: the false alarm ends here, and what it has begun (a declaration
+ * that stands, a move under way) belongs to the fault's incident, from the instant of the fault on.
+ */
+static void take_over(struct run *run, uint32_t place, const struct injection *injection)
+{
+	static const enum mark carried[] = { MARK_DETECT, MARK_DECIDE, MARK_SWITCH_BEGIN, MARK_SWITCHED,
+					     MARK_DATA_BEGIN, MARK_DATA_RESTORED };
+	struct place_state before = run->places[place];
+	nanos marks[MARKS];
+	enum recovery_state state = recovery_state(run->recovery, place);
+	bool moving = state == RECOVERY_DECIDING || state == RECOVERY_MOVING;
+	memcpy(marks, run->incidents[before.incident].marks, sizeof(marks));
+	close_incident(run, place);
+	int index = incident_open(run, place, injection);
+	if (index < 0)
+		return;
+	set_mark(run, index, MARK_FAULT, run->now);
+	for (size_t i = 0; moving && i < sizeof(carried) / sizeof(carried[0]); i++)
+		if (marks[carried[i]] != NANOS_NEVER)
+			set_mark(run, index, carried[i], run->now);
+	if (!moving)
+		return;
+	run->places[place].moved_from = before.moved_from;
+	run->places[place].restored = before.restored;
+	memcpy(run->places[place].as_of, before.as_of, sizeof(before.as_of));
+}
+
 int incident_fault(struct run *run, struct injection *injection)
 {
 	uint32_t place = place_of(run, injection->effects[0].entity);
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
-	if (incident && incident->path == PATH_FALSE_ALARM && incident->fault_count == 0) {
-		/* A declaration that stands when the fault comes: it is an incident from now on, detection 0. */
-		incident->path = PATH_UNRECOVERED;
-		incident->fault = injection->step->fault->name;
-		incident->target = run->faults[injection->record].target;
-		incident->place = arena_printf(&run->trial, "%u", injection->step->place.line);
-		join(run, place, injection);
+	if (incident && incident->path == PATH_FALSE_ALARM) {
+		take_over(run, place, injection);
 	} else if (incident) {
 		join(run, place, injection);
 	} else if (incident_open(run, place, injection) < 0) {
@@ -268,6 +293,8 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 	struct place_state *state = &run->places[place];
 	nanos loss = incident->marks[MARK_LOSS], at = state->as_of[c] < loss ? state->as_of[c] : loss;
 	struct brp *brp = &incident->brp;
+	if (incident->path == PATH_UNRECOVERED)
+		return; /* nothing can be read yet: the loss is not known */
 	brp->by_class[c].known = true;
 	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM)
 		return; /* nothing was restored, the ledger is whole */
@@ -408,9 +435,9 @@ void incidents_close(struct run *run)
 	for (uint32_t p = 0; p < run->place_count; p++) {
 		if (run->places[p].incident < 0)
 			continue;
-		if (run->places[p].moved_from == recovery_active_site(run->recovery, p < recovery_domains(run->recovery) ? p : 0))
-			; /* it is back already: the loss was settled then */
-		else if (p < recovery_domains(run->recovery))
+		bool away = p < recovery_domains(run->recovery) &&
+			    recovery_active_site(run->recovery, p) != run->places[p].moved_from;
+		if (away) /* the old copy may have gone on taking writes that nobody will read */
 			incident_losing(run, p);
 		close_incident(run, p);
 	}
@@ -500,17 +527,25 @@ void incidents_reset(struct run *run)
 		run->guards[g].since = NANOS_NEVER;
 }
 
+/* t_fault … redundancy restored, over all incidents; where two overlap the time counts once. They are in order of
+ * opening. */
 static double unprotected_time(const struct run *run)
 {
-	double sum = 0;
+	nanos sum = 0, covered = 0;
 	for (size_t i = 0; i < run->incident_count; i++) {
 		const struct incident *incident = &run->incidents[i];
 		nanos from = incident->marks[MARK_FAULT], to = incident->marks[MARK_NORMAL];
 		if (from == NANOS_NEVER)
 			continue;
-		sum += (double)((to == NANOS_NEVER ? run->now : to) - from) / 1e9;
+		if (to == NANOS_NEVER)
+			to = run->now;
+		from = from > covered ? from : covered;
+		if (to <= from)
+			continue;
+		sum += to - from;
+		covered = to;
 	}
-	return sum;
+	return (double)sum / 1e9;
 }
 
 static void find_headline(const struct run *run, struct record *record)

@@ -289,7 +289,10 @@ int scenario_parse(const char *path, const char *text, size_t size, const char *
 		   size_t override_count, struct arena *arena, struct scenario **ret_scenario,
 		   struct error *errors, size_t errors_max, size_t *ret_error_count)
 {
-	char *copy = arena_strndup(arena, text, size);
+	char *copy = arena_alloc(arena, size + 1);
+
+	if (size > 0)
+		memcpy(copy, text, size);
 
 	return parse(arena_strdup(arena, path), NULL, copy, size, overrides, override_count, arena,
 		     ret_scenario, errors, errors_max, ret_error_count);

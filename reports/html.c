@@ -40,6 +40,7 @@ static const char style[] =
 	".key,pre{font-family:ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans "
 	"Mono',monospace;font-size:.92em}"
 	".w{white-space:nowrap}.total td{font-weight:600}"
+	"td.good,td.bad,td.open{overflow-wrap:normal}td.any{overflow-wrap:anywhere}"
 	".good{color:#00674b;font-weight:600}.bad{color:#b03a00;font-weight:600}.open{color:#"
 	"7a5600;font-weight:600}"
 	".good::before{content:'\\2713\\00a0'}.bad::before{content:'\\2717\\00a0'}.open::before{"

@@ -269,7 +269,7 @@ static void residue_cell(FILE *page, const cJSON *fault)
 					  : "not due");
 		return;
 	}
-	fputs("<td class=\"bad\">left behind:", page);
+	fputs("<td class=\"bad any\">left behind:", page);
 	cJSON_ArrayForEach (residue, list) {
 		fputs("<br>", page);
 		text_escape(page, cJSON_GetStringValue(residue));

@@ -524,8 +524,7 @@ int report_write_record(const struct record *record, const char *path, struct er
 		return -1;
 	root = build(record);
 	print_item(out.file, root, 0, 0);
-	fputc('
-', out.file);
+	fputc('\n', out.file);
 	cJSON_Delete(root);
 	return report_file_end(&out, 0, e);
 }

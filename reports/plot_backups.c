@@ -156,9 +156,11 @@ static void put_backups(FILE *script, const struct backups *all, double begin, d
 }
 
 /* A ring around the recovery point that was restored from, with its name. */
-static void put_source(FILE *script, const struct backups *all, double t_bp, double scale)
+static void put_source(FILE *script, const struct backups *all, double t_bp, double begin,
+		       double end, double scale)
 {
 	const struct backup *source = NULL;
+	bool left;
 
 	for (size_t i = 0; i < all->count; i++)
 		if (isfinite(t_bp) && fabs(all->list[i].as_of - t_bp) < 1e-6 &&
@@ -167,11 +169,13 @@ static void put_source(FILE *script, const struct backups *all, double t_bp, dou
 			source = &all->list[i];
 	if (!source)
 		return;
+	left = (source->end - begin) / (end - begin) < 0.2;
 	fprintf(script,
-		"set label 'restored from this one' at %.9g,%g right offset -0.6,-1.9 front\n"
+		"set label 'restored from this one' at %.9g,%g %s,-1.9 front\n"
 		"set label '' at %.9g,%g point pt 6 ps 2.6 lw 2 lc rgb '" PLOT_INK "' front\n",
 		source->end / scale, isfinite(source->policy) ? -source->policy : 0.0,
-		source->end / scale, isfinite(source->policy) ? -source->policy : 0.0);
+		left ? "left offset 0.6" : "right offset -0.6", source->end / scale,
+		isfinite(source->policy) ? -source->policy : 0.0);
 }
 
 static void put_loss(FILE *script, const cJSON *incident, double t_bp, double t_loss, double begin,
@@ -251,7 +255,7 @@ static bool draw_all(FILE *script, const struct report_input *input, struct back
 					  : 0);
 	put_backups(script, all, begin, end, axis.scale);
 	put_loss(script, incident, t_bp, t_loss, begin, end, axis.scale);
-	put_source(script, all, t_bp, axis.scale);
+	put_source(script, all, t_bp, begin, end, axis.scale);
 	for (double row = 0; row <= rows; row++)
 		put_name(script, all, row);
 	fprintf(script,
@@ -260,7 +264,8 @@ static bool draw_all(FILE *script, const struct report_input *input, struct back
 		"set xrange [%.9g:%.9g]\nset yrange [%g:0.75]\n"
 		"set xlabel 'time of the drill [%s]     (bar: from begin to end of a backup; its "
 		"data is as of the begin)'\n",
-		begin / axis.scale, end / axis.scale, -rows - 0.6, axis.unit);
+		(begin - 0.012 * (end - begin)) / axis.scale, end / axis.scale, -rows - 0.6,
+		axis.unit);
 	put_plot(script, all);
 	return true;
 }

@@ -128,14 +128,13 @@ static bool draw(FILE *script, const struct report_input *input)
 {
 	if (!view_get(input->record, "campaign.ecdf"))
 		return false;
-	fputs("set multiplot\nset tmargin at screen 0.83\nset bmargin at screen 0.16\nset yrange "
+	fputs("set multiplot\nset tmargin at screen 0.83\nset bmargin at screen 0.19\nset yrange "
 	      "[0:1.02]\n"
-	      "set key at graph 0.02, graph 0.97 left top Left reverse samplen 1.5 font ',11'\nset "
-	      "ylabel 'share of trials' offset 1,0\n",
+	      "unset key\nset ylabel 'share of trials' offset 1,0\n",
 	      script);
 	for (size_t i = 0; i < sizeof(panels) / sizeof(panels[0]); i++) {
 		put_panel(script, i, input);
-		fputs("unset ylabel\nunset key\n", script);
+		fputs("unset ylabel\n", script);
 	}
 	fputs("unset multiplot\n", script);
 	return true;
@@ -143,7 +142,9 @@ static bool draw(FILE *script, const struct report_input *input)
 
 const struct plot plot_ecdf = {
 	.name = "ecdf",
-	.title = "All trials: share of them at or below a value",
+	.title = "All trials: share of them at or below a value (shaded: 95 % confidence band, "
+		 "dashed: "
+		 "objective)",
 	.width = 1000,
 	.height = 380,
 	.draw = draw,

@@ -78,7 +78,8 @@ static void set_limit(struct chart *chart, const cJSON *incident)
 static void draw_row(FILE *script, const struct chart *chart, const struct row *row, double y)
 {
 	double scale = chart->axis.scale, end = fmin(row->end, chart->limit);
-	bool out = row->begin >= chart->limit, left = end > 0.72 * chart->limit;
+	double half = fmin(0.3, 0.043 * (double)chart->count); /* few rows: no fat bars */
+	bool out = row->begin > chart->limit, left = end > 0.72 * chart->limit;
 	char text[TEXT_MAX], from[TEXT_MAX];
 
 	fputs("set label ", script);
@@ -89,7 +90,7 @@ static void draw_row(FILE *script, const struct chart *chart, const struct row *
 		fprintf(script,
 			"set object rectangle from %.9g,%g to %.9g,%g fc rgb '%s' fs solid 1 "
 			"border lc rgb '%s' front\n",
-			row->begin / scale, y - 0.3, end / scale, y + 0.3, row->colour,
+			row->begin / scale, y - half, end / scale, y + half, row->colour,
 			row->colour); /* 0 s: a thin line */
 	text_duration(text, row->end - row->begin);
 	text_duration(from, row->begin);
@@ -102,7 +103,7 @@ static void draw_row(FILE *script, const struct chart *chart, const struct row *
 		plot_quote(script, text);
 	if (out || (left && row->begin < 0.4 * chart->limit))
 		fprintf(script, " at first %.9g,%g right offset -0.7,0 front textcolor rgb '%s'\n",
-			chart->limit / scale, y, out ? PLOT_INK : "#FFFFFF");
+			end / scale, y, out ? PLOT_INK : "#FFFFFF");
 	else if (left)
 		fprintf(script, " at first %.9g,%g right offset -0.7,0 front\n", row->begin / scale,
 			y);

@@ -280,9 +280,11 @@ static void put_faults(const struct page *page, const struct record *record)
 		put(page, INK_PLAIN, fault->name, 0);
 		fputs(" on ", page->file);
 		put(page, INK_PLAIN, fault->target, 0);
-		put(page, INK_DIM, fault->mechanism ? " by " : "", 0);
-		put(page, INK_DIM, fault->mechanism ? fault->mechanism : "", 0);
 		fputs("\n    ", page->file);
+		if (fault->mechanism) {
+			put_wrapped(page, fault->mechanism, 4);
+			fputs("    ", page->file);
+		}
 		put(page,
 		    effective      ? INK_GOOD
 		    : record->sham ? INK_DIM

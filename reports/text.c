@@ -60,6 +60,27 @@ static const char *two_units(char out[TEXT_MAX], double seconds, double size, co
 	return out;
 }
 
+/* From an hour on: hours, minutes and seconds, from a day on days, hours and minutes; zeros are
+ * left out. */
+static void long_units(char out[TEXT_MAX], double seconds)
+{
+	static const struct {
+		double size;
+		const char *name;
+	} units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+	double part = seconds < 86399.5 ? 1 : 60, rest = round(seconds / part) * part;
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && used < TEXT_MAX; i++) {
+		double whole = floor(rest / units[i].size);
+
+		if (whole > 0)
+			used += (size_t)snprintf(out + used, TEXT_MAX - used, "%s%.0f %s",
+						 used ? " " : "", whole, units[i].name);
+		rest -= whole * units[i].size;
+	}
+}
+
 static const char *duration(char out[TEXT_MAX], double seconds, int decimals)
 {
 	char rest[TEXT_MAX];
@@ -74,6 +95,8 @@ static const char *duration(char out[TEXT_MAX], double seconds, int decimals)
 		below_minute(out, seconds, decimals > 0 ? 2 : 1);
 	else if (seconds < 3599.5)
 		two_units(out, seconds, 60, "min", 1, decimals, "s");
+	else if (decimals > 0)
+		long_units(out, seconds);
 	else if (seconds < 86370)
 		two_units(out, seconds, 3600, "h", 60, 0, "min");
 	else

@@ -10,8 +10,8 @@
 
 #define TEXT_NONE "\xe2\x80\x94" /* an em dash: not measured, not reached */
 
-/* "3 min 32.4 s", "2 h 30 min", "1 d 4 h", "250 ms", "0 s"; NAN: TEXT_NONE, INFINITY: "without
- * end". */
+/* "3 min 32.4 s", "2 h 30 min", "1 d 3 h 20 min", "250 ms", "0 s"; NAN: TEXT_NONE, INFINITY:
+ * "without end". */
 const char *text_duration(char out[TEXT_MAX], double seconds);
 /* The same to whole seconds from a minute on ("3 min 32 s"), for headlines. */
 const char *text_duration_short(char out[TEXT_MAX], double seconds);

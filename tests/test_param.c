@@ -193,7 +193,7 @@ static const struct {
 	{"0x10s", "unknown unit 'x10s' in '0x10s'; a duration is written like 30s, 5m or 2h"},
 	{"30", "'30' needs a unit, such as 30s"},
 	{"1e5", "'1e5' needs a unit, such as 1e5s"},
-	{"30M", "unknown unit 'M' in '30M'; did you mean '30MB'?"},
+	{"30M", "unknown unit 'M' in '30M'; did you mean '30m'?"},
 	{"3651d", "'3651d' is more than ten years (3650d)"},
 	{"1e30s", "'1e30s' is more than ten years (3650d)"},
 	{"1e99999999999s", "'1e99999999999s' is more than ten years (3650d)"},

@@ -56,7 +56,7 @@ START_TEST(tree_has_places)
 	ck_assert_int_eq(yaml_get(map, "c")->style, YAML_STYLE_DOUBLE);
 	ck_assert_int_eq(yaml_get(map, "d")->style, YAML_STYLE_PLAIN);
 	/* Columns count characters, not bytes. */
-	assert_place(yaml_get(map, "e"), 4, 22);
+	assert_place(yaml_get(map, "e"), 4, 23);
 	ck_assert_ptr_null(yaml_get(map, "f"));
 	ck_assert_ptr_null(yaml_get(list, "a"));
 	ck_assert_ptr_null(yaml_get(NULL, "a"));

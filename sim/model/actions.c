@@ -168,6 +168,15 @@ static void switched(struct world *w, const struct action *action)
 	action_end(w, action, true, NULL);
 }
 
+/* Is there any traffic to move? A failover that was given up may have moved it, or not. */
+static bool is_away(const struct world *w, uint32_t site)
+{
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		if (w->scenario->deployment.endpoints[e].site == site && w->services[e].route != site)
+			return true;
+	return false;
+}
+
 static void switched_back(struct world *w, const struct action *action)
 {
 	if (!site_usable(w, action->to)) {
@@ -175,13 +184,10 @@ static void switched_back(struct world *w, const struct action *action)
 		return;
 	}
 	set_fence(w, action->to, false);
-	if (action->site != action->to) {
-		for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
-			if (w->services[e].route == action->site &&
-			    w->scenario->deployment.endpoints[e].site == action->to)
-				load_route(w, e, action->to);
-		storage_look(w);
-	}
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		if (w->scenario->deployment.endpoints[e].site == action->to && w->services[e].route != action->to)
+			load_route(w, e, action->to);
+	storage_look(w);
 	action_end(w, action, true, NULL);
 }
 
@@ -385,9 +391,11 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 		activate(w, action);
 		break;
 	case ACTION_SWITCH:
+		action_timed(w, action, dist_sample_nanos(&config->switch_time, &w->switch_prng));
+		break;
 	case ACTION_SWITCH_BACK:
-		action_timed(w, action, action->site == action->to
-						? 0 : dist_sample_nanos(&config->switch_time, &w->switch_prng));
+		action_timed(w, action, is_away(w, action->to)
+						? dist_sample_nanos(&config->switch_time, &w->switch_prng) : 0);
 		break;
 	case ACTION_RESTORE:
 		storage_restore(w, action);
