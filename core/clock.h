@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time: integer nanoseconds of one clock, counted from the start of the drill, and the two ways of waiting for it. */
+/* Time: integer nanoseconds of one clock, counted from the start of the drill, and the two ways of
+ * waiting for it. */
 #ifndef CORE_CLOCK_H
 #define CORE_CLOCK_H
 
@@ -7,7 +8,8 @@
 
 #include "core/error.h"
 
-/* Nanoseconds since the start of the drill (virtual in the simulator, CLOCK_MONOTONIC in a real drill). */
+/* Nanoseconds since the start of the drill (virtual in the simulator, CLOCK_MONOTONIC in a real
+ * drill). */
 typedef int64_t nanos;
 
 #define NANOS_NEVER INT64_MAX /* "not reached", "no deadline" */
@@ -19,8 +21,9 @@ typedef int64_t nanos;
 #define NANOS_DAY (24 * NANOS_HOUR)
 
 /*
- * What the run loop needs of time. wait_until returns 0 when the clock shows `when`, or earlier when the
- * driver has a completion to hand over; now() tells which. It returns -1 with the reason on failure.
+ * What the run loop needs of time. wait_until returns 0 when the clock shows `when`, or earlier
+ * when the driver has a completion to hand over; now() tells which. It returns -1 with the reason
+ * on failure.
  */
 struct clock_ops {
 	const char *name; /* "virtual" or "monotonic" */

@@ -109,6 +109,23 @@ static const char *default_folder(const struct drill *drill)
 
 /* ---- the drill ---- */
 
+/* Why a drill is not evaluable, in one line, where the run loop had no reason of its own. */
+static const char *invalid_reason(const struct record *record)
+{
+	bool applied = false;
+
+	for (size_t i = 0; i < record->fault_count; i++) {
+		if (record->faults[i].effective == TRISTATE_FALSE && !record->sham)
+			return "a fault had no effect";
+		applied = applied || record->faults[i].applied;
+	}
+	if (record->campaign && record->campaign->invalid > 0)
+		return "a fault had no effect in some of the trials";
+	if (!applied && record->scenario->step_count > 0 && !record->sham)
+		return "no fault was injected";
+	return "no objective could be measured";
+}
+
 /* Trial 0 with its timeline in the folder. */
 static int run_first(struct drill *drill, struct run *run, struct error *e)
 {
@@ -162,6 +179,8 @@ static int fill_folder(struct drill *drill, struct run *run, struct error *e)
 	if (rc)
 		return -1;
 	findings_compute(record, arena);
+	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
+		record->abort_reason = invalid_reason(record);
 	record->wall_s = command_seconds() - drill->started;
 	if (write_reports(drill, e))
 		return -1;

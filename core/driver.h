@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver plug-in: a deployment that faults can be injected into, simulated or real. It applies and reverts
- * effects, reads what can be seen, and carries out the DR controller's actions. It decides nothing.
+ * The driver plug-in: a deployment that faults can be injected into, simulated or real. It applies
+ * and reverts effects, reads what can be seen, and carries out the DR controller's actions. It
+ * decides nothing.
  */
 #ifndef CORE_DRIVER_H
 #define CORE_DRIVER_H
@@ -19,41 +20,48 @@
 #include "core/timeline.h"
 
 /*
- * What can be seen of one entity from outside, now. Counts are over everything inside the entity (a rack's nodes, a
- * node's GPUs and replicas). The judge of a fault's effect compares two of these, and so does the diagnosis.
+ * What can be seen of one entity from outside, now. Counts are over everything inside the entity (a
+ * rack's nodes, a node's GPUs and replicas). The judge of a fault's effect compares two of these,
+ * and so does the diagnosis.
  */
 struct reading {
 	nanos at;
-	uint32_t nodes, nodes_powered, nodes_reachable, nodes_responding; /* declared; BMC says on; answer a ping; agent answers */
-	uint32_t gpus, gpus_visible;       /* declared; listed by the driver of a node that answers */
-	uint64_t xid_lines;                /* Xid messages seen so far */
-	uint32_t xid;                      /* the latest code, 0: none */
-	uint32_t replicas, replicas_ready; /* placed there; ready by their own report */
-	uint64_t process_starts;           /* of those replicas, so far */
-	uint32_t processes;                /* running now */
-	uint32_t paths, paths_open;        /* network paths that should be / are open */
-	nanos round_trip;                  /* to the entity; NANOS_NEVER when unreachable */
-	uint64_t copies, digest_mismatches;/* of data, weights or stored backups looked at, and those whose digest is wrong */
-	bool usable;                       /* standby, store: could take over / serve now */
+	uint32_t nodes, nodes_powered, nodes_reachable,
+		nodes_responding;    /* declared; BMC says on; answer a ping; agent answers */
+	uint32_t gpus, gpus_visible; /* declared; listed by the driver of a node that answers */
+	uint64_t xid_lines;          /* Xid messages seen so far */
+	uint32_t xid;                /* the latest code, 0: none */
+	uint32_t replicas, replicas_ready;  /* placed there; ready by their own report */
+	uint64_t process_starts;            /* of those replicas, so far */
+	uint32_t processes;                 /* running now */
+	uint32_t paths, paths_open;         /* network paths that should be / are open */
+	nanos round_trip;                   /* to the entity; NANOS_NEVER when unreachable */
+	uint64_t copies, digest_mismatches; /* of data, weights or stored backups looked at, and
+					       those whose digest is wrong */
+	bool usable;                        /* standby, store: could take over / serve now */
 };
 
-/* ---- actions: what the DR controller asks for. They begin at once, never block, and end with a completion. ---- */
+/* ---- actions: what the DR controller asks for. They begin at once, never block, and end with a
+ * completion. ---- */
 typedef uint64_t action_id; /* given by the run loop, from 1, in order of starting */
 
 enum action_kind {
-	ACTION_PROBE,     /* detector, entity, timeout: one look at one target */
-	ACTION_BACKUP,    /* policy, backup, site: classes of that policy from the active site to the store */
-	ACTION_PRUNE,     /* backup */
-	ACTION_FENCE,     /* site, timeout: make sure that the old primary takes no more writes */
-	ACTION_ACTIVATE,  /* site: start (or scale up) the replicas there */
-	ACTION_SWITCH,    /* site -> to: route the traffic */
-	ACTION_RESTORE,   /* class, backup (or BACKUP_REPLICA), to: bring the data there, verify its digest */
-	ACTION_VERIFY,    /* to: integrity check and reconciliation of the ledger */
-	ACTION_DIAGNOSE,  /* site: collect symptoms */
-	ACTION_REPAIR,    /* step: mend what this step broke; one per broken thing, crews permitting */
-	ACTION_RETURN,    /* site (standby) -> to (primary): bring data and replicas back to the primary, unfence it */
+	ACTION_PROBE,    /* detector, entity, timeout: one look at one target */
+	ACTION_BACKUP,   /* policy, backup, site: classes of that policy from the active site to the
+			    store */
+	ACTION_PRUNE,    /* backup */
+	ACTION_FENCE,    /* site, timeout: make sure that the old primary takes no more writes */
+	ACTION_ACTIVATE, /* site: start (or scale up) the replicas there */
+	ACTION_SWITCH,   /* site -> to: route the traffic */
+	ACTION_RESTORE,  /* class, backup (or BACKUP_REPLICA), to: bring the data there, verify its
+			    digest */
+	ACTION_VERIFY,   /* to: integrity check and reconciliation of the ledger */
+	ACTION_DIAGNOSE, /* site: collect symptoms */
+	ACTION_REPAIR, /* step: mend what this step broke; one per broken thing, crews permitting */
+	ACTION_RETURN, /* site (standby) -> to (primary): bring data and replicas back to the
+			  primary, unfence it */
 	ACTION_SWITCH_BACK, /* site (standby) -> to (primary): route the traffic back */
-	ACTION_STOP,      /* site: stop the standby's replicas again */
+	ACTION_STOP,        /* site: stop the standby's replicas again */
 	ACTION_KINDS
 };
 extern const char *const action_names[ACTION_KINDS]; /* "probe", "backup", … */
@@ -63,51 +71,54 @@ extern const char *const action_names[ACTION_KINDS]; /* "probe", "backup", … *
 struct action {
 	enum action_kind kind;
 	action_id id;
-	uint32_t domain;         /* recovery domain: index of the primary site */
-	uint32_t site, to;       /* sites */
+	uint32_t domain;   /* recovery domain: index of the primary site */
+	uint32_t site, to; /* sites */
 	uint32_t policy, detector, step;
 	int32_t backup;
 	enum data_class data_class;
-	struct entity entity;    /* probe: what is looked at */
+	struct entity entity; /* probe: what is looked at */
 	nanos timeout;
 };
 
 /* The end of an action, or something the client or the platform saw by itself. */
 enum completion_kind {
 	COMPLETION_ACTION,
-	COMPLETION_BAD,   /* client: endpoint turned bad at `since` */
-	COMPLETION_GOOD,  /* client: endpoint good again since `since`, stable since then (steady_state) */
-	COMPLETION_NOTICE,/* the platform's own health checks noticed what `step` broke */
-	COMPLETION_CALM,  /* `ok`: whether the endpoints of action.domain are at the level before the fault */
+	COMPLETION_BAD,    /* client: endpoint turned bad at `since` */
+	COMPLETION_GOOD,   /* client: endpoint good again since `since`, stable since then
+			      (steady_state) */
+	COMPLETION_NOTICE, /* the platform's own health checks noticed what `step` broke */
+	COMPLETION_CALM, /* `ok`: whether the endpoints of action.domain are at the level before the
+			    fault */
 };
 
 #define SYMPTOMS_MAX 8
 
 struct completion {
 	enum completion_kind kind;
-	nanos at;                /* when it is known; a simulator may hand over a probe's result ahead of time */
-	struct action action;    /* COMPLETION_ACTION */
+	nanos at; /* when it is known; a simulator may hand over a probe's result ahead of time */
+	struct action action; /* COMPLETION_ACTION */
 	bool ok;
-	const char *reason;      /* when not ok; static or arena text */
+	const char *reason; /* when not ok; static or arena text */
 	/* probe */
-	nanos latency;           /* of an answer */
-	bool wrong;              /* the answer's digest is not the model's (seen by canaries only) */
-	double success;          /* slo: success and p99 of the client's requests in the window */
+	nanos latency;  /* of an answer */
+	bool wrong;     /* the answer's digest is not the model's (seen by canaries only) */
+	double success; /* slo: success and p99 of the client's requests in the window */
 	nanos latency_p99;
 	/* backup, restore */
-	nanos as_of;             /* consistent as of */
+	nanos as_of; /* consistent as of */
 	uint64_t bytes;
-	bool corrupt;            /* restore: the digest does not match, or the content is bad */
+	bool corrupt; /* restore: the digest does not match, or the content is bad */
 	/* diagnose */
 	struct reading site_reading, link_reading; /* whole site; its links */
-	struct reading worst;    /* of the most broken node, or replica's node */
-	struct entity suspect;   /* that node, GPU or replica */
+	struct reading worst;                      /* of the most broken node, or replica's node */
+	struct entity suspect;                     /* that node, GPU or replica */
 	/* client, platform */
 	uint32_t endpoint, step;
 	nanos since;
 };
 
-/* What a driver needs to take an effect back, after a crash or a reboot too. The simulator keeps it in memory. */
+/* What a driver needs to take an effect back, after a crash or a reboot too. The simulator keeps it
+ * in memory. */
 struct undo_record {
 	struct effect effect;
 	uint64_t token; /* the driver's own */
@@ -128,24 +139,30 @@ struct mechanism {
 
 struct driver_ops {
 	const char *name, *help;
-	const char *kind;        /* "simulated" or "injected": stands on every page */
-	uint64_t effects;        /* EFFECT_BIT mask: what it can apply and revert */
-	uint64_t detectors;      /* mask of 1 << enum detector_kind it can serve */
+	const char *kind;   /* "simulated" or "injected": stands on every page */
+	uint64_t effects;   /* EFFECT_BIT mask: what it can apply and revert */
+	uint64_t detectors; /* mask of 1 << enum detector_kind it can serve */
 	struct mechanism (*mechanism)(enum effect_kind kind);
-	/* Starts the deployment of `scenario` in its steady state at time 0. Everything of it lives until close(). */
+	/* Starts the deployment of `scenario` in its steady state at time 0. Everything of it lives
+	 * until close(). */
 	int (*open)(void **ret_self, const struct scenario *scenario, uint64_t seed, uint64_t trial,
 		    struct timeline *timeline, struct error *e);
-	/* Back to time 0 for another trial, without setting everything up again; NULL: close and open instead. */
-	int (*reopen)(void *self, uint64_t seed, uint64_t trial, struct timeline *timeline, struct error *e);
+	/* Back to time 0 for another trial, without setting everything up again; NULL: close and
+	 * open instead. */
+	int (*reopen)(void *self, uint64_t seed, uint64_t trial, struct timeline *timeline,
+		      struct error *e);
 	struct clock (*clock)(void *self);
-	/* Begins an effect. Fills *undo before it touches anything. -1: could not (the drill is then not evaluable). */
-	int (*apply)(void *self, const struct effect *effect, struct undo_record *undo, struct error *e);
+	/* Begins an effect. Fills *undo before it touches anything. -1: could not (the drill is
+	 * then not evaluable). */
+	int (*apply)(void *self, const struct effect *effect, struct undo_record *undo,
+		     struct error *e);
 	/* Takes it back. Safe to call twice. */
 	int (*revert)(void *self, struct undo_record *undo, struct error *e);
 	/* Looks at one entity, now. Never fails: what cannot be seen is counted as not there. */
 	void (*read)(void *self, struct entity entity, struct reading *ret);
 	int (*start)(void *self, const struct action *action, struct error *e);
-	/* Hands over what ended since the last call, in order of `at`. Returns how many, 0: nothing more. */
+	/* Hands over what ended since the last call, in order of `at`. Returns how many, 0: nothing
+	 * more. */
 	size_t (*poll)(void *self, struct completion *ret, size_t max);
 	/* Is any of this effect still there? The proof of an undo. */
 	bool (*present)(void *self, const struct undo_record *undo);
@@ -156,7 +173,8 @@ struct driver_ops {
 		       uint64_t *ret_bytes, uint64_t *ret_records);
 	/* The instant of the last acknowledged write at a site: now while it goes on writing. */
 	nanos (*last_write)(void *self, uint32_t site);
-	/* The client's view now, of the worst endpoint: share of good answers 0 … 1, and latency. */
+	/* The client's view now, of the worst endpoint: share of good answers 0 … 1, and latency.
+	 */
 	void (*level)(void *self, double *ret_success, nanos *ret_latency);
 	void (*account)(void *self, struct account *ret);
 	void (*close)(void *self);
@@ -166,11 +184,11 @@ extern const struct driver_ops *const driver_table[]; /* NULL-terminated */
 const struct driver_ops *driver_find(const char *name);
 
 /*
- * Did it take? Judged by two readings of the effect's entity, before and after, and nothing else. Writes what was
- * observed ("GPUs visible 32 -> 31") to `text`.
+ * Did it take? Judged by two readings of the effect's entity, before and after, and nothing else.
+ * Writes what was observed ("GPUs visible 32 -> 31") to `text`.
  */
 #define OBSERVED_MAX 160
-bool effect_visible(enum effect_kind kind, const struct reading *before, const struct reading *after,
-		    char text[OBSERVED_MAX]);
+bool effect_visible(enum effect_kind kind, const struct reading *before,
+		    const struct reading *after, char text[OBSERVED_MAX]);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors for people: what went wrong, where in which file, and what would be right. The first error wins. */
+/* Errors for people: what went wrong, where in which file, and what would be right. The first error
+ * wins. */
 #ifndef CORE_ERROR_H
 #define CORE_ERROR_H
 
@@ -41,8 +42,8 @@ int error_set(struct error *e, enum error_kind kind, struct place place, const c
 #define NO_PLACE ((struct place){0})
 
 /*
- * Print "file:line:column: error: text" (or "drsim: error: text" without a place) to standard error, then
- * the line of the file and a caret under the column when the file can still be read.
+ * Print "file:line:column: error: text" (or "drsim: error: text" without a place) to standard
+ * error, then the line of the file and a caret under the column when the file can still be read.
  */
 void error_print(const struct error *e);
 

@@ -36,18 +36,17 @@ static bool ranks_before(const struct finding *a, const struct finding *b)
 	return a->severity != b->severity ? a->severity > b->severity : cost_a > cost_b;
 }
 
-void findings_add(struct record *record, enum severity severity, double seconds, const char *text)
+static void insert(struct record *record, struct finding finding)
 {
-	struct finding finding = {.severity = severity, .text = text, .seconds = seconds};
 	size_t last = record->finding_count;
 
 	for (size_t i = 0; i < record->finding_count; i++) {
 		struct finding *known = &record->findings[i];
 
-		if (strcmp(known->text, text) != 0)
+		if (strcmp(known->text, finding.text) != 0)
 			continue;
-		if (isnan(known->seconds) || known->seconds < seconds)
-			known->seconds = seconds;
+		if (isnan(known->seconds) || known->seconds < finding.seconds)
+			known->seconds = finding.seconds;
 		return;
 	}
 	if (last < FINDINGS_MAX) {
@@ -61,6 +60,23 @@ void findings_add(struct record *record, enum severity severity, double seconds,
 			last = i;
 	if (ranks_before(&finding, &record->findings[last]))
 		record->findings[last] = finding;
+}
+
+void findings_add(struct record *record, enum severity severity, double seconds, const char *text)
+{
+	insert(record, (struct finding){.severity = severity, .text = text, .seconds = seconds});
+}
+
+/* What an earlier call found may no longer hold: a campaign judges other values than its first
+ * trial. */
+static void forget_derived(struct record *record)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < record->finding_count; i++)
+		if (!record->findings[i].derived)
+			record->findings[kept++] = record->findings[i];
+	record->finding_count = kept;
 }
 
 /* Gravest first, then the most costly; insertion keeps the order of equal ones. */
@@ -88,7 +104,10 @@ static void add(const struct report *report, enum severity severity, double seco
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	findings_add(report->record, severity, seconds, arena_strdup(report->arena, text));
+	insert(report->record, (struct finding){.severity = severity,
+						.text = arena_strdup(report->arena, text),
+						.seconds = seconds,
+						.derived = true});
 }
 
 /* ---- objectives ---- */
@@ -206,10 +225,26 @@ static void find_fault(const struct report *report, const struct fault_record *f
 		    "Step %u: %s on %s had no effect (%s): what followed is no recovery from it.",
 		    fault->step, fault->name, fault->target,
 		    fault->observed ? fault->observed : "nothing changed");
-	else if (!fault->applied)
-		add(report, SEVERITY_MEDIUM, NAN,
-		    "Step %u: %s was never injected: its time did not come within the drill.",
-		    fault->step, fault->name);
+}
+
+/* A step whose phase or time never came broke nothing, and proved nothing. */
+static void find_not_injected(const struct report *report)
+{
+	const struct record *record = report->record;
+
+	for (size_t i = 0; i < report->scenario->step_count; i++) {
+		const struct step *step = &report->scenario->steps[i];
+		bool applied = false;
+
+		for (size_t k = 0; k < record->fault_count && !applied; k++)
+			applied =
+				record->faults[k].step == step->index && record->faults[k].applied;
+		if (!applied && !record->sham && step->fault)
+			add(report, SEVERITY_MEDIUM, NAN,
+			    "Step %u, %s, was never injected: its moment did not come in this "
+			    "drill.",
+			    step->index, step->fault->name);
+	}
 }
 
 static void find_alarms(const struct report *report)
@@ -300,7 +335,7 @@ static void find_unprotected(const struct report *report)
 		return;
 	add(report, seconds >= 60.0 * MINUTES_UNPROTECTED ? SEVERITY_MEDIUM : SEVERITY_LOW, seconds,
 	    "Unprotected for %s, from the fault until redundancy was back: a second fault in that "
-	    "time would have met no standby.",
+	    "time would have met less than the plan counts on.",
 	    words_duration(text, seconds));
 }
 
@@ -663,23 +698,6 @@ static void find_campaign(const struct report *report)
 		    "%s trials are too few for an upper bound of the p99 of FRT.", count);
 }
 
-/* Why a drill is not evaluable, in one line, where the run loop had no reason of its own. */
-static const char *invalid_reason(const struct record *record)
-{
-	bool applied = false;
-
-	for (size_t i = 0; i < record->fault_count; i++) {
-		if (record->faults[i].effective == TRISTATE_FALSE && !record->sham)
-			return "a fault had no effect";
-		applied = applied || record->faults[i].applied;
-	}
-	if (record->campaign && record->campaign->invalid > 0)
-		return "a fault had no effect in some of the trials";
-	if (!applied && record->scenario->step_count > 0 && !record->sham)
-		return "no fault was injected";
-	return "no objective could be measured";
-}
-
 void findings_compute(struct record *record, struct arena *arena)
 {
 	const struct report report = {
@@ -689,11 +707,13 @@ void findings_compute(struct record *record, struct arena *arena)
 		.headline = record->headline < 0 ? NULL : &record->incidents[record->headline],
 	};
 
+	forget_derived(record);
 	find_objectives(&report);
 	for (size_t i = 0; i < record->fault_count; i++)
 		find_fault(&report, &record->faults[i]);
 	for (size_t i = 0; i < record->incident_count; i++)
 		find_incident(&report, &record->incidents[i]);
+	find_not_injected(&report);
 	find_alarms(&report);
 	find_unprotected(&report);
 	find_dominant(&report);
@@ -709,6 +729,4 @@ void findings_compute(struct record *record, struct arena *arena)
 	if (record->campaign)
 		find_campaign(&report);
 	rank(record);
-	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
-		record->abort_reason = invalid_reason(record);
 }

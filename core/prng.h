@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random numbers by purpose: Philox4x64-10 (Random123; Salmon et al., SC'11) keyed by (seed, trial) and counted by
- * (entity, purpose, draw). One stream per purpose, so that adding a step or a thread shifts no other stream.
+ * Random numbers by purpose: Philox4x64-10 (Random123; Salmon et al., SC'11) keyed by (seed, trial)
+ * and counted by (entity, purpose, draw). One stream per purpose, so that adding a step or a thread
+ * shifts no other stream.
  */
 #ifndef CORE_PRNG_H
 #define CORE_PRNG_H
@@ -10,17 +11,24 @@
 
 /* What a stream is drawn for. Append only: the numbers are part of a run's bytes. */
 enum prng_purpose {
-	PRNG_STEP_TIME = 1,   /* entity: step */
-	PRNG_STEP_TARGET,     /* select: one | N; entity: step */
-	PRNG_STEP_DURATION,   /* for: a distribution; entity: step */
-	PRNG_FAULT,           /* inside a fault's plan(); entity: step */
-	PRNG_PHASE,           /* start phase of periodic activities; entity: which */
-	PRNG_PROBE,           /* losses and latencies of probes; entity: detector */
-	PRNG_DETECTOR,        /* false faults; entity: detector */
-	PRNG_BACKUP,          /* failures of backups; entity: policy */
-	PRNG_DECIDE, PRNG_SWITCH, PRNG_FENCE, PRNG_REPAIR, PRNG_COVERAGE, PRNG_START, /* entity: domain, component or replica */
-	PRNG_ARRIVAL, PRNG_SERVICE, PRNG_ROUTE, /* single requests; entity: endpoint */
-	PRNG_FAILURE,         /* failures of a long run; entity: node */
+	PRNG_STEP_TIME = 1, /* entity: step */
+	PRNG_STEP_TARGET,   /* select: one | N; entity: step */
+	PRNG_STEP_DURATION, /* for: a distribution; entity: step */
+	PRNG_FAULT,         /* inside a fault's plan(); entity: step */
+	PRNG_PHASE,         /* start phase of periodic activities; entity: which */
+	PRNG_PROBE,         /* losses and latencies of probes; entity: detector */
+	PRNG_DETECTOR,      /* false faults; entity: detector */
+	PRNG_BACKUP,        /* failures of backups; entity: policy */
+	PRNG_DECIDE,
+	PRNG_SWITCH,
+	PRNG_FENCE,
+	PRNG_REPAIR,
+	PRNG_COVERAGE,
+	PRNG_START, /* entity: domain, component or replica */
+	PRNG_ARRIVAL,
+	PRNG_SERVICE,
+	PRNG_ROUTE,   /* single requests; entity: endpoint */
+	PRNG_FAILURE, /* failures of a long run; entity: node */
 	PRNG_TEST = 1000,
 };
 
@@ -28,13 +36,14 @@ struct prng {
 	uint64_t key[2];     /* seed, trial */
 	uint64_t counter[4]; /* entity, purpose, block of draws, 0 */
 	uint64_t buffer[4];
-	uint32_t left;       /* unread words of buffer */
+	uint32_t left; /* unread words of buffer */
 	uint32_t have_normal;
-	double normal;       /* second half of the last pair of normal draws */
+	double normal; /* second half of the last pair of normal draws */
 };
 
 /* Start a stream. The same five numbers always give the same draws on every machine. */
-void prng_open(struct prng *prng, uint64_t seed, uint64_t trial, uint64_t entity, enum prng_purpose purpose);
+void prng_open(struct prng *prng, uint64_t seed, uint64_t trial, uint64_t entity,
+	       enum prng_purpose purpose);
 uint64_t prng_u64(struct prng *prng);
 /* Uniform in the open interval (0, 1), 53 bits: log() of it is always finite. */
 double prng_uniform(struct prng *prng);

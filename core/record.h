@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a drill found: incidents with their marks, faults with their proof, the measures FRT, BRT and BRP, and the
- * verdict. Definitions: see the README's "What is measured". All instants are nanoseconds of the drill's clock,
- * NANOS_NEVER where a mark was not reached or a path does not have the phase (null in JSON).
+ * What a drill found: incidents with their marks, faults with their proof, the measures FRT, BRT
+ * and BRP, and the verdict. Definitions: see the README's "What is measured". All instants are
+ * nanoseconds of the drill's clock, NANOS_NEVER where a mark was not reached or a path does not
+ * have the phase (null in JSON).
  */
 #ifndef CORE_RECORD_H
 #define CORE_RECORD_H
@@ -17,22 +18,50 @@
 
 /* In the order of record.json. */
 enum mark {
-	MARK_FAULT, MARK_DETECT, MARK_DECIDE, MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN, MARK_DATA_RESTORED,
-	MARK_RESTORED, MARK_VERIFIED, MARK_DIAGNOSED, MARK_REPAIRED, MARK_FAILBACK, MARK_NORMAL, MARK_LOSS, MARK_BP, MARKS
+	MARK_FAULT,
+	MARK_DETECT,
+	MARK_DECIDE,
+	MARK_SWITCH_BEGIN,
+	MARK_SWITCHED,
+	MARK_DATA_BEGIN,
+	MARK_DATA_RESTORED,
+	MARK_RESTORED,
+	MARK_VERIFIED,
+	MARK_DIAGNOSED,
+	MARK_REPAIRED,
+	MARK_FAILBACK,
+	MARK_NORMAL,
+	MARK_LOSS,
+	MARK_BP,
+	MARKS
 };
 extern const char *const mark_names[MARKS]; /* "t_fault", "t_detect", … without the suffix "_ns" */
 
-enum path { PATH_FAILOVER, PATH_IN_PLACE, PATH_ABSORBED, PATH_FALSE_ALARM, PATH_UNRECOVERED };
+enum path {
+	PATH_FAILOVER,
+	PATH_IN_PLACE,
+	PATH_ABSORBED,
+	PATH_FALSE_ALARM,
+	PATH_UNRECOVERED
+};
 extern const char *const path_names[];
 
-enum verdict { VERDICT_PASSED, VERDICT_FAILED, VERDICT_INVALID, VERDICT_RESIDUE, VERDICT_ABORTED };
+enum verdict {
+	VERDICT_PASSED,
+	VERDICT_FAILED,
+	VERDICT_INVALID,
+	VERDICT_RESIDUE,
+	VERDICT_ABORTED
+};
 extern const char *const verdict_names[];
 
-/* Losses of one incident. A class that was not declared has known = false and is left out of the JSON. */
+/* Losses of one incident. A class that was not declared has known = false and is left out of the
+ * JSON. */
 struct brp {
 	struct {
 		bool known;
-		double seconds; /* t_loss - t_bp of this class; INFINITY (null) when nothing could be restored and no point exists */
+		double seconds; /* t_loss - t_bp of this class; INFINITY (null) when nothing could
+				   be restored and no point exists */
 		uint64_t bytes, records;
 	} by_class[DATA_CLASSES];
 	double seconds;          /* the worst class */
@@ -44,20 +73,30 @@ struct brp {
 
 struct incident {
 	enum path path;
-	uint32_t faults[INCIDENT_FAULTS_MAX]; /* steps, the first one opened it; none for a false alarm */
+	uint32_t faults[INCIDENT_FAULTS_MAX]; /* steps, the first one opened it; none for a false
+						 alarm */
 	size_t fault_count;
-	const char *fault, *target, *place;   /* of the first; NULL for a false alarm */
+	const char *fault, *target, *place; /* of the first; NULL for a false alarm */
 	nanos marks[MARKS];
-	const char *diagnosis, *action;       /* NULL until diagnosed */
+	const char *diagnosis, *action; /* NULL until diagnosed */
 	struct brp brp;
 	/* derived by incident_measure() */
 	nanos detection, decision, switching, data_recovery, overlap, readiness, brt, frt;
 };
 
-enum fidelity { FIDELITY_SIM, FIDELITY_DETECTOR, FIDELITY_API, FIDELITY_REAL };
+enum fidelity {
+	FIDELITY_SIM,
+	FIDELITY_DETECTOR,
+	FIDELITY_API,
+	FIDELITY_REAL
+};
 extern const char *const fidelity_names[];
 
-enum tristate { TRISTATE_NULL = -1, TRISTATE_FALSE, TRISTATE_TRUE };
+enum tristate {
+	TRISTATE_NULL = -1,
+	TRISTATE_FALSE,
+	TRISTATE_TRUE
+};
 
 #define RESIDUE_MAX 16
 
@@ -78,13 +117,19 @@ struct objective_result {
 	enum tristate met;
 };
 
-enum severity { SEVERITY_INFO, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH };
+enum severity {
+	SEVERITY_INFO,
+	SEVERITY_LOW,
+	SEVERITY_MEDIUM,
+	SEVERITY_HIGH
+};
 extern const char *const severity_names[];
 
 struct finding {
 	enum severity severity;
 	const char *text;
 	double seconds; /* what it cost or risks; NAN: null */
+	bool derived;   /* by findings_compute(), which replaces its own when it is called again */
 };
 #define FINDINGS_MAX 64
 
@@ -97,34 +142,50 @@ struct summary {
 };
 
 enum campaign_measure {
-	MEASURE_FRT, MEASURE_DETECTION, MEASURE_DECISION, MEASURE_SWITCH, MEASURE_DATA_RECOVERY, MEASURE_READINESS,
-	MEASURE_BRT, MEASURE_BRP_SECONDS, MEASURE_BRP_BYTES, MEASURE_BRP_RECORDS, MEASURE_AVAILABILITY, MEASURES
+	MEASURE_FRT,
+	MEASURE_DETECTION,
+	MEASURE_DECISION,
+	MEASURE_SWITCH,
+	MEASURE_DATA_RECOVERY,
+	MEASURE_READINESS,
+	MEASURE_BRT,
+	MEASURE_BRP_SECONDS,
+	MEASURE_BRP_BYTES,
+	MEASURE_BRP_RECORDS,
+	MEASURE_AVAILABILITY,
+	MEASURES
 };
 extern const char *const measure_names[MEASURES];
 
 struct campaign {
-	uint64_t trials, censored, invalid; /* censored: unrecovered; invalid: a fault had no effect */
+	uint64_t trials, censored,
+		invalid; /* censored: unrecovered; invalid: a fault had no effect */
 	struct summary measures[MEASURES];
-	uint64_t aborted, residue, fired;   /* stopped by a guard; not all reverted; sham trials whose detector fired */
-	double met_fraction[OBJECTIVES];    /* by position in scenario->objectives; of the trials that could tell, else NAN */
-	uint64_t paths[5];                  /* trials by the path of their headline incident */
-	struct summary span;                /* span_s, for the objective mtpd; not a measure of record.json */
+	uint64_t aborted, residue,
+		fired; /* stopped by a guard; not all reverted; sham trials whose detector fired */
+	double met_fraction[OBJECTIVES]; /* by position in scenario->objectives; of the trials that
+					    could tell, else NAN */
+	uint64_t paths[5];               /* trials by the path of their headline incident */
+	struct summary span; /* span_s, for the objective mtpd; not a measure of record.json */
 };
 
 struct record {
 	const struct scenario *scenario;
-	const char *driver, *kind, *id, *started; /* kind: "simulated" | "injected"; started: RFC 3339 wall clock */
+	const char *driver, *kind, *id,
+		*started; /* kind: "simulated" | "injected"; started: RFC 3339 wall clock */
 	const char *host;
-	const char *command;     /* what repeats this run */
+	const char *command; /* what repeats this run */
 	uint64_t seed, trial;
 	bool sham;
-	nanos duration;          /* how long the drill ran on its clock */
-	double wall_s;           /* how long it took */
+	nanos duration; /* how long the drill ran on its clock */
+	double wall_s;  /* how long it took */
 	struct incident *incidents;
 	size_t incident_count;
-	int headline;            /* the incident with the largest FRT (unrecovered counts as infinite); -1: none */
-	struct brp brp;          /* the worst of any incident */
-	double worst_seconds, worst_bytes; /* the worst case of the policy, whenever the fault comes; NAN: no policy */
+	int headline;   /* the incident with the largest FRT (unrecovered counts as infinite); -1:
+			   none */
+	struct brp brp; /* the worst of any incident */
+	double worst_seconds, worst_bytes; /* the worst case of the policy, whenever the fault
+					      comes; NAN: no policy */
 	double availability_time, availability_requests; /* NAN: null (no requests) */
 	double bad_s, span_s, unprotected_s;
 	uint64_t sent, good, wrong, late, failed; /* requests, single and fluid together, rounded */
@@ -135,37 +196,43 @@ struct record {
 	struct finding findings[FINDINGS_MAX];
 	size_t finding_count;
 	enum verdict verdict;
-	const char *abort_reason; /* NULL unless aborted or invalid by an error */
-	int exit_code;            /* as the README's table says */
+	const char *abort_reason;  /* NULL unless aborted or invalid by an error */
+	int exit_code;             /* as the README's table says */
 	struct campaign *campaign; /* NULL with one trial */
 };
 
 /*
- * Fill detection … frt from the marks: with t_begin = the earlier of t_switch_begin and t_data_begin, t_ready = the
- * later of t_switched and t_data_restored, FRT = Detection + Decision + BRT + Readiness on path failover; on the
- * other paths FRT = t_restored - t_fault and the phases they do not have stay NANOS_NEVER. (README, "What is measured".)
+ * Fill detection … frt from the marks: with t_begin = the earlier of t_switch_begin and
+ * t_data_begin, t_ready = the later of t_switched and t_data_restored, FRT = Detection + Decision +
+ * BRT + Readiness on path failover; on the other paths FRT = t_restored - t_fault and the phases
+ * they do not have stay NANOS_NEVER. (README, "What is measured".)
  */
 void incident_measure(struct incident *incident);
 /*
- * Check the order of an incident's marks and, on path failover, the identity, in integer nanoseconds. Returns 0, or -1
- * with what does not hold. Run after every drill; a failure is a bug in the controller and makes the drill invalid.
+ * Check the order of an incident's marks and, on path failover, the identity, in integer
+ * nanoseconds. Returns 0, or -1 with what does not hold. Run after every drill; a failure is a bug
+ * in the controller and makes the drill invalid.
  */
 int incident_check(const struct incident *incident, struct error *e);
 /*
- * Objectives of one run (quantile ignored) or, with a campaign, of its quantiles. Fills objectives, verdict and exit
- * code. What the run loop knows goes in beforehand: verdict ABORTED or RESIDUE, or INVALID with an abort_reason, stays
- * unless something worse is found (the worst wins: residue, aborted, invalid, failed). Invalid too: a fault without
- * effect, no fault injected at all, marks out of order, objectives of which none could be measured. May be called again.
+ * Objectives of one run (quantile ignored) or, with a campaign, of its quantiles. Fills objectives,
+ * verdict and exit code. What the run loop knows goes in beforehand: verdict ABORTED or RESIDUE, or
+ * INVALID with an abort_reason, stays unless something worse is found (the worst wins: residue,
+ * aborted, invalid, failed). Invalid too: a fault without effect, no fault injected at all, marks
+ * out of order, objectives of which none could be measured. May be called again.
  */
 void record_judge(struct record *record);
 /*
- * The measures of one run as a campaign collects them, in the units of record.json: INFINITY where recovery or a
- * recovery point never came (censored), NAN where the run could not tell (null). FRT and its phases are the headline's.
+ * The measures of one run as a campaign collects them, in the units of record.json: INFINITY where
+ * recovery or a recovery point never came (censored), NAN where the run could not tell (null). FRT
+ * and its phases are the headline's.
  */
 void record_measures(const struct record *record, double ret_values[MEASURES]);
-/* The faults took effect, the marks are in order and nothing went wrong: what the run measured means something. */
+/* The faults took effect, the marks are in order and nothing went wrong: what the run measured
+ * means something. */
 bool record_evaluable(const struct record *record);
-/* From the first to the last bad instant, INFINITY when the service stayed down, NAN without an incident. */
+/* From the first to the last bad instant, INFINITY when the service stayed down, NAN without an
+ * incident. */
 double record_span(const struct record *record);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The DR controller: one state machine per primary site, fed by the run loop, without I/O and without a clock. */
+/* The DR controller: one state machine per primary site, fed by the run loop, without I/O and
+ * without a clock. */
 #include "core/recovery.h"
 
 #include <assert.h>
@@ -7,16 +8,18 @@
 
 #include "core/prng.h"
 
-#define RETRY_EVERY (30 * NANOS_S) /* a move that failed for want of a standby is tried again this often */
-#define BACKUPS_MAX 1000000        /* per trial; past it the oldest entries are of no use to anyone */
+#define RETRY_EVERY                                                                                \
+	(30 * NANOS_S)      /* a move that failed for want of a standby is tried again this often */
+#define BACKUPS_MAX 1000000 /* per trial; past it the oldest entries are of no use to anyone */
 
 const char *const recovery_state_names[] = {
-	[RECOVERY_NORMAL] = "normal",         [RECOVERY_DECIDING] = "deciding",
-	[RECOVERY_MOVING] = "moving",         [RECOVERY_ON_STANDBY] = "on standby",
-	[RECOVERY_IN_PLACE] = "in place",     [RECOVERY_RETURNING] = "returning",
+	[RECOVERY_NORMAL] = "normal",     [RECOVERY_DECIDING] = "deciding",
+	[RECOVERY_MOVING] = "moving",     [RECOVERY_ON_STANDBY] = "on standby",
+	[RECOVERY_IN_PLACE] = "in place", [RECOVERY_RETURNING] = "returning",
 };
 
-/* What the controller knows of one backup: what its completion said, and what a restore found out. */
+/* What the controller knows of one backup: what its completion said, and what a restore found out.
+ */
 struct backup_entry {
 	uint32_t policy, classes;
 	nanos as_of;
@@ -28,24 +31,27 @@ struct policy_state {
 	action_id running;
 };
 
-/* One recovery domain. Ids are of actions under way, 0: none; a completion with another id is of a past attempt. */
+/* One recovery domain. Ids are of actions under way, 0: none; a completion with another id is of a
+ * past attempt. */
 struct domain {
 	uint32_t index, site, active, to;
 	enum recovery_state state;
 	nanos decide_at, retry_at;
 	struct prng decide, coverage;
-	bool open;             /* something is being handled: a declaration or a notice */
+	bool open; /* something is being handled: a declaration or a notice */
 	bool declared, wrong_answers, calm;
 	bool diagnosed, repairing, repaired, verified;
-	bool touched, moved;   /* the old primary was fenced or traffic was taken from it / the standby serves */
+	bool touched, moved;   /* the old primary was fenced or traffic was taken from it / the
+				  standby serves */
 	bool fenced, switched; /* of this move */
-	bool no_retry;         /* a person has to decide: fencing failed, or nothing to restore from */
+	bool no_retry; /* a person has to decide: fencing failed, or nothing to restore from */
 	action_id fence, activate, switching, diagnose, verify, back, switch_back;
 	action_id restore[DATA_CLASSES];
-	int32_t candidate[DATA_CLASSES]; /* the point being tried; BACKUP_REPLICA first where the standby holds one */
+	int32_t candidate[DATA_CLASSES]; /* the point being tried; BACKUP_REPLICA first where the
+					    standby holds one */
 	uint32_t restored, given_up;     /* DATA_BIT masks */
 	bool restoring;
-	uint32_t next_class;             /* sequential: position in order[] */
+	uint32_t next_class; /* sequential: position in order[] */
 	enum data_class order[DATA_CLASSES];
 	size_t order_count;
 };
@@ -78,7 +84,8 @@ static action_id start(struct recovery *r, const struct domain *d, struct action
 
 /* ---- setting up ---- */
 
-/* Needed before serving first, in the order given; then the rest; then what the standby holds anyway. */
+/* Needed before serving first, in the order given; then the rest; then what the standby holds
+ * anyway. */
 static void order_classes(const struct scenario *scenario, struct domain *d, uint32_t holds)
 {
 	const struct recovery_config *config = &scenario->recovery;
@@ -142,17 +149,21 @@ static void backup_start(struct recovery *r, uint32_t policy)
 	if (state->running) {
 		r->host.note(r->host.self, SEVERITY_MEDIUM,
 			     "A backup was still running when the next one of its policy was due: "
-			     "backups take longer than their interval.", 0);
+			     "backups take longer than their interval.",
+			     0);
 		return;
 	}
 	r->backups = arena_grow(r->arena, r->backups, r->backup_count, &r->backup_capacity,
 				sizeof(*r->backups));
 	struct backup_entry *entry = &r->backups[r->backup_count];
-	*entry = (struct backup_entry){ .policy = policy, .classes = r->scenario->policies[policy].classes };
+	*entry = (struct backup_entry){.policy = policy,
+				       .classes = r->scenario->policies[policy].classes};
 	int32_t id = (int32_t)r->backup_count++;
 	struct domain *d = &r->domains[0];
-	state->running = start(r, d, (struct action){ .kind = ACTION_BACKUP, .policy = policy,
-						      .backup = id, .site = d->active });
+	state->running = start(
+		r, d,
+		(struct action){
+			.kind = ACTION_BACKUP, .policy = policy, .backup = id, .site = d->active});
 }
 
 /* Keep the newest `keep` restorable backups of a policy; the one above that goes. */
@@ -168,7 +179,8 @@ static void backup_prune(struct recovery *r, uint32_t policy)
 		if (++kept <= r->scenario->policies[policy].keep)
 			continue;
 		entry->pruned = true;
-		start(r, &r->domains[0], (struct action){ .kind = ACTION_PRUNE, .backup = (int32_t)i });
+		start(r, &r->domains[0],
+		      (struct action){.kind = ACTION_PRUNE, .backup = (int32_t)i});
 	}
 }
 
@@ -208,10 +220,11 @@ static void begin_diagnosis(struct recovery *r, struct domain *d)
 	if (d->repaired)
 		mark(r, d, MARK_REPAIRED, NANOS_NEVER);
 	d->diagnosed = d->repaired = d->repairing = false;
-	d->diagnose = start(r, d, (struct action){ .kind = ACTION_DIAGNOSE, .site = d->active });
+	d->diagnose = start(r, d, (struct action){.kind = ACTION_DIAGNOSE, .site = d->active});
 }
 
-static void diagnose_done(struct recovery *r, struct domain *d, const struct completion *c, nanos now)
+static void diagnose_done(struct recovery *r, struct domain *d, const struct completion *c,
+			  nanos now)
 {
 	struct diagnosis diagnosis;
 	d->diagnose = 0;
@@ -267,7 +280,8 @@ static void enter_in_place(struct recovery *r, struct domain *d, nanos now)
 {
 	d->state = RECOVERY_IN_PLACE;
 	d->retry_at = NANOS_NEVER;
-	if (!d->no_retry && r->scenario->recovery.prefer == PREFER_FAILOVER && standby_for(r, d) >= 0)
+	if (!d->no_retry && r->scenario->recovery.prefer == PREFER_FAILOVER &&
+	    standby_for(r, d) >= 0)
 		d->retry_at = now + RETRY_EVERY;
 	settle(r, d, now);
 }
@@ -275,8 +289,8 @@ static void enter_in_place(struct recovery *r, struct domain *d, nanos now)
 /* Give the move up: its marks are taken back, what it still runs is forgotten by id. */
 static void move_failed(struct recovery *r, struct domain *d, nanos now)
 {
-	static const enum mark of_move[] = { MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN,
-					     MARK_DATA_RESTORED, MARK_VERIFIED };
+	static const enum mark of_move[] = {MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN,
+					    MARK_DATA_RESTORED, MARK_VERIFIED};
 	d->fence = d->activate = d->switching = d->verify = 0;
 	memset(d->restore, 0, sizeof(d->restore));
 	d->restoring = false;
@@ -291,7 +305,8 @@ static int32_t point_before(const struct recovery *r, enum data_class c, int32_t
 {
 	for (int32_t i = before - 1; i >= 0; i--) {
 		const struct backup_entry *entry = &r->backups[i];
-		if (entry->restorable && !entry->bad && !entry->pruned && (entry->classes & DATA_BIT(c)))
+		if (entry->restorable && !entry->bad && !entry->pruned &&
+		    (entry->classes & DATA_BIT(c)))
 			return i;
 	}
 	return -2;
@@ -307,9 +322,12 @@ static bool restore_start(struct recovery *r, struct domain *d, enum data_class 
 {
 	if (d->candidate[c] < BACKUP_REPLICA)
 		return false;
-	d->restore[c] = start(r, d, (struct action){ .kind = ACTION_RESTORE, .data_class = c,
-						     .backup = d->candidate[c], .site = d->active,
-						     .to = restore_site(r, d) });
+	d->restore[c] = start(r, d,
+			      (struct action){.kind = ACTION_RESTORE,
+					      .data_class = c,
+					      .backup = d->candidate[c],
+					      .site = d->active,
+					      .to = restore_site(r, d)});
 	return d->restore[c] != 0;
 }
 
@@ -325,17 +343,21 @@ static bool restores_done(const struct recovery *r, const struct domain *d, uint
 static void check_moved(struct recovery *r, struct domain *d, nanos now)
 {
 	uint32_t needed = r->scenario->recovery.restore.before_serving;
-	if (d->state == RECOVERY_MOVING && d->switched && d->restoring && restores_done(r, d, needed)) {
+	if (d->state == RECOVERY_MOVING && d->switched && d->restoring &&
+	    restores_done(r, d, needed)) {
 		d->state = RECOVERY_ON_STANDBY;
 		d->active = d->to;
 		d->moved = true;
-		d->declared = false; /* of the old place; a standby that does not serve is declared again */
+		d->declared = false; /* of the old place; a standby that does not serve is declared
+					again */
 	}
-	if (d->state == RECOVERY_ON_STANDBY && !d->verify && !d->verified && restores_done(r, d, ~0u)) {
+	if (d->state == RECOVERY_ON_STANDBY && !d->verify && !d->verified &&
+	    restores_done(r, d, ~0u)) {
 		if (r->scenario->recovery.stop_standby_after_restore) {
-			start(r, d, (struct action){ .kind = ACTION_STOP, .site = d->to });
+			start(r, d, (struct action){.kind = ACTION_STOP, .site = d->to});
 		}
-		d->verify = start(r, d, (struct action){ .kind = ACTION_VERIFY, .site = d->site, .to = d->to });
+		d->verify = start(
+			r, d, (struct action){.kind = ACTION_VERIFY, .site = d->site, .to = d->to});
 	}
 	settle(r, d, now);
 }
@@ -344,8 +366,10 @@ static void check_moved(struct recovery *r, struct domain *d, nanos now)
 static void class_lost(struct recovery *r, struct domain *d, enum data_class c, nanos now)
 {
 	d->given_up |= DATA_BIT(c);
-	r->host.note(r->host.self, SEVERITY_HIGH,
-		     "There was no usable recovery point for a data class: nothing could be restored.", 0);
+	r->host.note(
+		r->host.self, SEVERITY_HIGH,
+		"There was no usable recovery point for a data class: nothing could be restored.",
+		0);
 	if (r->scenario->recovery.restore.before_serving & DATA_BIT(c)) {
 		d->no_retry = true;
 		move_failed(r, d, now);
@@ -387,7 +411,8 @@ static void restore_begin(struct recovery *r, struct domain *d, nanos now)
 		check_moved(r, d, now);
 }
 
-static void restore_done(struct recovery *r, struct domain *d, const struct completion *c, nanos now)
+static void restore_done(struct recovery *r, struct domain *d, const struct completion *c,
+			 nanos now)
 {
 	enum data_class class = c->action.data_class;
 	uint32_t needed = r->scenario->recovery.restore.before_serving;
@@ -398,14 +423,17 @@ static void restore_done(struct recovery *r, struct domain *d, const struct comp
 		if ((needed & DATA_BIT(class)) && restores_done(r, d, needed))
 			mark(r, d, MARK_DATA_RESTORED, now);
 	} else if (c->corrupt) {
-		/* Its digest does not match: not even its other classes are trusted any more. The next older one. */
+		/* Its digest does not match: not even its other classes are trusted any more. The
+		 * next older one. */
 		int32_t older = (int32_t)r->backup_count;
 		if (c->action.backup != BACKUP_REPLICA) {
 			r->backups[c->action.backup].bad = true;
 			older = c->action.backup;
 			r->host.note(r->host.self, SEVERITY_HIGH,
-				     "A backup that listed as restorable was corrupt, which only the restore "
-				     "found out: the next older one was taken.", 0);
+				     "A backup that listed as restorable was corrupt, which only "
+				     "the restore "
+				     "found out: the next older one was taken.",
+				     0);
 		}
 		d->candidate[class] = point_before(r, class, older);
 		if (restore_start(r, d, class))
@@ -425,7 +453,8 @@ static void restore_done(struct recovery *r, struct domain *d, const struct comp
 
 static void switch_begin(struct recovery *r, struct domain *d)
 {
-	d->switching = start(r, d, (struct action){ .kind = ACTION_SWITCH, .site = d->active, .to = d->to });
+	d->switching =
+		start(r, d, (struct action){.kind = ACTION_SWITCH, .site = d->active, .to = d->to});
 }
 
 static void fence_done(struct recovery *r, struct domain *d, const struct completion *c, nanos now)
@@ -434,16 +463,20 @@ static void fence_done(struct recovery *r, struct domain *d, const struct comple
 	d->fenced = c->ok;
 	if (!c->ok && r->scenario->recovery.fence_on_fail == FENCE_STOP) {
 		r->host.note(r->host.self, SEVERITY_HIGH,
-			     "The old primary could not be fenced and the plan says stop: the failover was given "
-			     "up, and the service waited for the repair.", 0);
+			     "The old primary could not be fenced and the plan says stop: the "
+			     "failover was given "
+			     "up, and the service waited for the repair.",
+			     0);
 		d->no_retry = true;
 		move_failed(r, d, now);
 		return;
 	}
 	if (!c->ok)
 		r->host.note(r->host.self, SEVERITY_HIGH,
-			     "The failover went on although the old primary could not be fenced: until it was "
-			     "stopped, both sides could accept writes.", 0);
+			     "The failover went on although the old primary could not be fenced: "
+			     "until it was "
+			     "stopped, both sides could accept writes.",
+			     0);
 	switch_begin(r, d);
 }
 
@@ -478,15 +511,19 @@ static void move(struct recovery *r, struct domain *d, uint32_t to, nanos now)
 	mark(r, d, MARK_VERIFIED, NANOS_NEVER);
 	if (config->coverage < 1 && prng_uniform(&d->coverage) >= config->coverage) {
 		r->host.note(r->host.self, SEVERITY_HIGH,
-			     "The takeover did not work (coverage): the standby did not take the traffic.", 0);
+			     "The takeover did not work (coverage): the standby did not take the "
+			     "traffic.",
+			     0);
 		d->no_retry = true;
 		move_failed(r, d, now);
 		return;
 	}
-	d->activate = start(r, d, (struct action){ .kind = ACTION_ACTIVATE, .site = to, .to = to });
+	d->activate = start(r, d, (struct action){.kind = ACTION_ACTIVATE, .site = to, .to = to});
 	if (config->fence_enabled)
-		d->fence = start(r, d, (struct action){ .kind = ACTION_FENCE, .site = d->active,
-							.timeout = config->fence_timeout });
+		d->fence = start(r, d,
+				 (struct action){.kind = ACTION_FENCE,
+						 .site = d->active,
+						 .timeout = config->fence_timeout});
 	else
 		switch_begin(r, d);
 	if (config->restore.order == RESTORE_PARALLEL)
@@ -527,7 +564,8 @@ void recovery_declared(struct recovery *r, uint32_t domain, nanos now, enum dete
 	if (!d->diagnose && !d->repairing)
 		begin_diagnosis(r, d);
 	else if (d->diagnosed)
-		mark(r, d, MARK_DIAGNOSED, now); /* the platform had noticed before the detector did: it is known already */
+		mark(r, d, MARK_DIAGNOSED, now); /* the platform had noticed before the detector
+						    did: it is known already */
 	if (d->decide_at == now)
 		decide(r, d, now);
 }
@@ -553,7 +591,8 @@ static void become_normal(struct recovery *r, struct domain *d, nanos now)
 {
 	mark(r, d, MARK_NORMAL, now);
 	d->state = RECOVERY_NORMAL;
-	d->open = d->wrong_answers = d->diagnosed = d->repaired = d->repairing = d->verified = false;
+	d->open = d->wrong_answers = d->diagnosed = d->repaired = d->repairing = d->verified =
+		false;
 	d->touched = d->fenced = d->switched = d->restoring = d->no_retry = false;
 	d->moved = d->active != d->site;
 	d->decide_at = d->retry_at = NANOS_NEVER;
@@ -567,15 +606,18 @@ static void try_return(struct recovery *r, struct domain *d, nanos now)
 	(void)now;
 	d->state = RECOVERY_RETURNING;
 	d->retry_at = NANOS_NEVER;
-	d->back = start(r, d, (struct action){ .kind = ACTION_RETURN, .site = d->active, .to = d->site });
+	d->back = start(r, d,
+			(struct action){.kind = ACTION_RETURN, .site = d->active, .to = d->site});
 }
 
 static void return_done(struct recovery *r, struct domain *d, const struct completion *c, nanos now)
 {
 	d->back = 0;
 	if (c->ok) {
-		d->switch_back = start(r, d, (struct action){ .kind = ACTION_SWITCH_BACK,
-							      .site = d->active, .to = d->site });
+		d->switch_back = start(r, d,
+				       (struct action){.kind = ACTION_SWITCH_BACK,
+						       .site = d->active,
+						       .to = d->site});
 		return;
 	}
 	/* The primary broke again: look again, and come back when that is mended. */
@@ -584,7 +626,8 @@ static void return_done(struct recovery *r, struct domain *d, const struct compl
 	begin_diagnosis(r, d);
 }
 
-static void switch_back_done(struct recovery *r, struct domain *d, const struct completion *c, nanos now)
+static void switch_back_done(struct recovery *r, struct domain *d, const struct completion *c,
+			     nanos now)
 {
 	d->switch_back = 0;
 	if (!c->ok) {
@@ -596,7 +639,7 @@ static void switch_back_done(struct recovery *r, struct domain *d, const struct 
 	if (d->moved)
 		mark(r, d, MARK_FAILBACK, now);
 	if (d->active != d->site)
-		start(r, d, (struct action){ .kind = ACTION_STOP, .site = d->active });
+		start(r, d, (struct action){.kind = ACTION_STOP, .site = d->active});
 	d->active = d->site;
 	d->moved = d->touched = false;
 	d->state = RECOVERY_IN_PLACE; /* on the primary again: calm is all that is missing */
@@ -645,7 +688,8 @@ void recovery_calm(struct recovery *r, uint32_t domain, nanos now, bool calm)
 
 /* ---- inputs ---- */
 
-static void activate_done(struct recovery *r, struct domain *d, const struct completion *c, nanos now)
+static void activate_done(struct recovery *r, struct domain *d, const struct completion *c,
+			  nanos now)
 {
 	d->activate = 0;
 	if (c->ok || d->state != RECOVERY_MOVING)

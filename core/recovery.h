@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The DR controller: the state machine that the source document describes. Backup at start and on schedule; detect,
- * diagnose, decide, switch (the old primary fenced first), restore, verify, repair, switch back, normal.
+ * The DR controller: the state machine that the source document describes. Backup at start and on
+ * schedule; detect, diagnose, decide, switch (the old primary fenced first), restore, verify,
+ * repair, switch back, normal.
  *
- * It has no I/O and no clock of its own: declarations, completions and deadlines go in, actions and marks come out
- * through struct recovery_host. The code that a real drill runs is the code that a million simulated drills run.
+ * It has no I/O and no clock of its own: declarations, completions and deadlines go in, actions and
+ * marks come out through struct recovery_host. The code that a real drill runs is the code that a
+ * million simulated drills run.
  *
- * One machine per recovery domain (a primary site with its endpoints; the first one owns the data). Its states:
+ * One machine per recovery domain (a primary site with its endpoints; the first one owns the data).
+ * Its states:
  *
- *   NORMAL ──declared──▶ DECIDING ──decide──▶ MOVING (fence, switch, activate, restore) ──all done──▶ ON_STANDBY
- *     ▲                     │ no standby, or prefer: in_place                │ failed: no standby, no point      │
- *     │                     ▼                                                ▼                                  │
- *     ├──repaired, calm── IN_PLACE ◀──────────────────────────────────── (and the move is tried again)          │
- *     └──────────── RETURNING (return data, switch back) ◀──repaired, verified, failback: after repaired────────┘
+ *   NORMAL ──declared──▶ DECIDING ──decide──▶ MOVING (fence, switch, activate, restore) ──all
+ * done──▶ ON_STANDBY ▲                     │ no standby, or prefer: in_place                │
+ * failed: no standby, no point      │ │                     ▼ ▼                                  │
+ *     ├──repaired, calm── IN_PLACE ◀──────────────────────────────────── (and the move is tried
+ * again)          │ └──────────── RETURNING (return data, switch back) ◀──repaired, verified,
+ * failback: after repaired────────┘
  *
- * Diagnosis, repair and verification run beside these states. A fault in any state is either a new declaration or an
- * action that fails; both lead to a state of this picture.
+ * Diagnosis, repair and verification run beside these states. A fault in any state is either a new
+ * declaration or an action that fails; both lead to a state of this picture.
  */
 #ifndef CORE_RECOVERY_H
 #define CORE_RECOVERY_H
@@ -29,21 +33,30 @@
 #include "core/scenario.h"
 
 enum recovery_state {
-	RECOVERY_NORMAL, RECOVERY_DECIDING, RECOVERY_MOVING, RECOVERY_ON_STANDBY, RECOVERY_IN_PLACE, RECOVERY_RETURNING,
+	RECOVERY_NORMAL,
+	RECOVERY_DECIDING,
+	RECOVERY_MOVING,
+	RECOVERY_ON_STANDBY,
+	RECOVERY_IN_PLACE,
+	RECOVERY_RETURNING,
 };
 extern const char *const recovery_state_names[];
 
 /* What the controller gives out. All calls return at once. */
 struct recovery_host {
 	void *self;
-	/* Starts an action; its completion comes back through recovery_completed(). Returns its id, 0: could not start. */
+	/* Starts an action; its completion comes back through recovery_completed(). Returns its id,
+	 * 0: could not start. */
 	action_id (*start)(void *self, struct action action);
-	/* A mark of the incident that is open in `domain`; at NANOS_NEVER takes an earlier mark back. */
+	/* A mark of the incident that is open in `domain`; at NANOS_NEVER takes an earlier mark
+	 * back. */
 	void (*mark)(void *self, uint32_t domain, enum mark mark, nanos at);
 	void (*diagnosed)(void *self, uint32_t domain, const struct diagnosis *diagnosis);
-	/* Mend everything that the open incident of `domain` broke; recovery_repaired() comes when that is done. */
+	/* Mend everything that the open incident of `domain` broke; recovery_repaired() comes when
+	 * that is done. */
 	void (*repair)(void *self, uint32_t domain);
-	/* A class was restored from a point of this time: the loss of the incident is counted by it. */
+	/* A class was restored from a point of this time: the loss of the incident is counted by
+	 * it. */
 	void (*restored)(void *self, uint32_t domain, enum data_class data_class, nanos as_of);
 	/* The incident is over: traffic, data and redundancy as before. */
 	void (*normal)(void *self, uint32_t domain);
@@ -53,8 +66,10 @@ struct recovery_host {
 
 struct recovery;
 
-/* The controller for one scenario; memory from `arena`. recovery_reset() prepares it for a trial. */
-struct recovery *recovery_new(const struct scenario *scenario, const struct recovery_host *host, struct arena *arena);
+/* The controller for one scenario; memory from `arena`. recovery_reset() prepares it for a trial.
+ */
+struct recovery *recovery_new(const struct scenario *scenario, const struct recovery_host *host,
+			      struct arena *arena);
 void recovery_reset(struct recovery *recovery, uint64_t seed, uint64_t trial);
 
 /* Time 0: backups `at_start`. */
@@ -64,21 +79,25 @@ nanos recovery_deadline(const struct recovery *recovery);
 void recovery_tick(struct recovery *recovery, nanos now);
 
 /* A detector declared, or cleared, a target of `domain`. */
-void recovery_declared(struct recovery *recovery, uint32_t domain, nanos now, enum detector_kind by);
+void recovery_declared(struct recovery *recovery, uint32_t domain, nanos now,
+		       enum detector_kind by);
 void recovery_cleared(struct recovery *recovery, uint32_t domain, nanos now);
 /* An action ended. Probes do not come here. */
 void recovery_completed(struct recovery *recovery, const struct completion *completion, nanos now);
-/* The platform noticed broken hardware in `domain` that no detector declared: diagnose and repair, no failover. */
+/* The platform noticed broken hardware in `domain` that no detector declared: diagnose and repair,
+ * no failover. */
 void recovery_noticed(struct recovery *recovery, uint32_t domain, nanos now);
 /* Everything that the open incident of `domain` broke is mended. */
 void recovery_repaired(struct recovery *recovery, uint32_t domain, nanos now);
-/* Whether the service of `domain` is calm: good, all replicas up, backlog and latency as before the fault. */
+/* Whether the service of `domain` is calm: good, all replicas up, backlog and latency as before the
+ * fault. */
 void recovery_calm(struct recovery *recovery, uint32_t domain, nanos now, bool calm);
 
 enum recovery_state recovery_state(const struct recovery *recovery, uint32_t domain);
 /* The site that serves `domain` now. */
 uint32_t recovery_active_site(const struct recovery *recovery, uint32_t domain);
-/* Domains are numbered by primary site: site index -> domain; a standby site belongs to no domain (-1). */
+/* Domains are numbered by primary site: site index -> domain; a standby site belongs to no domain
+ * (-1). */
 int recovery_domain_of(const struct recovery *recovery, uint32_t site);
 uint32_t recovery_site(const struct recovery *recovery, uint32_t domain); /* its primary site */
 size_t recovery_domains(const struct recovery *recovery);

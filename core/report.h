@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The report plug-in: one file of the run folder, made from what the folder already holds. record.json comes first
- * and from the record in memory; everything after it reads record.json and events.jsonl, so that `drsim report` makes
- * the same pages again from an old run.
+ * The report plug-in: one file of the run folder, made from what the folder already holds.
+ * record.json comes first and from the record in memory; everything after it reads record.json and
+ * events.jsonl, so that `drsim report` makes the same pages again from an old run.
  */
 #ifndef CORE_REPORT_H
 #define CORE_REPORT_H
@@ -26,18 +26,21 @@ struct report_input {
 
 struct report_ops {
 	const char *name, *file, *help; /* "html", "report.html" */
-	/* Writes out_dir/file. Without gnuplot the plots say so in the page and everything else works. */
+	/* Writes out_dir/file. Without gnuplot the plots say so in the page and everything else
+	 * works. */
 	int (*write)(const struct report_input *input, struct error *e);
 };
 
-extern const struct report_ops *const report_table[]; /* NULL-terminated, in the order they are written */
+extern const struct report_ops
+	*const report_table[]; /* NULL-terminated, in the order they are written */
 
-/* Written by reports/. record.json from the record in memory; everything of report_table from the folder. */
+/* Written by reports/. record.json from the record in memory; everything of report_table from the
+ * folder. */
 int report_write_record(const struct record *record, const char *path, struct error *e);
 int report_write_all(const struct report_input *input, struct error *e);
 /*
- * Read and check record.json and events.jsonl of a run folder (bounded; a damaged line is an error that names it).
- * Fills record, events and run_dir of *ret_input; give it back with report_free().
+ * Read and check record.json and events.jsonl of a run folder (bounded; a damaged line is an error
+ * that names it). Fills record, events and run_dir of *ret_input; give it back with report_free().
  */
 int report_load(const char *run_dir, struct report_input *ret_input, struct error *e);
 void report_free(struct report_input *input);

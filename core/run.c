@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run loop: what is next, wait for it, do it, write it down; the same for simulated and for real time. */
+/* The run loop: what is next, wait for it, do it, write it down; the same for simulated and for
+ * real time. */
 #include "core/run.h"
 
 #include <assert.h>
@@ -116,19 +117,21 @@ static void tell_begin(struct run *run, const struct action *action)
 
 action_id run_start(struct run *run, struct action action)
 {
-	struct error error = { .kind = ERROR_NONE };
+	struct error error = {.kind = ERROR_NONE};
 	action.id = ++run->next_action;
 	tell_begin(run, &action);
 	if (run->options.driver->start(run->driver, &action, &error))
 		return 0;
-	if (action.kind != ACTION_PROBE && action.kind != ACTION_PRUNE && phase_of(action.kind) != PHASES)
+	if (action.kind != ACTION_PROBE && action.kind != ACTION_PRUNE &&
+	    phase_of(action.kind) != PHASES)
 		steps_phase(run, phase_of(action.kind), action.id);
 	return action.id;
 }
 
 static action_id host_start(void *self, struct action action)
 {
-	/* The way back begins: what only the old copy had is settled before it takes writes again. */
+	/* The way back begins: what only the old copy had is settled before it takes writes again.
+	 */
 	if (action.kind == ACTION_RETURN)
 		incident_losing(self, action.domain);
 	return run_start(self, action);
@@ -192,16 +195,19 @@ static void host_note(void *self, enum severity severity, const char *text, doub
 
 /* ---- detectors ---- */
 
-static void tell_detector(struct run *run, const struct detector *detector, const struct detector_news *news)
+static void tell_detector(struct run *run, const struct detector *detector,
+			  const struct detector_news *news)
 {
-	static const char *const events[] = { "", "detector.miss", "detector.declare", "detector.clear" };
+	static const char *const events[] = {"", "detector.miss", "detector.declare",
+					     "detector.clear"};
 	char text[ENTITY_TEXT_MAX];
 	if (!timeline_on(run->timeline))
 		return;
 	timeline_begin(run->timeline, run->now, events[news->verdict]);
 	timeline_int(run->timeline, "detector", detector->index);
 	timeline_text(run->timeline, "kind", detector_names[detector->config->kind]);
-	timeline_text(run->timeline, "target", entity_print(news->target->entity, run->scenario, text));
+	timeline_text(run->timeline, "target",
+		      entity_print(news->target->entity, run->scenario, text));
 	if (news->verdict == DETECTOR_MISS)
 		timeline_int(run->timeline, "misses", news->target->misses);
 	if (news->verdict == DETECTOR_DECLARE)
@@ -214,7 +220,8 @@ bool run_declared(const struct run *run, uint32_t domain)
 	for (size_t i = 0; i < run->scenario->detector_count; i++)
 		for (size_t t = 0; t < run->detectors[i].target_count; t++)
 			if (run->detectors[i].targets[t].declared &&
-			    recovery_domain_of(run->recovery, run->detectors[i].targets[t].domain) == (int)domain)
+			    recovery_domain_of(run->recovery,
+					       run->detectors[i].targets[t].domain) == (int)domain)
 				return true;
 	return false;
 }
@@ -264,7 +271,8 @@ static void look(struct run *run)
 static void tell_end(struct run *run, const struct completion *c)
 {
 	const struct action *action = &c->action;
-	if (!timeline_on(run->timeline) || action->kind == ACTION_PROBE || action->kind == ACTION_PRUNE)
+	if (!timeline_on(run->timeline) || action->kind == ACTION_PROBE ||
+	    action->kind == ACTION_PRUNE)
 		return;
 	if (action->kind == ACTION_BACKUP) {
 		timeline_begin(run->timeline, run->now, "backup.end");
@@ -430,7 +438,8 @@ static bool stopped_by_signal(struct run *run)
 	return true;
 }
 
-/* At one instant: faults, then probes, then backups (with whatever else the controller has to do). */
+/* At one instant: faults, then probes, then backups (with whatever else the controller has to do).
+ */
 static int loop(struct run *run, struct error *e)
 {
 	while (run->now < run->scenario->duration) {
@@ -471,7 +480,8 @@ static void tell_start(struct run *run)
 	timeline_int(run->timeline, "trial", (int64_t)run->trial_number);
 	timeline_text(run->timeline, "driver", run->options.driver->name);
 	timeline_text(run->timeline, "clock",
-		      strcmp(run->options.driver->kind, "simulated") == 0 ? "virtual" : "monotonic");
+		      strcmp(run->options.driver->kind, "simulated") == 0 ? "virtual"
+									  : "monotonic");
 	timeline_text(run->timeline, "kind", run->options.driver->kind);
 	timeline_int(run->timeline, "duration_ns", run->scenario->duration);
 	timeline_end(run->timeline);
@@ -489,7 +499,8 @@ static void tell_finish(struct run *run)
 	timeline_end(run->timeline);
 }
 
-/* The worst that the policy allows, whenever the fault comes: one interval and one backup's own duration. */
+/* The worst that the policy allows, whenever the fault comes: one interval and one backup's own
+ * duration. */
 static void worst_case(const struct run *run, struct record *record)
 {
 	const struct deployment *d = &run->scenario->deployment;
@@ -502,15 +513,18 @@ static void worst_case(const struct run *run, struct record *record)
 			const struct backup_policy *policy = &run->scenario->policies[p];
 			if (!(policy->classes & DATA_BIT(c)) || policy->every == NANOS_NEVER)
 				continue;
-			double every = (double)policy->every / 1e9, takes = (double)policy->takes / 1e9;
+			double every = (double)policy->every / 1e9,
+			       takes = (double)policy->takes / 1e9;
 			if (policy->takes == NANOS_NEVER) {
 				double bytes = 0;
 				for (int k = 0; k < DATA_CLASSES; k++)
 					if (policy->classes & DATA_BIT(k))
 						bytes += policy->kind == BACKUP_FULL
-							? (double)d->data[k].bytes
-							: fmin((double)d->data[k].bytes, d->data[k].change * every);
-				takes = bytes / d->store.write + (policy->verify ? bytes / d->store.read : 0);
+								 ? (double)d->data[k].bytes
+								 : fmin((double)d->data[k].bytes,
+									d->data[k].change * every);
+				takes = bytes / d->store.write +
+					(policy->verify ? bytes / d->store.read : 0);
 			}
 			best = fmin(best, every + takes); /* fmin ignores NAN */
 		}
@@ -549,9 +563,10 @@ static int begin(struct run *run, struct error *e)
 	uint64_t seed = run->options.seed, trial = run->trial_number;
 	arena_reset(&run->trial);
 	tell_start(run);
-	int opened = run->driver && driver->reopen
-			     ? driver->reopen(run->driver, seed, trial, run->timeline, e)
-			     : driver->open(&run->driver, run->scenario, seed, trial, run->timeline, e);
+	int opened =
+		run->driver && driver->reopen
+			? driver->reopen(run->driver, seed, trial, run->timeline, e)
+			: driver->open(&run->driver, run->scenario, seed, trial, run->timeline, e);
 	if (opened)
 		return -1;
 	run->clock = driver->clock(run->driver);
@@ -567,7 +582,8 @@ static int begin(struct run *run, struct error *e)
 	return 0;
 }
 
-int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct record *record, struct error *e)
+int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct record *record,
+	      struct error *e)
 {
 	run->trial_number = trial;
 	run->timeline = timeline;
@@ -599,7 +615,8 @@ static int detectors_new(struct run *run, struct error *e)
 		if (!(run->options.driver->detectors >> scenario->detectors[i].kind & 1))
 			return error_set(e, ERROR_UNAVAILABLE, scenario->detectors[i].place,
 					 "the driver '%s' cannot serve a '%s' detector",
-					 run->options.driver->name, detector_names[scenario->detectors[i].kind]);
+					 run->options.driver->name,
+					 detector_names[scenario->detectors[i].kind]);
 		if (detector_init(detector, scenario, i, run->options.seed, 0, &run->arena, e))
 			return -1;
 		if (detector->target_count > run->probes_max)
@@ -609,17 +626,23 @@ static int detectors_new(struct run *run, struct error *e)
 	return 0;
 }
 
-int run_new(const struct scenario *scenario, const struct run_options *options, struct run **ret_run,
-	    struct error *e)
+int run_new(const struct scenario *scenario, const struct run_options *options,
+	    struct run **ret_run, struct error *e)
 {
-	struct arena arena = { 0 };
+	struct arena arena = {0};
 	struct run *run = arena_alloc(&arena, sizeof(*run));
 	run->arena = arena;
 	run->scenario = scenario;
 	run->options = *options;
 	const struct recovery_host host = {
-		.self = run, .start = host_start, .mark = host_mark, .diagnosed = host_diagnosed,
-		.repair = host_repair, .restored = host_restored, .normal = host_normal, .note = host_note,
+		.self = run,
+		.start = host_start,
+		.mark = host_mark,
+		.diagnosed = host_diagnosed,
+		.repair = host_repair,
+		.restored = host_restored,
+		.normal = host_normal,
+		.note = host_note,
 	};
 	run->recovery = recovery_new(scenario, &host, &run->arena);
 	run->place_count = recovery_domains(run->recovery) + scenario->deployment.site_count + 1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Incidents: what faults and false alarms led to, mark by mark, with their path and their losses. */
+/* Incidents: what faults and false alarms led to, mark by mark, with their path and their losses.
+ */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -19,7 +20,8 @@ static uint32_t store_place(const struct run *run)
 	return (uint32_t)run->place_count - 1;
 }
 
-/* Domains first, then one place per site (used for standby sites), then the store with its backups. */
+/* Domains first, then one place per site (used for standby sites), then the store with its backups.
+ */
 static uint32_t site_place(const struct run *run, uint32_t site)
 {
 	int domain = recovery_domain_of(run->recovery, site);
@@ -90,8 +92,8 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 {
 	if (run->incident_count == INCIDENTS_MAX)
 		return -1;
-	run->incidents = arena_grow(&run->trial, run->incidents, run->incident_count, &run->incident_capacity,
-				    sizeof(*run->incidents));
+	run->incidents = arena_grow(&run->trial, run->incidents, run->incident_count,
+				    &run->incident_capacity, sizeof(*run->incidents));
 	int index = (int)run->incident_count++;
 	struct incident *incident = &run->incidents[index];
 	struct place_state *state = &run->places[place];
@@ -109,8 +111,8 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 	}
 	uint32_t bad = state->bad_endpoints;
 	nanos since = state->good_since;
-	*state = (struct place_state){ .incident = index, .bad_endpoints = bad, .good_since = since,
-				       .ever_bad = bad > 0 };
+	*state = (struct place_state){
+		.incident = index, .bad_endpoints = bad, .good_since = since, .ever_bad = bad > 0};
 	for (int c = 0; c < DATA_CLASSES; c++)
 		state->as_of[c] = NANOS_NEVER;
 	timeline_begin(run->timeline, run->now, "incident.open");
@@ -141,8 +143,9 @@ static void close_incident(struct run *run, uint32_t place);
 
 static action_id repair_start(struct run *run, uint32_t place, struct injection *injection)
 {
-	struct action repair = { .kind = ACTION_REPAIR, .domain = place,
-				 .step = (uint32_t)(injection - run->injections) };
+	struct action repair = {.kind = ACTION_REPAIR,
+				.domain = place,
+				.step = (uint32_t)(injection - run->injections)};
 	if (injection->repairing || !injection->active || injection->step->until != UNTIL_REPAIRED)
 		return 0;
 	injection->repairing = true;
@@ -151,13 +154,14 @@ static action_id repair_start(struct run *run, uint32_t place, struct injection 
 }
 
 /*
- * A fault comes while a false alarm is being handled: the false alarm ends here, and what it has begun (a declaration
- * that stands, a move under way) belongs to the fault's incident, from the instant of the fault on.
+ * A fault comes while a false alarm is being handled: the false alarm ends here, and what it has
+ * begun (a declaration that stands, a move under way) belongs to the fault's incident, from the
+ * instant of the fault on.
  */
 static void take_over(struct run *run, uint32_t place, const struct injection *injection)
 {
-	static const enum mark carried[] = { MARK_DETECT, MARK_DECIDE, MARK_SWITCH_BEGIN, MARK_SWITCHED,
-					     MARK_DATA_BEGIN, MARK_DATA_RESTORED };
+	static const enum mark carried[] = {MARK_DETECT,   MARK_DECIDE,     MARK_SWITCH_BEGIN,
+					    MARK_SWITCHED, MARK_DATA_BEGIN, MARK_DATA_RESTORED};
 	struct place_state before = run->places[place];
 	nanos marks[MARKS];
 	enum recovery_state state = recovery_state(run->recovery, place);
@@ -199,7 +203,8 @@ int incident_fault(struct run *run, struct injection *injection)
 		if (run_declared(run, place))
 			set_mark(run, state->incident, MARK_DETECT, run->now);
 		for (size_t i = 0; i < run->scenario->detector_count; i++)
-			detector_fault(&run->detectors[i], recovery_site(run->recovery, place), run->now);
+			detector_fault(&run->detectors[i], recovery_site(run->recovery, place),
+				       run->now);
 	}
 	if (state->repair_wanted)
 		repair_start(run, place, injection);
@@ -214,7 +219,8 @@ void incident_declared(struct run *run, uint32_t domain)
 
 /* ---- the client's view ---- */
 
-/* t_restored as far as it is known: nothing while the service is bad; not before t_ready once a move is complete. */
+/* t_restored as far as it is known: nothing while the service is bad; not before t_ready once a
+ * move is complete. */
 static void update_restored(struct run *run, uint32_t place, bool closing)
 {
 	struct place_state *state = &run->places[place];
@@ -241,7 +247,8 @@ void incident_client(struct run *run, const struct completion *c)
 	struct place_state *state = &run->places[place];
 	bool bad = c->kind == COMPLETION_BAD;
 	timeline_begin(run->timeline, run->now, bad ? "service.bad" : "service.good");
-	timeline_text(run->timeline, "endpoint", run->scenario->deployment.endpoints[c->endpoint].name);
+	timeline_text(run->timeline, "endpoint",
+		      run->scenario->deployment.endpoints[c->endpoint].name);
 	timeline_int(run->timeline, "since_ns", c->since);
 	timeline_end(run->timeline);
 	if (bad) {
@@ -263,14 +270,16 @@ void incident_client(struct run *run, const struct completion *c)
 
 /* ---- losses ---- */
 
-/* What the move lost, class by class: from the point restored from to the last write that only the old copy had. */
+/* What the move lost, class by class: from the point restored from to the last write that only the
+ * old copy had. */
 void incident_losing(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
 	if (!incident || place != 0 || incident->marks[MARK_SWITCHED] == NANOS_NEVER)
 		return;
-	nanos loss = run->options.driver->last_write(run->driver, state->moved_from), bp = NANOS_NEVER;
+	nanos loss = run->options.driver->last_write(run->driver, state->moved_from),
+	      bp = NANOS_NEVER;
 	nanos any = NANOS_NEVER;
 	if (loss > run->now)
 		loss = run->now;
@@ -291,7 +300,8 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 {
 	const struct data *data = &run->scenario->deployment.data[c];
 	struct place_state *state = &run->places[place];
-	nanos loss = incident->marks[MARK_LOSS], at = state->as_of[c] < loss ? state->as_of[c] : loss;
+	nanos loss = incident->marks[MARK_LOSS],
+	      at = state->as_of[c] < loss ? state->as_of[c] : loss;
 	struct brp *brp = &incident->brp;
 	if (incident->path == PATH_UNRECOVERED)
 		return; /* nothing can be read yet: the loss is not known */
@@ -302,8 +312,8 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 		return;
 	uint64_t bytes, records;
 	if (state->as_of[c] == NANOS_NEVER) { /* no point at all: everything there was */
-		run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c, 0, loss, &bytes,
-					    &records);
+		run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c, 0,
+					    loss, &bytes, &records);
 		brp->by_class[c].seconds = INFINITY;
 		brp->by_class[c].bytes = data->bytes + bytes;
 		brp->by_class[c].records = records;
@@ -329,7 +339,8 @@ static void sum_losses(struct run *run, uint32_t place, struct incident *inciden
 		const struct data *data = &run->scenario->deployment.data[c];
 		if (!brp->by_class[c].known)
 			continue;
-		bool counts = !changing || data->change > 0 || data->records > 0 || isinf(brp->by_class[c].seconds);
+		bool counts = !changing || data->change > 0 || data->records > 0 ||
+			      isinf(brp->by_class[c].seconds);
 		if (counts && brp->by_class[c].seconds > brp->seconds)
 			brp->seconds = brp->by_class[c].seconds;
 		if (brp->by_class[c].bytes > brp->bytes)
@@ -360,7 +371,8 @@ void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
 
 /* ---- closing ---- */
 
-/* Is any effect of the incident's faults still to be seen? Then what is good again is good in spite of it. */
+/* Is any effect of the incident's faults still to be seen? Then what is good again is good in spite
+ * of it. */
 static bool still_broken(struct run *run, int index)
 {
 	char text[OBSERVED_MAX];
@@ -371,7 +383,8 @@ static bool still_broken(struct run *run, int index)
 			continue;
 		for (size_t k = 0; k < injection->effect_count; k++) {
 			run->options.driver->read(run->driver, injection->effects[k].entity, &now);
-			if (effect_visible(injection->effects[k].kind, &injection->before[k], &now, text))
+			if (effect_visible(injection->effects[k].kind, &injection->before[k], &now,
+					   text))
 				return true;
 		}
 	}
@@ -387,11 +400,13 @@ static enum path path_of(struct run *run, uint32_t place)
 		return PATH_FALSE_ALARM;
 	if (state->bad_endpoints > 0)
 		return PATH_UNRECOVERED;
-	if (incident->marks[MARK_SWITCHED] != NANOS_NEVER && incident->marks[MARK_DATA_RESTORED] != NANOS_NEVER)
+	if (incident->marks[MARK_SWITCHED] != NANOS_NEVER &&
+	    incident->marks[MARK_DATA_RESTORED] != NANOS_NEVER)
 		return PATH_FAILOVER;
 	if (!state->ever_bad)
 		return PATH_ABSORBED;
-	/* Good again without a move: because the broken thing came back, or because others carried it. */
+	/* Good again without a move: because the broken thing came back, or because others carried
+	 * it. */
 	bool came_back = !still_broken(run, state->incident) &&
 			 (repaired == NANOS_NEVER || repaired <= incident->marks[MARK_RESTORED]);
 	return came_back ? PATH_IN_PLACE : PATH_ABSORBED;
@@ -405,8 +420,9 @@ static void close_incident(struct run *run, uint32_t place)
 	incident->path = path_of(run, place);
 	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM) {
 		/* A move that was begun and did not come about is no phase of this path. */
-		static const enum mark of_move[] = { MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN,
-						     MARK_DATA_RESTORED, MARK_VERIFIED, MARK_LOSS, MARK_BP };
+		static const enum mark of_move[] = {
+			MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN, MARK_DATA_RESTORED,
+			MARK_VERIFIED,     MARK_LOSS,     MARK_BP};
 		for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++)
 			if (incident->marks[of_move[i]] != NANOS_NEVER)
 				set_mark(run, state->incident, of_move[i], NANOS_NEVER);
@@ -427,7 +443,8 @@ void incident_normal(struct run *run, uint32_t domain)
 		return;
 	close_incident(run, domain);
 	for (size_t i = 0; i < run->scenario->detector_count; i++)
-		detector_clear_domain(&run->detectors[i], recovery_site(run->recovery, domain), run->now);
+		detector_clear_domain(&run->detectors[i], recovery_site(run->recovery, domain),
+				      run->now);
 }
 
 void incidents_close(struct run *run)
@@ -449,7 +466,8 @@ void incidents_close(struct run *run)
 
 /* ---- repair ---- */
 
-/* All that the incident broke is gone: the controller is told, or, at a place without one, it is over. */
+/* All that the incident broke is gone: the controller is told, or, at a place without one, it is
+ * over. */
 void incident_ended_faults(struct run *run, int index)
 {
 	uint32_t place = 0;
@@ -522,13 +540,13 @@ void incidents_reset(struct run *run)
 	run->bad_from = run->bad_sum = run->last_bad_end = 0;
 	run->first_bad = NANOS_NEVER;
 	for (size_t p = 0; p < run->place_count; p++)
-		run->places[p] = (struct place_state){ .incident = -1 };
+		run->places[p] = (struct place_state){.incident = -1};
 	for (size_t g = 0; g < SCENARIO_GUARDS_MAX; g++)
 		run->guards[g].since = NANOS_NEVER;
 }
 
-/* t_fault … redundancy restored, over all incidents; where two overlap the time counts once. They are in order of
- * opening. */
+/* t_fault … redundancy restored, over all incidents; where two overlap the time counts once. They
+ * are in order of opening. */
 static double unprotected_time(const struct run *run)
 {
 	nanos sum = 0, covered = 0;
@@ -553,7 +571,8 @@ static void find_headline(const struct run *run, struct record *record)
 	record->headline = -1;
 	for (size_t i = 0; i < run->incident_count; i++) {
 		const struct incident *incident = &run->incidents[i];
-		const struct incident *best = record->headline < 0 ? NULL : &run->incidents[record->headline];
+		const struct incident *best =
+			record->headline < 0 ? NULL : &run->incidents[record->headline];
 		if (incident->path == PATH_FALSE_ALARM)
 			continue;
 		/* NANOS_NEVER, unrecovered, is longer than any */
@@ -575,7 +594,8 @@ static void worst_brp(const struct run *run, struct record *record)
 			if (!brp->by_class[c].known)
 				continue;
 			worst->by_class[c].known = true;
-			worst->by_class[c].seconds = fmax(worst->by_class[c].seconds, brp->by_class[c].seconds);
+			worst->by_class[c].seconds =
+				fmax(worst->by_class[c].seconds, brp->by_class[c].seconds);
 			if (brp->by_class[c].bytes > worst->by_class[c].bytes)
 				worst->by_class[c].bytes = brp->by_class[c].bytes;
 			if (brp->by_class[c].records > worst->by_class[c].records)
@@ -591,7 +611,10 @@ void incidents_measure(struct run *run, struct record *record)
 	find_headline(run, record);
 	worst_brp(run, record);
 	record->bad_s = (double)run->bad_sum / 1e9;
-	record->span_s = run->first_bad == NANOS_NEVER ? 0 : (double)(run->last_bad_end - run->first_bad) / 1e9;
+	record->span_s = run->first_bad == NANOS_NEVER
+				 ? 0
+				 : (double)(run->last_bad_end - run->first_bad) / 1e9;
 	record->unprotected_s = unprotected_time(run);
-	record->availability_time = run->now > 0 ? 1 - (double)run->bad_sum / (double)run->now : NAN;
+	record->availability_time =
+		run->now > 0 ? 1 - (double)run->bad_sum / (double)run->now : NAN;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of a drill, shared by run.c (the loop), run_step.c (faults), run_incident.c (what they led to). */
+/* The inside of a drill, shared by run.c (the loop), run_step.c (faults), run_incident.c (what they
+ * led to). */
 #ifndef CORE_RUN_PRIVATE_H
 #define CORE_RUN_PRIVATE_H
 
@@ -16,44 +17,45 @@ struct injection {
 	const struct step *step;
 	struct effect *effects;
 	struct undo_record *undos;
-	struct reading *before;      /* of each effect's entity */
+	struct reading *before; /* of each effect's entity */
 	size_t effect_count;
-	nanos revert_at;             /* NANOS_NEVER: not by the clock */
-	bool active, repairing;      /* active: something is to be undone */
-	uint32_t record;             /* in run.faults */
-	int incident;                /* -1: none */
+	nanos revert_at;        /* NANOS_NEVER: not by the clock */
+	bool active, repairing; /* active: something is to be undone */
+	uint32_t record;        /* in run.faults */
+	int incident;           /* -1: none */
 };
 
 /* When a step is due next. */
 struct schedule {
-	nanos due;                   /* NANOS_NEVER: waits for a phase, or done */
+	nanos due; /* NANOS_NEVER: waits for a phase, or done */
 	uint64_t occurrence;
-	bool waiting;                /* for its phase */
+	bool waiting; /* for its phase */
 	struct prng time, duration, select, fault;
 };
 
-/* What the client sees of one recovery domain, and the incident that is open there. The last ones are the domains of
- * standby sites and of the store, which have no controller: what breaks there is mended when the platform notices. */
+/* What the client sees of one recovery domain, and the incident that is open there. The last ones
+ * are the domains of standby sites and of the store, which have no controller: what breaks there is
+ * mended when the platform notices. */
 struct place_state {
-	int incident;                /* open one; -1: none */
+	int incident; /* open one; -1: none */
 	uint32_t bad_endpoints;
-	nanos good_since;            /* of the last endpoint that came back */
-	bool ever_bad;               /* since the incident opened */
-	bool repair_wanted;          /* the controller asked; faults that join are mended too */
-	uint32_t repairing;          /* actions under way */
-	uint32_t moved_from;         /* site that lost the traffic */
-	nanos as_of[DATA_CLASSES];   /* points restored from; NANOS_NEVER: none */
-	bool restored;               /* any */
+	nanos good_since;          /* of the last endpoint that came back */
+	bool ever_bad;             /* since the incident opened */
+	bool repair_wanted;        /* the controller asked; faults that join are mended too */
+	uint32_t repairing;        /* actions under way */
+	uint32_t moved_from;       /* site that lost the traffic */
+	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
+	bool restored;             /* any */
 };
 
 struct guard_state {
-	nanos since;                 /* the condition holds since; NANOS_NEVER: it does not */
+	nanos since; /* the condition holds since; NANOS_NEVER: it does not */
 };
 
 struct run {
 	const struct scenario *scenario;
 	struct run_options options;
-	struct arena arena, trial;   /* for the whole run; for one trial */
+	struct arena arena, trial; /* for the whole run; for one trial */
 	void *driver;
 	struct clock clock;
 	struct timeline *timeline;
@@ -62,7 +64,7 @@ struct run {
 
 	struct recovery *recovery;
 	struct detector detectors[SCENARIO_DETECTORS_MAX];
-	struct action *probes;       /* room for one round */
+	struct action *probes; /* room for one round */
 	size_t probes_max;
 	action_id next_action;
 
@@ -89,30 +91,34 @@ struct run {
 /* run.c */
 action_id run_start(struct run *run, struct action action);
 void run_drain(struct run *run);
-bool run_declared(const struct run *run, uint32_t domain); /* does any detector's declaration stand? */
+bool run_declared(const struct run *run,
+		  uint32_t domain); /* does any detector's declaration stand? */
 
 /* run_step.c */
 int steps_new(struct run *run, struct error *e);
 void steps_reset(struct run *run);
 nanos steps_deadline(const struct run *run);
-int steps_due(struct run *run, struct error *e);        /* injects what is due */
-void steps_revert_due(struct run *run);                 /* takes back what has elapsed or ended by itself */
-void steps_phase(struct run *run, enum phase phase, action_id id); /* a phase began: `after:` steps get their time */
+int steps_due(struct run *run, struct error *e); /* injects what is due */
+void steps_revert_due(struct run *run); /* takes back what has elapsed or ended by itself */
+void steps_phase(struct run *run, enum phase phase,
+		 action_id id); /* a phase began: `after:` steps get their time */
 void injection_revert(struct run *run, struct injection *injection, const char *cause);
-void steps_unwind(struct run *run);                     /* last in, first out, whatever happened */
+void steps_unwind(struct run *run); /* last in, first out, whatever happened */
 
 /* run_incident.c */
 void incidents_reset(struct run *run);
-int incident_fault(struct run *run, struct injection *injection); /* opens or joins; returns the incident */
+int incident_fault(struct run *run,
+		   struct injection *injection); /* opens or joins; returns the incident */
 void incident_declared(struct run *run, uint32_t domain);
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
 void incident_client(struct run *run, const struct completion *completion); /* bad or good */
-void incident_ended_faults(struct run *run, int incident); /* one of its faults is gone: was it the last? */
+void incident_ended_faults(struct run *run,
+			   int incident); /* one of its faults is gone: was it the last? */
 void incident_notice(struct run *run, uint32_t step);
 void incident_repair(struct run *run, uint32_t domain);
 void incident_repaired(struct run *run, const struct completion *completion);
 void incident_normal(struct run *run, uint32_t domain);
-void incident_losing(struct run *run, uint32_t domain);  /* t_loss and BRP as of now */
+void incident_losing(struct run *run, uint32_t domain); /* t_loss and BRP as of now */
 void incidents_close(struct run *run);                  /* the end of the trial */
 void incidents_measure(struct run *run, struct record *record);
 

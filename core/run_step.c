@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps: when a fault is due, its injection, the proof that it took effect, and the proof that it is undone. */
+/* Steps: when a fault is due, its injection, the proof that it took effect, and the proof that it
+ * is undone. */
 #include <assert.h>
 #include <string.h>
 
@@ -16,7 +17,8 @@ static nanos occurrence_time(struct schedule *schedule, const struct step *step)
 	case WHEN_UNIFORM:
 		if (schedule->occurrence > 0)
 			return NANOS_NEVER;
-		return step->at + (nanos)(prng_uniform(&schedule->time) * (double)(step->to - step->at));
+		return step->at +
+		       (nanos)(prng_uniform(&schedule->time) * (double)(step->to - step->at));
 	case WHEN_EVERY:
 		if (step->to > 0)
 			jitter = (nanos)(prng_uniform(&schedule->time) * (double)step->to);
@@ -31,12 +33,14 @@ int steps_new(struct run *run, struct error *e)
 {
 	const struct scenario *scenario = run->scenario;
 	const struct driver_ops *driver = run->options.driver;
-	run->schedules = arena_array(&run->arena, scenario->step_count + 1, sizeof(*run->schedules));
+	run->schedules =
+		arena_array(&run->arena, scenario->step_count + 1, sizeof(*run->schedules));
 	for (size_t i = 0; i < scenario->step_count; i++) {
 		const struct fault_ops *fault = scenario->steps[i].fault;
 		if (fault->needs & ~driver->effects)
 			return error_set(e, ERROR_UNAVAILABLE, scenario->steps[i].place,
-					 "the driver '%s' cannot apply '%s'", driver->name, fault->name);
+					 "the driver '%s' cannot apply '%s'", driver->name,
+					 fault->name);
 	}
 	return 0;
 }
@@ -108,11 +112,16 @@ static struct injection *injection_new(struct run *run, const struct step *step)
 				 sizeof(*run->faults));
 	struct injection *injection = &run->injections[run->injection_count++];
 	struct fault_record *record = &run->faults[run->fault_count];
-	*injection = (struct injection){ .step = step, .revert_at = NANOS_NEVER, .incident = -1,
-					 .record = (uint32_t)run->fault_count++ };
-	*record = (struct fault_record){ .step = step->index, .name = step->fault->name,
-					 .target = step->target.spec, .mechanism = "none",
-					 .effective = TRISTATE_NULL, .reverted = TRISTATE_NULL };
+	*injection = (struct injection){.step = step,
+					.revert_at = NANOS_NEVER,
+					.incident = -1,
+					.record = (uint32_t)run->fault_count++};
+	*record = (struct fault_record){.step = step->index,
+					.name = step->fault->name,
+					.target = step->target.spec,
+					.mechanism = "none",
+					.effective = TRISTATE_NULL,
+					.reverted = TRISTATE_NULL};
 	return injection;
 }
 
@@ -122,7 +131,7 @@ static int plan(struct run *run, struct injection *injection, struct error *e)
 	struct schedule *schedule = &run->schedules[step->index];
 	struct entity *entities = arena_array(&run->trial, step->target.count, sizeof(*entities));
 	size_t count = target_select(&step->target, &step->select, &schedule->select, entities);
-	struct effects effects = { .arena = &run->trial };
+	struct effects effects = {.arena = &run->trial};
 	if (step->fault->plan(step->params, entities, count, &schedule->fault, &effects, e))
 		return -1;
 	for (size_t i = 0; i < effects.count; i++)
@@ -134,7 +143,8 @@ static int plan(struct run *run, struct injection *injection, struct error *e)
 	struct fault_record *record = &run->faults[injection->record];
 	if (count == 1) {
 		char text[ENTITY_TEXT_MAX];
-		record->target = arena_strdup(&run->trial, entity_print(entities[0], run->scenario, text));
+		record->target =
+			arena_strdup(&run->trial, entity_print(entities[0], run->scenario, text));
 	}
 	if (effects.count > 0) {
 		struct mechanism mechanism = run->options.driver->mechanism(effects.items[0].kind);
@@ -171,7 +181,8 @@ static void tell_verdict(struct run *run, const struct fault_record *record)
 	timeline_end(run->timeline);
 }
 
-/* Applies every effect and judges each by two readings of its entity. Effective: all of them took. */
+/* Applies every effect and judges each by two readings of its entity. Effective: all of them took.
+ */
 static int apply(struct run *run, struct injection *injection, struct error *e)
 {
 	const struct driver_ops *driver = run->options.driver;
@@ -182,7 +193,7 @@ static int apply(struct run *run, struct injection *injection, struct error *e)
 	for (size_t i = 0; i < injection->effect_count; i++) {
 		const struct effect *effect = &injection->effects[i];
 		driver->read(run->driver, effect->entity, &injection->before[i]);
-		injection->undos[i] = (struct undo_record){ .effect = *effect };
+		injection->undos[i] = (struct undo_record){.effect = *effect};
 		if (driver->apply(run->driver, effect, &injection->undos[i], e))
 			return -1;
 		injection->active = record->applied = true;
@@ -195,8 +206,9 @@ static int apply(struct run *run, struct injection *injection, struct error *e)
 	bool all = injection->effect_count > 0 && taken == injection->effect_count;
 	record->effective = all ? TRISTATE_TRUE : TRISTATE_FALSE;
 	record->observed = injection->effect_count > 1
-		? arena_printf(&run->trial, "%zu of %zu effects seen; %s", taken, injection->effect_count, first)
-		: arena_strdup(&run->trial, first);
+				   ? arena_printf(&run->trial, "%zu of %zu effects seen; %s", taken,
+						  injection->effect_count, first)
+				   : arena_strdup(&run->trial, first);
 	return 0;
 }
 
@@ -213,17 +225,19 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 		return 0;
 	}
 	if (apply(run, injection, e)) {
-		/* Not applied is not evaluable, and what was applied before the failure is undone at the end. */
+		/* Not applied is not evaluable, and what was applied before the failure is undone
+		 * at the end. */
 		record->effective = TRISTATE_FALSE;
 		record->observed = e ? arena_strdup(&run->trial, e->text) : "could not be applied";
 		if (e)
-			*e = (struct error){ .kind = ERROR_NONE };
+			*e = (struct error){.kind = ERROR_NONE};
 	}
 	run->active_count += injection->active;
 	tell_verdict(run, record);
 	if (step->until == UNTIL_ELAPSED)
 		injection->revert_at =
-			run->now + dist_sample_nanos(&step->duration, &run->schedules[step->index].duration);
+			run->now +
+			dist_sample_nanos(&step->duration, &run->schedules[step->index].duration);
 	if (record->effective == TRISTATE_TRUE)
 		injection->incident = incident_fault(run, injection);
 	else
@@ -238,7 +252,8 @@ int steps_due(struct run *run, struct error *e)
 		while (schedule->due <= run->now) {
 			const struct step *step = &run->scenario->steps[i];
 			if (run->injection_count >= INJECTIONS_MAX)
-				return error_set(e, ERROR_LIMIT, step->place, "more than %d injections in one run",
+				return error_set(e, ERROR_LIMIT, step->place,
+						 "more than %d injections in one run",
 						 INJECTIONS_MAX);
 			schedule->occurrence++;
 			schedule->due = occurrence_time(schedule, step);
@@ -251,13 +266,15 @@ int steps_due(struct run *run, struct error *e)
 
 /* ---- undoing ---- */
 
-/* Kinds that are moments, not states: a killed process is not un-killed, a log line not unwritten. */
+/* Kinds that are moments, not states: a killed process is not un-killed, a log line not unwritten.
+ */
 static bool is_state(enum effect_kind kind)
 {
 	return kind != EFFECT_PROC_EXIT && kind != EFFECT_GPU_XID && kind != EFFECT_BACKUP_FLIP;
 }
 
-/* The driver says that nothing is left, and, where no other fault is about, the reading is as it was before. */
+/* The driver says that nothing is left, and, where no other fault is about, the reading is as it
+ * was before. */
 static bool proven_undone(struct run *run, const struct injection *injection, size_t i)
 {
 	const struct driver_ops *driver = run->options.driver;
@@ -274,14 +291,15 @@ static bool proven_undone(struct run *run, const struct injection *injection, si
 void injection_revert(struct run *run, struct injection *injection, const char *cause)
 {
 	struct fault_record *record = &run->faults[injection->record];
-	struct error error = { .kind = ERROR_NONE };
+	struct error error = {.kind = ERROR_NONE};
 	bool undone = true;
 	if (!injection->active)
 		return;
 	for (size_t i = injection->effect_count; i-- > 0;) {
 		if (!injection->undos[i].applied)
 			continue;
-		bool ok = run->options.driver->revert(run->driver, &injection->undos[i], &error) == 0;
+		bool ok =
+			run->options.driver->revert(run->driver, &injection->undos[i], &error) == 0;
 		if (ok && proven_undone(run, injection, i))
 			continue;
 		undone = false;

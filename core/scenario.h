@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A scenario in memory: every value checked, every default filled in, every target resolved. What is in here is
- * what runs; nothing later parses a string again. Each part knows its place in the file for later messages.
+ * A scenario in memory: every value checked, every default filled in, every target resolved. What
+ * is in here is what runs; nothing later parses a string again. Each part knows its place in the
+ * file for later messages.
  */
 #ifndef CORE_SCENARIO_H
 #define CORE_SCENARIO_H
@@ -31,17 +32,30 @@ struct fault_ops;
 #define SCENARIO_GUARDS_MAX 16
 #define SCENARIO_DURATION_MAX (3650 * NANOS_DAY)
 
-/* The three data classes of the source document. Order is the order of a sequential restore when none is given. */
-enum data_class { DATA_MODEL, DATA_TRAINING, DATA_IO, DATA_CLASSES };
+/* The three data classes of the source document. Order is the order of a sequential restore when
+ * none is given. */
+enum data_class {
+	DATA_MODEL,
+	DATA_TRAINING,
+	DATA_IO,
+	DATA_CLASSES
+};
 #define DATA_BIT(class) (1u << (class))
 extern const char *const data_class_names[DATA_CLASSES]; /* "model", "training", "io" */
 
 /* ---- objectives ---- */
 enum objective_kind {
-	OBJECTIVE_FRT, OBJECTIVE_BRT, OBJECTIVE_BRP_SECONDS, OBJECTIVE_BRP_BYTES, OBJECTIVE_BRP_RECORDS,
-	OBJECTIVE_AVAILABILITY, OBJECTIVE_MTPD, OBJECTIVES
+	OBJECTIVE_FRT,
+	OBJECTIVE_BRT,
+	OBJECTIVE_BRP_SECONDS,
+	OBJECTIVE_BRP_BYTES,
+	OBJECTIVE_BRP_RECORDS,
+	OBJECTIVE_AVAILABILITY,
+	OBJECTIVE_MTPD,
+	OBJECTIVES
 };
-extern const char *const objective_names[OBJECTIVES]; /* "frt","brt","brp.seconds","brp.bytes","brp.records","availability","mtpd" */
+extern const char *const objective_names[OBJECTIVES]; /* "frt","brt","brp.seconds","brp.bytes","brp.records","availability","mtpd"
+						       */
 
 struct objective {
 	enum objective_kind kind;
@@ -52,22 +66,28 @@ struct objective {
 };
 
 /* ---- deployment ---- */
-enum heat { HEAT_NONE /* not a standby */, HEAT_HOT, HEAT_WARM, HEAT_COLD };
+enum heat {
+	HEAT_NONE /* not a standby */,
+	HEAT_HOT,
+	HEAT_WARM,
+	HEAT_COLD
+};
 
 struct standby {
 	enum heat heat;
-	uint32_t replicas;      /* per endpoint kept for the takeover; 0: as many as the endpoint has */
-	nanos replication_lag;  /* what it holds is this old; 0: synchronous */
-	uint32_t holds;         /* DATA_BIT mask of replicated classes; default hot: all, warm: model, cold: none */
+	uint32_t replicas; /* per endpoint kept for the takeover; 0: as many as the endpoint has */
+	nanos replication_lag; /* what it holds is this old; 0: synchronous */
+	uint32_t holds; /* DATA_BIT mask of replicated classes; default hot: all, warm: model, cold:
+			   none */
 	struct place place;
 };
 
 struct site {
 	const char *name, *region, *zone; /* region and zone default to the site's name */
-	uint32_t nodes, racks;            /* racks default 1; node n stands in rack n * racks / nodes */
-	const char *shape;                /* "gpu.8xh100-sxm" …; see gpus */
-	uint32_t gpus;                    /* per node, from the shape (0 for cpu.*) or `gpus:` */
-	double nic, disk;                 /* bytes/s per node; default 25 GB/s (200 Gbit/s) and 6 GB/s */
+	uint32_t nodes, racks; /* racks default 1; node n stands in rack n * racks / nodes */
+	const char *shape;     /* "gpu.8xh100-sxm" …; see gpus */
+	uint32_t gpus;         /* per node, from the shape (0 for cpu.*) or `gpus:` */
+	double nic, disk;      /* bytes/s per node; default 25 GB/s (200 Gbit/s) and 6 GB/s */
 	struct standby standby;
 	struct place place;
 };
@@ -80,43 +100,49 @@ struct link {
 	struct place place;
 };
 
-enum requests_mode { REQUESTS_WINDOWS, REQUESTS_ALWAYS, REQUESTS_NEVER };
+enum requests_mode {
+	REQUESTS_WINDOWS,
+	REQUESTS_ALWAYS,
+	REQUESTS_NEVER
+};
 
 struct load {
-	double rate;              /* requests per second, 0: no load is modelled (the fluid regime decides) */
-	struct dist service_time; /* ns; default constant 100 ms */
-	uint32_t concurrency;     /* requests a replica works on at once; default 64 */
-	nanos timeout;            /* a client gives up; default 30 s */
-	bool poisson;             /* arrivals: poisson (default) | constant */
+	double rate; /* requests per second, 0: no load is modelled (the fluid regime decides) */
+	struct dist service_time;    /* ns; default constant 100 ms */
+	uint32_t concurrency;        /* requests a replica works on at once; default 64 */
+	nanos timeout;               /* a client gives up; default 30 s */
+	bool poisson;                /* arrivals: poisson (default) | constant */
 	enum requests_mode requests; /* requests: windows (default) | always | never (fluid only) */
 };
 
 struct endpoint {
 	const char *name;
-	uint32_t site;              /* where its primary replicas run; never a standby site */
+	uint32_t site; /* where its primary replicas run; never a standby site */
 	uint32_t replicas, gpus_per_replica; /* default 1, 0 */
-	uint64_t model_bytes;       /* weights a replica loads before it starts; default 0 */
-	struct dist model_start;    /* initialisation after the weights are there; default 0 */
+	uint64_t model_bytes;    /* weights a replica loads before it starts; default 0 */
+	struct dist model_start; /* initialisation after the weights are there; default 0 */
 	struct load load;
 	struct place place;
 };
 
 struct gateway { /* health checks of the routing layer in front of each endpoint's replicas */
-	nanos interval, timeout; /* 5 s, 2 s */
+	nanos interval, timeout;  /* 5 s, 2 s */
 	uint32_t misses, retries; /* 2, 1 */
 };
 
-struct platform { /* what Lepton's own scheduler does without a DR controller */
-	bool restart;          /* containers restart after a crash (default true), back-off 10 s doubling to 5 min */
-	nanos reschedule;      /* a dead node's replicas move to a free node of the site after this; default 345 s; NANOS_NEVER: `never` */
-	nanos allocate;        /* a cold standby gets its nodes and image; default 60 s */
+struct platform {     /* what Lepton's own scheduler does without a DR controller */
+	bool restart; /* containers restart after a crash (default true), back-off 10 s doubling to
+			 5 min */
+	nanos reschedule; /* a dead node's replicas move to a free node of the site after this;
+			     default 345 s; NANOS_NEVER: `never` */
+	nanos allocate;   /* a cold standby gets its nodes and image; default 60 s */
 };
 
 struct data { /* one class */
 	bool declared;
-	uint64_t bytes;      /* at the start */
-	double change;       /* bytes/s of acknowledged writes */
-	double records;      /* records/s */
+	uint64_t bytes; /* at the start */
+	double change;  /* bytes/s of acknowledged writes */
+	double records; /* records/s */
 	struct place place;
 };
 
@@ -128,9 +154,12 @@ struct store {
 };
 
 struct deployment {
-	const struct site *sites; size_t site_count;
-	const struct link *links; size_t link_count;
-	const struct endpoint *endpoints; size_t endpoint_count;
+	const struct site *sites;
+	size_t site_count;
+	const struct link *links;
+	size_t link_count;
+	const struct endpoint *endpoints;
+	size_t endpoint_count;
 	struct gateway gateway;
 	struct platform platform;
 	struct data data[DATA_CLASSES];
@@ -138,107 +167,184 @@ struct deployment {
 };
 
 /* ---- the DR plan ---- */
-enum backup_kind { BACKUP_FULL, BACKUP_INCREMENTAL };
+enum backup_kind {
+	BACKUP_FULL,
+	BACKUP_INCREMENTAL
+};
 
 struct backup_policy {
-	bool at_start;        /* default true */
-	nanos every;          /* NANOS_NEVER when `every` is absent */
+	bool at_start;         /* default true */
+	nanos every;           /* NANOS_NEVER when `every` is absent */
 	enum backup_kind kind; /* default full */
-	uint32_t classes;     /* DATA_BIT mask; default all declared */
-	bool verify;          /* read back after writing; default false. Restorable only when finished and verified. */
-	uint32_t keep;        /* retention, default 24 */
-	double failure;       /* probability that a backup fails at its end */
-	nanos takes;          /* overrides transfer and verification; NANOS_NEVER when not given */
+	uint32_t classes;      /* DATA_BIT mask; default all declared */
+	bool verify;    /* read back after writing; default false. Restorable only when finished and
+			   verified. */
+	uint32_t keep;  /* retention, default 24 */
+	double failure; /* probability that a backup fails at its end */
+	nanos takes;    /* overrides transfer and verification; NANOS_NEVER when not given */
 	struct place place;
 };
 
-enum detector_kind { DETECTOR_PROBE, DETECTOR_PHI, DETECTOR_POLL, DETECTOR_FIXED, DETECTOR_CANARY, DETECTOR_SLO };
+enum detector_kind {
+	DETECTOR_PROBE,
+	DETECTOR_PHI,
+	DETECTOR_POLL,
+	DETECTOR_FIXED,
+	DETECTOR_CANARY,
+	DETECTOR_SLO
+};
 extern const char *const detector_names[];
-enum detector_scope { SCOPE_ENDPOINT, SCOPE_REPLICA, SCOPE_NODE, SCOPE_GPU };
+enum detector_scope {
+	SCOPE_ENDPOINT,
+	SCOPE_REPLICA,
+	SCOPE_NODE,
+	SCOPE_GPU
+};
 
 struct detector_config {
 	enum detector_kind kind;
 	enum detector_scope scope; /* default endpoint */
-	nanos interval;        /* probe, phi, poll (10 s, 1 s, 60 s); `every` of canary (60 s) */
-	nanos timeout;         /* probe, canary: 1 s */
-	uint32_t misses;       /* probe: 3; poll, canary: 1 */
-	double loss;           /* probe: share of probes lost on the way, default 0 */
-	double threshold;      /* phi: 8 */
-	uint32_t window;       /* phi: samples, 100 */
-	double jitter_sigma;   /* phi: standard deviation of heartbeat arrivals as a fraction of the interval, 0.1 */
-	double false_fault;    /* poll: chance of FAULT at each poll whatever the truth is, default 0 */
-	bool blind;            /* poll: the status is that chance alone (`blind: true`), the target is not looked at */
-	struct dist delay;     /* fixed */
-	nanos slo_window;      /* slo: 1 min */
-	double slo_success;    /* slo: below it the window is a violation; default steady_state.success */
-	nanos slo_latency;     /* slo: p99 above it is a violation; NANOS_NEVER: not looked at */
+	nanos interval;      /* probe, phi, poll (10 s, 1 s, 60 s); `every` of canary (60 s) */
+	nanos timeout;       /* probe, canary: 1 s */
+	uint32_t misses;     /* probe: 3; poll, canary: 1 */
+	double loss;         /* probe: share of probes lost on the way, default 0 */
+	double threshold;    /* phi: 8 */
+	uint32_t window;     /* phi: samples, 100 */
+	double jitter_sigma; /* phi: standard deviation of heartbeat arrivals as a fraction of the
+				interval, 0.1 */
+	double false_fault;  /* poll: chance of FAULT at each poll whatever the truth is, default 0
+			      */
+	bool blind; /* poll: the status is that chance alone (`blind: true`), the target is not
+		       looked at */
+	struct dist delay;  /* fixed */
+	nanos slo_window;   /* slo: 1 min */
+	double slo_success; /* slo: below it the window is a violation; default steady_state.success
+			     */
+	nanos slo_latency;  /* slo: p99 above it is a violation; NANOS_NEVER: not looked at */
 	struct place place;
 };
 
-enum managed_by { MANAGED_BY_DRSIM, MANAGED_BY_TARGET };
-enum restore_order { RESTORE_SEQUENTIAL, RESTORE_PARALLEL };
-enum fence_on_fail { FENCE_STOP, FENCE_PROCEED };
-enum failback_after { FAILBACK_REPAIRED, FAILBACK_NEVER };
-enum prefer { PREFER_FAILOVER, PREFER_IN_PLACE };
+enum managed_by {
+	MANAGED_BY_DRSIM,
+	MANAGED_BY_TARGET
+};
+enum restore_order {
+	RESTORE_SEQUENTIAL,
+	RESTORE_PARALLEL
+};
+enum fence_on_fail {
+	FENCE_STOP,
+	FENCE_PROCEED
+};
+enum failback_after {
+	FAILBACK_REPAIRED,
+	FAILBACK_NEVER
+};
+enum prefer {
+	PREFER_FAILOVER,
+	PREFER_IN_PLACE
+};
 
 struct recovery_config {
 	enum managed_by managed_by;
-	enum prefer prefer;        /* default failover when a standby exists; in_place: repair where it is */
-	struct dist decide;        /* ns; default 0 */
-	nanos fence_timeout;       /* how long an unreachable primary is tried; default 10 s */
-	bool fence_enabled;        /* `fence: none` says false: the old primary is not fenced */
+	enum prefer
+		prefer; /* default failover when a standby exists; in_place: repair where it is */
+	struct dist decide;  /* ns; default 0 */
+	nanos fence_timeout; /* how long an unreachable primary is tried; default 10 s */
+	bool fence_enabled;  /* `fence: none` says false: the old primary is not fenced */
 	enum fence_on_fail fence_on_fail; /* default stop */
-	struct dist switch_time;   /* key `switch`; default 0 */
+	struct dist switch_time;          /* key `switch`; default 0 */
 	struct {
-		enum restore_order order;       /* sequential: after the switch and one class after the other; parallel: all at once with the switch */
-		enum data_class classes[DATA_CLASSES]; size_t class_count; /* in order; default all declared that a backup policy covers */
-		uint32_t before_serving;        /* DATA_BIT mask; default: all of classes */
-		bool in_faulty;                 /* `into: faulty`: the restore runs inside the faulty place (the seed script's defect); default standby */
+		enum restore_order order; /* sequential: after the switch and one class after the
+					     other; parallel: all at once with the switch */
+		enum data_class classes[DATA_CLASSES];
+		size_t class_count; /* in order; default all declared that a backup policy covers */
+		uint32_t before_serving; /* DATA_BIT mask; default: all of classes */
+		bool in_faulty; /* `into: faulty`: the restore runs inside the faulty place (the
+				   seed script's defect); default standby */
 		struct place place;
 	} restore;
-	struct dist verify_time;   /* `verify`: integrity check and reconciliation after the restore; default 0 */
+	struct dist verify_time; /* `verify`: integrity check and reconciliation after the restore;
+				    default 0 */
 	struct dist diagnose_time; /* `diagnose`: default 0 */
 	struct {
-		struct dist time;  /* default constant 20 min */
-		uint32_t crews;    /* default 1 */
+		struct dist time; /* default constant 20 min */
+		uint32_t crews;   /* default 1 */
 	} repair;
-	double coverage;           /* probability that the takeover works; default 1 */
+	double coverage; /* probability that the takeover works; default 1 */
 	struct {
 		enum failback_after after; /* default repaired; `never` */
-		bool verify;               /* default true: the primary must answer well before traffic goes back */
+		bool verify; /* default true: the primary must answer well before traffic goes back
+			      */
 	} failback;
-	bool stop_standby_after_restore; /* `after_restore: stop_standby` (the seed script's defect); default false */
+	bool stop_standby_after_restore; /* `after_restore: stop_standby` (the seed script's
+					    defect); default false */
 	struct place place;
 };
 
 struct steady_state {
-	double success;  /* 0.99 */
-	nanos latency;   /* 2 s */
-	nanos window;    /* 30 s */
+	double success; /* 0.99 */
+	nanos latency;  /* 2 s */
+	nanos window;   /* 30 s */
 };
 
 /* ---- what breaks ---- */
-enum when_kind { WHEN_AT, WHEN_UNIFORM, WHEN_EVERY, WHEN_AFTER };
-enum phase { PHASE_BACKUP, PHASE_DETECT, PHASE_SWITCH, PHASE_RESTORE, PHASE_VERIFY, PHASE_REPAIR, PHASE_FAILBACK, PHASES };
+enum when_kind {
+	WHEN_AT,
+	WHEN_UNIFORM,
+	WHEN_EVERY,
+	WHEN_AFTER
+};
+enum phase {
+	PHASE_BACKUP,
+	PHASE_DETECT,
+	PHASE_SWITCH,
+	PHASE_RESTORE,
+	PHASE_VERIFY,
+	PHASE_REPAIR,
+	PHASE_FAILBACK,
+	PHASES
+};
 extern const char *const phase_names[PHASES];
-enum until_kind { UNTIL_REPAIRED, UNTIL_PERMANENT, UNTIL_ELAPSED };
+enum until_kind {
+	UNTIL_REPAIRED,
+	UNTIL_PERMANENT,
+	UNTIL_ELAPSED
+};
 
 struct step {
-	uint32_t index;               /* position in `steps`, from 0 */
+	uint32_t index; /* position in `steps`, from 0 */
 	const struct fault_ops *fault;
-	void *params;                 /* of fault->params_size bytes, filled from the step's other keys and defaults */
+	void *params; /* of fault->params_size bytes, filled from the step's other keys and defaults
+		       */
 	struct target target;
 	struct select select;
 	enum when_kind when;
-	nanos at, to;                 /* WHEN_AT: at; WHEN_UNIFORM: at … to; WHEN_EVERY: at = every, to = jitter */
-	struct { enum phase phase; nanos delay; double progress; } after; /* WHEN_AFTER: delay after its begin, or at that share of it (progress 0: not given) */
-	enum until_kind until;        /* default repaired */
-	struct dist duration;         /* UNTIL_ELAPSED */
+	nanos at, to; /* WHEN_AT: at; WHEN_UNIFORM: at … to; WHEN_EVERY: at = every, to = jitter */
+	struct {
+		enum phase phase;
+		nanos delay;
+		double progress;
+	} after; /* WHEN_AFTER: delay after its begin, or at that share of it (progress 0: not
+		    given) */
+	enum until_kind until; /* default repaired */
+	struct dist duration;  /* UNTIL_ELAPSED */
 	struct place place, when_place;
 };
 
-enum guard_metric { GUARD_AVAILABILITY, GUARD_ERROR_RATE, GUARD_LATENCY_P99, GUARD_LOST_RECORDS, GUARD_DURATION };
-enum guard_op { GUARD_LT, GUARD_LE, GUARD_GT, GUARD_GE };
+enum guard_metric {
+	GUARD_AVAILABILITY,
+	GUARD_ERROR_RATE,
+	GUARD_LATENCY_P99,
+	GUARD_LOST_RECORDS,
+	GUARD_DURATION
+};
+enum guard_op {
+	GUARD_LT,
+	GUARD_LE,
+	GUARD_GT,
+	GUARD_GE
+};
 
 struct guard { /* abort: [{when: "availability < 50%", for: 20m}] */
 	const char *text;
@@ -249,44 +355,59 @@ struct guard { /* abort: [{when: "availability < 50%", for: 20m}] */
 	struct place place;
 };
 
-/* `process:` how the driver process shrinks the scenario; `prices:`; `drill:` what a person supplies for the evidence. */
-struct process_scale { double time_scale, bytes_scale; };
-struct prices { double gpu_hour, tb_month; bool given; };
+/* `process:` how the driver process shrinks the scenario; `prices:`; `drill:` what a person
+ * supplies for the evidence. */
+struct process_scale {
+	double time_scale, bytes_scale;
+};
+struct prices {
+	double gpu_hour, tb_month;
+	bool given;
+};
 
 struct scenario {
 	const char *path, *name, *description;
 	uint64_t seed;
 	nanos duration;
-	struct objective objectives[OBJECTIVES]; size_t objective_count;
+	struct objective objectives[OBJECTIVES];
+	size_t objective_count;
 	struct deployment deployment;
-	struct backup_policy policies[SCENARIO_POLICIES_MAX]; size_t policy_count;
-	struct detector_config detectors[SCENARIO_DETECTORS_MAX]; size_t detector_count;
+	struct backup_policy policies[SCENARIO_POLICIES_MAX];
+	size_t policy_count;
+	struct detector_config detectors[SCENARIO_DETECTORS_MAX];
+	size_t detector_count;
 	struct recovery_config recovery;
 	struct steady_state steady_state;
-	const struct step *steps; size_t step_count;
-	struct guard guards[SCENARIO_GUARDS_MAX]; size_t guard_count;
+	const struct step *steps;
+	size_t step_count;
+	struct guard guards[SCENARIO_GUARDS_MAX];
+	size_t guard_count;
 	struct process_scale process;
 	struct prices prices;
-	const char *drill_json; /* the `drill:` block as one JSON object, or NULL; copied into the record */
+	const char *drill_json; /* the `drill:` block as one JSON object, or NULL; copied into the
+				   record */
 	const char *text;       /* the scenario as run (overrides applied), as YAML */
 	size_t text_size;
-	char sha256[65];        /* of text, lower-case hex */
+	char sha256[65]; /* of text, lower-case hex */
 };
 
 /*
- * Load, override, check. `overrides` are the PATH=VALUE strings of --set, applied in order to the YAML tree before
- * it is read (places of overridden values say `--set`). On failure *e holds the first error and where; scenario_check
- * style callers that want every error pass `errors` (at most `errors_max` are stored, *ret_error_count says how many).
- * Nothing is written anywhere. The scenario lives in `arena`.
+ * Load, override, check. `overrides` are the PATH=VALUE strings of --set, applied in order to the
+ * YAML tree before it is read (places of overridden values say `--set`). On failure *e holds the
+ * first error and where; scenario_check style callers that want every error pass `errors` (at most
+ * `errors_max` are stored, *ret_error_count says how many). Nothing is written anywhere. The
+ * scenario lives in `arena`.
  */
-int scenario_load(const char *path, const char *const *overrides, size_t override_count, struct arena *arena,
-		  struct scenario **ret_scenario, struct error *errors, size_t errors_max, size_t *ret_error_count);
+int scenario_load(const char *path, const char *const *overrides, size_t override_count,
+		  struct arena *arena, struct scenario **ret_scenario, struct error *errors,
+		  size_t errors_max, size_t *ret_error_count);
 /* The same from memory (fuzzing, tests); `path` is only for messages. */
 int scenario_parse(const char *path, const char *text, size_t size, const char *const *overrides,
-		   size_t override_count, struct arena *arena, struct scenario **ret_scenario, struct error *errors,
-		   size_t errors_max, size_t *ret_error_count);
+		   size_t override_count, struct arena *arena, struct scenario **ret_scenario,
+		   struct error *errors, size_t errors_max, size_t *ret_error_count);
 
-/* The site that stands by for `site`: the first standby site in order of declaration after it, or -1. */
+/* The site that stands by for `site`: the first standby site in order of declaration after it, or
+ * -1. */
 int scenario_standby_of(const struct scenario *scenario, uint32_t site);
 /* The link between two sites, or -1. */
 int scenario_link_between(const struct scenario *scenario, uint32_t a, uint32_t b);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The simulated deployment: the world of sim/model behind the driver interface, on a virtual clock. */
+/* The simulated deployment: the world of sim/model behind the driver interface, on a virtual clock.
+ */
 #include <math.h>
 #include <stdlib.h>
 
 #include "drivers/drivers.h"
 #include "sim/model/world.h"
 
-/* Node and GPU health checks of the platform: a node is NotReady after 40 to 50 s, gpud polls within the minute. */
+/* Node and GPU health checks of the platform: a node is NotReady after 40 to 50 s, gpud polls
+ * within the minute. */
 #define NOTICE_AFTER (45 * NANOS_S)
 
 static nanos sim_now(void *self)
@@ -14,7 +16,8 @@ static nanos sim_now(void *self)
 	return world_now(self);
 }
 
-/* Events before `when` run; those at `when` itself come after what the run loop does at that instant. */
+/* Events before `when` run; those at `when` itself come after what the run loop does at that
+ * instant. */
 static int sim_wait_until(void *self, nanos when, struct error *e)
 {
 	struct world *w = self;
@@ -22,15 +25,17 @@ static int sim_wait_until(void *self, nanos when, struct error *e)
 		return 0;
 	engine_run_before(w->engine, when);
 	if (engine_overflowed(w->engine))
-		return error_set(e, ERROR_LIMIT, NO_PLACE, "the simulation has too many pending events");
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "the simulation has too many pending events");
 	return 0;
 }
 
-static const struct clock_ops sim_clock_ops = { .name = "virtual", .now = sim_now, .wait_until = sim_wait_until };
+static const struct clock_ops sim_clock_ops = {
+	.name = "virtual", .now = sim_now, .wait_until = sim_wait_until};
 
 static struct clock sim_clock(void *self)
 {
-	return (struct clock){ .ops = &sim_clock_ops, .self = self };
+	return (struct clock){.ops = &sim_clock_ops, .self = self};
 }
 
 static int sim_open(void **ret_self, const struct scenario *scenario, uint64_t seed, uint64_t trial,
@@ -43,7 +48,8 @@ static int sim_open(void **ret_self, const struct scenario *scenario, uint64_t s
 	return 0;
 }
 
-static int sim_reopen(void *self, uint64_t seed, uint64_t trial, struct timeline *timeline, struct error *e)
+static int sim_reopen(void *self, uint64_t seed, uint64_t trial, struct timeline *timeline,
+		      struct error *e)
 {
 	(void)e;
 	world_reset(self, seed, trial, timeline);
@@ -60,7 +66,8 @@ static void sim_close(void *self)
 static struct mechanism sim_mechanism(enum effect_kind kind)
 {
 	static const char *const texts[EFFECTS] = {
-		[EFFECT_GPU_GONE] = "model: the GPU leaves its node's inventory and its process dies",
+		[EFFECT_GPU_GONE] =
+			"model: the GPU leaves its node's inventory and its process dies",
 		[EFFECT_GPU_XID] = "model: an Xid line is logged, and what it takes down goes down",
 		[EFFECT_POWER_OFF] = "model: the nodes lose power",
 		[EFFECT_NODE_CRASH] = "model: the node stops with its processes",
@@ -72,10 +79,12 @@ static struct mechanism sim_mechanism(enum effect_kind kind)
 		[EFFECT_BACKUP_FLIP] = "model: bits of the stored backup flip, nobody is told",
 		[EFFECT_STANDBY_OUT] = "model: the standby accepts neither data nor traffic",
 	};
-	return (struct mechanism){ .text = texts[kind], .fidelity = FIDELITY_SIM, .privilege = "none" };
+	return (struct mechanism){
+		.text = texts[kind], .fidelity = FIDELITY_SIM, .privilege = "none"};
 }
 
-/* What the platform's own checks see. Silent damage, slowness and a process that restarts anyway are not among it. */
+/* What the platform's own checks see. Silent damage, slowness and a process that restarts anyway
+ * are not among it. */
 static bool is_noticed(enum effect_kind kind)
 {
 	switch (kind) {
@@ -99,11 +108,12 @@ static bool is_noticed(enum effect_kind kind)
 
 static void notice(void *context, uint64_t step, nanos now)
 {
-	struct completion seen = { .kind = COMPLETION_NOTICE, .at = now, .step = (uint32_t)step };
+	struct completion seen = {.kind = COMPLETION_NOTICE, .at = now, .step = (uint32_t)step};
 	world_complete(context, &seen);
 }
 
-static int sim_apply(void *self, const struct effect *effect, struct undo_record *undo, struct error *e)
+static int sim_apply(void *self, const struct effect *effect, struct undo_record *undo,
+		     struct error *e)
 {
 	struct world *w = self;
 	(void)e;
@@ -193,8 +203,8 @@ const struct driver_ops driver_sim = {
 	.help = "a simulated Lepton deployment in virtual time; nothing real is touched",
 	.kind = "simulated",
 	.effects = EFFECT_BIT(EFFECTS) - 1,
-	.detectors = 1u << DETECTOR_PROBE | 1u << DETECTOR_PHI | 1u << DETECTOR_POLL | 1u << DETECTOR_FIXED |
-		     1u << DETECTOR_CANARY | 1u << DETECTOR_SLO,
+	.detectors = 1u << DETECTOR_PROBE | 1u << DETECTOR_PHI | 1u << DETECTOR_POLL |
+		     1u << DETECTOR_FIXED | 1u << DETECTOR_CANARY | 1u << DETECTOR_SLO,
 	.mechanism = sim_mechanism,
 	.open = sim_open,
 	.reopen = sim_reopen,

@@ -112,7 +112,8 @@ static void sample_result(struct record *record, const char *name, const char *u
 static void sample_finding(struct record *record, enum severity severity, const char *text,
 			   double seconds)
 {
-	record->findings[record->finding_count++] = (struct finding){severity, text, seconds};
+	record->findings[record->finding_count++] =
+		(struct finding){.severity = severity, .text = text, .seconds = seconds};
 }
 
 /* One failover under 120 requests per second: every objective met. */

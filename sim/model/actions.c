@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the DR controller asks for: probes, fencing, switching, standby up and down, diagnosis, repair, the way back. */
+/* What the DR controller asks for: probes, fencing, switching, standby up and down, diagnosis,
+ * repair, the way back. */
 #include <string.h>
 
 #include "sim/model/world.h"
@@ -12,7 +13,8 @@ static void timed_out(void *context, uint64_t index, nanos now);
 
 void action_end(struct world *w, const struct action *action, bool ok, const char *reason)
 {
-	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = ok, .reason = reason };
+	struct completion done = {
+		.kind = COMPLETION_ACTION, .action = *action, .ok = ok, .reason = reason};
 	world_complete(w, &done);
 }
 
@@ -22,10 +24,11 @@ void action_timed(struct world *w, const struct action *action, nanos takes)
 	while (i < w->timed_count && w->timed[i].used)
 		i++;
 	if (i == w->timed_count) {
-		w->timed = arena_grow(&w->arena, w->timed, w->timed_count, &w->timed_capacity, sizeof(*w->timed));
+		w->timed = arena_grow(&w->arena, w->timed, w->timed_count, &w->timed_capacity,
+				      sizeof(*w->timed));
 		w->timed_count++;
 	}
-	w->timed[i] = (struct timed){ .action = *action, .used = true, .end = world_now(w) + takes };
+	w->timed[i] = (struct timed){.action = *action, .used = true, .end = world_now(w) + takes};
 	w->timed[i].event = engine_at(w->engine, w->timed[i].end, timed_out, w, i);
 }
 
@@ -40,12 +43,14 @@ nanos action_expected_end(struct world *w, action_id id)
 /* ---- probes ---- */
 
 /* One request through the gateway: which replica it meets is drawn only when they differ. */
-static enum serve through_gateway(struct world *w, struct service *s, struct prng *prng, nanos *latency)
+static enum serve through_gateway(struct world *w, struct service *s, struct prng *prng,
+				  nanos *latency)
 {
 	uint32_t tries = w->scenario->deployment.gateway.retries + 1;
 	enum serve last = SERVE_REFUSE;
 	for (uint32_t k = 0; k < tries && k < s->member_count; k++) {
-		uint32_t pick = s->member_count > 1 ? (uint32_t)prng_below(prng, s->member_count) : 0;
+		uint32_t pick =
+			s->member_count > 1 ? (uint32_t)prng_below(prng, s->member_count) : 0;
 		last = w->replicas[s->members[pick]].serve;
 		if (last == SERVE_OK || last == SERVE_WRONG)
 			return last;
@@ -92,7 +97,8 @@ static void probe(struct world *w, const struct action *action)
 {
 	const struct detector_config *config = &w->scenario->detectors[action->detector];
 	struct prng *prng = &w->probe_prng[action->detector];
-	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = true, .success = 1 };
+	struct completion done = {
+		.kind = COMPLETION_ACTION, .action = *action, .ok = true, .success = 1};
 	nanos latency = PROBE_BASE;
 	if (config->kind == DETECTOR_SLO) {
 		struct service *s = &w->services[action->entity.index];
@@ -105,13 +111,15 @@ static void probe(struct world *w, const struct action *action)
 	enum serve seen = look_at(w, action, &latency);
 	bool lost = config->loss > 0 && prng_uniform(prng) < config->loss;
 	if (config->kind == DETECTOR_PHI)
-		latency += (nanos)(prng_normal(prng) * config->jitter_sigma * (double)config->interval);
+		latency += (nanos)(prng_normal(prng) * config->jitter_sigma *
+				   (double)config->interval);
 	if (latency < 0)
 		latency = 0;
 	done.latency = latency;
 	done.wrong = seen == SERVE_WRONG;
 	if (!lost && (seen == SERVE_OK || seen == SERVE_WRONG) && latency <= action->timeout) {
-		/* The answer is certain already; it is handed over now with the instant at which it will be known. */
+		/* The answer is certain already; it is handed over now with the instant at which it
+		 * will be known. */
 		done.at = world_now(w) + latency;
 		world_complete(w, &done);
 		return;
@@ -129,7 +137,8 @@ static void set_fence(struct world *w, uint32_t site, bool fenced)
 	cluster_changed(w);
 }
 
-/* Whoever is reached, or is known by its power controller to be off, is fenced at once. Behind a partition nobody is. */
+/* Whoever is reached, or is known by its power controller to be off, is fenced at once. Behind a
+ * partition nobody is. */
 static void fence(struct world *w, const struct action *action)
 {
 	if (w->sites[action->site].cut) {
@@ -172,7 +181,8 @@ static void switched(struct world *w, const struct action *action)
 static bool is_away(const struct world *w, uint32_t site)
 {
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
-		if (w->scenario->deployment.endpoints[e].site == site && w->services[e].route != site)
+		if (w->scenario->deployment.endpoints[e].site == site &&
+		    w->services[e].route != site)
 			return true;
 	return false;
 }
@@ -185,7 +195,8 @@ static void switched_back(struct world *w, const struct action *action)
 	}
 	set_fence(w, action->to, false);
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
-		if (w->scenario->deployment.endpoints[e].site == action->to && w->services[e].route != action->to)
+		if (w->scenario->deployment.endpoints[e].site == action->to &&
+		    w->services[e].route != action->to)
 			load_route(w, e, action->to);
 	storage_look(w);
 	action_end(w, action, true, NULL);
@@ -211,7 +222,8 @@ void action_wait_primary(struct world *w, const struct action *action)
 		action_end(w, action, true, NULL);
 		return;
 	}
-	w->waiting = arena_grow(&w->arena, w->waiting, w->waiting_count, &w->waiting_capacity, sizeof(*w->waiting));
+	w->waiting = arena_grow(&w->arena, w->waiting, w->waiting_count, &w->waiting_capacity,
+				sizeof(*w->waiting));
 	w->waiting[w->waiting_count++] = *action;
 }
 
@@ -246,16 +258,17 @@ static int brokenness(const struct reading *r)
 	return r->digest_mismatches || r->xid ? 1 : 0;
 }
 
-/* The smallest thing that explains most: a rack that is dark as a whole, else the most broken node. */
+/* The smallest thing that explains most: a rack that is dark as a whole, else the most broken node.
+ */
 static void find_suspect(struct world *w, uint32_t site, struct completion *done)
 {
 	const struct site *config = &w->scenario->deployment.sites[site];
 	int worst = 0;
 	struct reading reading;
-	done->suspect = (struct entity){ .kind = ENTITY_SITE, .site = site };
+	done->suspect = (struct entity){.kind = ENTITY_SITE, .site = site};
 	cluster_read(w, done->suspect, &done->worst);
 	for (uint32_t k = 0; config->racks > 1 && k < config->racks; k++) {
-		struct entity rack = { .kind = ENTITY_RACK, .site = site, .index = (int32_t)k };
+		struct entity rack = {.kind = ENTITY_RACK, .site = site, .index = (int32_t)k};
 		cluster_read(w, rack, &reading);
 		if (reading.nodes > 1 && reading.nodes_powered == 0) {
 			done->suspect = rack;
@@ -264,7 +277,7 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 		}
 	}
 	for (uint32_t n = 0; n < config->nodes; n++) {
-		struct entity node = { .kind = ENTITY_NODE, .site = site, .index = (int32_t)n };
+		struct entity node = {.kind = ENTITY_NODE, .site = site, .index = (int32_t)n};
 		cluster_read(w, node, &reading);
 		if (brokenness(&reading) <= worst)
 			continue;
@@ -276,15 +289,16 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 
 static void diagnosed(struct world *w, const struct action *action)
 {
-	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = true };
-	struct entity site = { .kind = ENTITY_SITE, .site = action->site };
+	struct completion done = {.kind = COMPLETION_ACTION, .action = *action, .ok = true};
+	struct entity site = {.kind = ENTITY_SITE, .site = action->site};
 	cluster_read(w, site, &done.site_reading);
 	done.link_reading.round_trip = NANOS_NEVER;
 	for (uint32_t l = 0; l < w->scenario->deployment.link_count; l++) {
 		const struct link *link = &w->scenario->deployment.links[l];
 		if (link->site[0] != action->site && link->site[1] != action->site)
 			continue;
-		cluster_read(w, (struct entity){ .kind = ENTITY_LINK, .index = (int32_t)l }, &done.link_reading);
+		cluster_read(w, (struct entity){.kind = ENTITY_LINK, .index = (int32_t)l},
+			     &done.link_reading);
 		if (done.link_reading.paths_open < done.link_reading.paths)
 			break;
 	}
@@ -308,8 +322,8 @@ static void repair(struct world *w, const struct action *action)
 		repair_start(w, action);
 		return;
 	}
-	w->repair_queue = arena_grow(&w->arena, w->repair_queue, w->repair_count, &w->repair_capacity,
-				     sizeof(*w->repair_queue));
+	w->repair_queue = arena_grow(&w->arena, w->repair_queue, w->repair_count,
+				     &w->repair_capacity, sizeof(*w->repair_queue));
 	w->repair_queue[w->repair_count++] = *action;
 }
 
@@ -394,8 +408,10 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 		action_timed(w, action, dist_sample_nanos(&config->switch_time, &w->switch_prng));
 		break;
 	case ACTION_SWITCH_BACK:
-		action_timed(w, action, is_away(w, action->to)
-						? dist_sample_nanos(&config->switch_time, &w->switch_prng) : 0);
+		action_timed(w, action,
+			     is_away(w, action->to)
+				     ? dist_sample_nanos(&config->switch_time, &w->switch_prng)
+				     : 0);
 		break;
 	case ACTION_RESTORE:
 		storage_restore(w, action);

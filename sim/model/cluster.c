@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sites, racks, nodes, GPUs and links: what holds them down, what can be seen of them, how effects come and go. */
+/* Sites, racks, nodes, GPUs and links: what holds them down, what can be seen of them, how effects
+ * come and go. */
 #include <assert.h>
 #include <string.h>
 
@@ -34,7 +35,8 @@ bool sites_connected(const struct world *w, uint32_t a, uint32_t b)
 	if (a == b)
 		return true;
 	int link = scenario_link_between(w->scenario, a, b);
-	return w->sites[a].cut == 0 && w->sites[b].cut == 0 && (link < 0 || w->links[link].cut == 0);
+	return w->sites[a].cut == 0 && w->sites[b].cut == 0 &&
+	       (link < 0 || w->links[link].cut == 0);
 }
 
 bool site_usable(const struct world *w, uint32_t site)
@@ -53,10 +55,10 @@ void cluster_reset(struct world *w)
 	for (uint32_t s = 0; s < w->scenario->deployment.site_count; s++) {
 		struct site_state *site = &w->sites[s];
 		uint32_t first = site->first_node, port = site->port, uplink = site->uplink;
-		*site = (struct site_state){ .first_node = first, .port = port, .uplink = uplink };
+		*site = (struct site_state){.first_node = first, .port = port, .uplink = uplink};
 	}
 	for (size_t l = 0; l < w->scenario->deployment.link_count; l++)
-		w->links[l] = (struct link_state){ .resource = w->links[l].resource };
+		w->links[l] = (struct link_state){.resource = w->links[l].resource};
 	w->token_count = 0;
 }
 
@@ -78,23 +80,24 @@ static struct range nodes_of(const struct world *w, struct entity entity)
 {
 	const struct deployment *deployment = &w->scenario->deployment;
 	if (entity.site >= deployment->site_count)
-		return (struct range){ 0, 0 };
+		return (struct range){0, 0};
 	const struct site *site = &deployment->sites[entity.site];
 	uint32_t base = w->sites[entity.site].first_node;
 	switch (entity.kind) {
 	case ENTITY_SITE:
 	case ENTITY_STANDBY:
-		return (struct range){ base, base + site->nodes };
+		return (struct range){base, base + site->nodes};
 	case ENTITY_RACK: {
 		/* node n stands in rack n * racks / nodes */
 		uint64_t r = (uint64_t)entity.index, racks = site->racks ? site->racks : 1;
 		uint32_t from = (uint32_t)((r * site->nodes + racks - 1) / racks);
 		uint32_t to = (uint32_t)(((r + 1) * site->nodes + racks - 1) / racks);
-		return (struct range){ base + from, base + to };
+		return (struct range){base + from, base + to};
 	}
 	case ENTITY_NODE:
 	case ENTITY_GPU:
-		return (struct range){ base + (uint32_t)entity.index, base + (uint32_t)entity.index + 1 };
+		return (struct range){base + (uint32_t)entity.index,
+				      base + (uint32_t)entity.index + 1};
 	case ENTITY_NONE:
 	case ENTITY_LINK:
 	case ENTITY_STORE:
@@ -105,7 +108,7 @@ static struct range nodes_of(const struct world *w, struct entity entity)
 	case ENTITY_BACKUP:
 		break;
 	}
-	return (struct range){ 0, 0 };
+	return (struct range){0, 0};
 }
 
 /* ---- effects ---- */
@@ -145,16 +148,19 @@ static void delay(struct world *w, struct entity entity, nanos amount, nanos jit
 }
 
 /* Replicas that an effect on a replica, an endpoint or a GPU means. */
-static bool replica_matches(const struct world *w, const struct replica *replica, struct entity entity)
+static bool replica_matches(const struct world *w, const struct replica *replica,
+			    struct entity entity)
 {
 	switch (entity.kind) {
 	case ENTITY_REPLICA:
-		return replica->home && replica->endpoint == (uint32_t)entity.index && replica->ordinal == entity.part;
+		return replica->home && replica->endpoint == (uint32_t)entity.index &&
+		       replica->ordinal == entity.part;
 	case ENTITY_ENDPOINT:
 		return replica->endpoint == (uint32_t)entity.index &&
 		       replica->site == w->services[entity.index].route;
 	case ENTITY_GPU: {
-		uint32_t count = w->scenario->deployment.endpoints[replica->endpoint].gpus_per_replica;
+		uint32_t count =
+			w->scenario->deployment.endpoints[replica->endpoint].gpus_per_replica;
 		return replica->node == nodes_of(w, entity).first && entity.part >= replica->gpu &&
 		       entity.part < replica->gpu + count;
 	}
@@ -163,7 +169,8 @@ static bool replica_matches(const struct world *w, const struct replica *replica
 	case ENTITY_RACK:
 	case ENTITY_NODE: {
 		struct range range = nodes_of(w, entity);
-		return replica->node != NODE_NONE && replica->node >= range.first && replica->node < range.end;
+		return replica->node != NODE_NONE && replica->node >= range.first &&
+		       replica->node < range.end;
 	}
 	case ENTITY_NONE:
 	case ENTITY_LINK:
@@ -179,7 +186,8 @@ static bool replica_matches(const struct world *w, const struct replica *replica
 static void exit_matching(struct world *w, struct entity entity)
 {
 	for (uint32_t r = 0; r < w->replica_count; r++)
-		if (replica_matches(w, &w->replicas[r], entity) && w->replicas[r].stage != STAGE_NONE)
+		if (replica_matches(w, &w->replicas[r], entity) &&
+		    w->replicas[r].stage != STAGE_NONE)
 			replica_exit(w, r);
 }
 
@@ -228,14 +236,16 @@ static void flip_data(struct world *w, struct token *token, bool on)
 	if (on)
 		*flips += bits;
 	else
-		*flips -= *flips < bits ? *flips : bits; /* a good copy may have replaced it meanwhile */
+		*flips -= *flips < bits ? *flips
+					: bits; /* a good copy may have replaced it meanwhile */
 }
 
 static void flip_backup(struct world *w, struct token *token, bool on)
 {
 	struct effect *effect = &token->effect;
 	int32_t id = effect->entity.index;
-	if (on) /* which one `backup[-1]` is, is settled here; a fault must be undone on the same one */
+	if (on) /* which one `backup[-1]` is, is settled here; a fault must be undone on the same
+		   one */
 		effect->entity.index = id = storage_backup_by_index(w, id);
 	if (id < 0)
 		return;
@@ -264,7 +274,8 @@ static void change(struct world *w, struct token *token, bool on)
 		else if (token->changed)
 			gpu_gone(w, entity, false);
 		if (!on && node->xid == effect->amount)
-			node->xid = 0; /* mended: set healthy, as the health daemon's operators do */
+			node->xid =
+				0; /* mended: set healthy, as the health daemon's operators do */
 		break;
 	case EFFECT_POWER_OFF:
 		power(w, entity, by);
@@ -292,7 +303,8 @@ static void change(struct world *w, struct token *token, bool on)
 		flip_backup(w, token, on);
 		break;
 	case EFFECT_STANDBY_OUT:
-		w->sites[entity.site].standby_out = (uint16_t)(w->sites[entity.site].standby_out + by);
+		w->sites[entity.site].standby_out =
+			(uint16_t)(w->sites[entity.site].standby_out + by);
 		break;
 	case EFFECTS:
 		break;
@@ -301,15 +313,17 @@ static void change(struct world *w, struct token *token, bool on)
 
 void cluster_apply(struct world *w, const struct effect *effect, uint64_t *ret_token)
 {
-	w->tokens = arena_grow(&w->arena, w->tokens, w->token_count, &w->token_capacity, sizeof(*w->tokens));
+	w->tokens = arena_grow(&w->arena, w->tokens, w->token_count, &w->token_capacity,
+			       sizeof(*w->tokens));
 	struct token *token = &w->tokens[w->token_count++];
-	*token = (struct token){ .active = true, .effect = *effect };
+	*token = (struct token){.active = true, .effect = *effect};
 	*ret_token = w->token_count;
 	change(w, token, true);
 	cluster_changed(w);
 }
 
-/* What was broken comes back; processes that died of it are started again by those who mended it. */
+/* What was broken comes back; processes that died of it are started again by those who mended it.
+ */
 void cluster_revert(struct world *w, uint64_t id)
 {
 	struct token *token = &w->tokens[id - 1];
@@ -339,7 +353,8 @@ bool cluster_present(const struct world *w, uint64_t id)
 	}
 	if (!process)
 		return true;
-	/* A process that was killed is gone until it runs again, and then nothing of the fault is left. */
+	/* A process that was killed is gone until it runs again, and then nothing of the fault is
+	 * left. */
 	for (uint32_t r = 0; r < w->replica_count; r++)
 		if (replica_matches(w, &w->replicas[r], token->effect.entity) &&
 		    w->replicas[r].stage != STAGE_RUNNING)
@@ -354,12 +369,14 @@ static uint32_t count_bits(uint64_t word)
 	return (uint32_t)__builtin_popcountll(word);
 }
 
-static void read_nodes(const struct world *w, struct entity entity, struct range range, struct reading *ret)
+static void read_nodes(const struct world *w, struct entity entity, struct range range,
+		       struct reading *ret)
 {
 	const struct site *site = &w->scenario->deployment.sites[entity.site];
 	for (uint32_t n = range.first; n < range.end; n++) {
 		const struct node *node = &w->nodes[n];
-		bool up = node_up(w, n), connected = node->cut == 0 && w->sites[entity.site].cut == 0;
+		bool up = node_up(w, n),
+		     connected = node->cut == 0 && w->sites[entity.site].cut == 0;
 		uint64_t gone = node->gpus_gone;
 		uint32_t gpus = site->gpus;
 		if (entity.kind == ENTITY_GPU) {
@@ -386,7 +403,8 @@ static void read_replicas(const struct world *w, struct entity entity, struct re
 			continue;
 		ret->replicas++;
 		ret->replicas_ready += replica->stage == STAGE_RUNNING;
-		ret->processes += replica->stage == STAGE_RUNNING || replica->stage == STAGE_STARTING ||
+		ret->processes += replica->stage == STAGE_RUNNING ||
+				  replica->stage == STAGE_STARTING ||
 				  replica->stage == STAGE_LOADING;
 		ret->process_starts += replica->starts;
 		ret->copies += replica->stage == STAGE_RUNNING;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The clients as a fluid: expected success, latency and backlog of each endpoint, and when it is bad or good. */
+/* The clients as a fluid: expected success, latency and backlog of each endpoint, and when it is
+ * bad or good. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -40,12 +41,14 @@ static double success_at(const struct world *w, const struct service *s, nanos w
 		nanos left = limit - i * w->scenario->deployment.gateway.timeout;
 		if (s->right[i] <= 0 || left < 0)
 			continue;
-		sum += s->right[i] * (load->rate > 0 ? dist_cdf(&load->service_time, (double)left) : 1);
+		sum += s->right[i] *
+		       (load->rate > 0 ? dist_cdf(&load->service_time, (double)left) : 1);
 	}
 	return sum;
 }
 
-/* The longest wait at which the service is still good; -1: not even without waiting. Bisection to a microsecond. */
+/* The longest wait at which the service is still good; -1: not even without waiting. Bisection to a
+ * microsecond. */
 static nanos wait_limit(const struct world *w, const struct service *s)
 {
 	double wanted = w->scenario->steady_state.success;
@@ -62,11 +65,12 @@ static nanos wait_limit(const struct world *w, const struct service *s)
 	return low;
 }
 
-/* Routing: each attempt goes to a replica in rotation that was not tried yet; refusals cost nothing, time-outs do. */
+/* Routing: each attempt goes to a replica in rotation that was not tried yet; refusals cost
+ * nothing, time-outs do. */
 static void route_shares(const struct world *w, struct service *s)
 {
 	double n = (double)s->member_count, right = 0, wrong = 0, hang = 0;
-	double reach[LOAD_ATTEMPTS_MAX + 1] = { 1 }; /* by time-outs so far */
+	double reach[LOAD_ATTEMPTS_MAX + 1] = {1}; /* by time-outs so far */
 	memset(s->right, 0, sizeof(s->right));
 	s->share_right = s->share_wrong = 0;
 	for (size_t i = 0; i < s->member_count; i++) {
@@ -79,7 +83,7 @@ static void route_shares(const struct world *w, struct service *s)
 	uint32_t tries = w->scenario->deployment.gateway.retries + 1;
 	for (uint32_t k = 0; k < tries && k < LOAD_ATTEMPTS_MAX && n > k; k++) {
 		double left = n - k, bad = fmax(left - right - wrong, 0) / left;
-		double next[LOAD_ATTEMPTS_MAX + 1] = { 0 };
+		double next[LOAD_ATTEMPTS_MAX + 1] = {0};
 		for (uint32_t t = 0; t <= k; t++) {
 			s->right[t] += reach[t] * right / left;
 			s->share_right += reach[t] * right / left;
@@ -124,7 +128,8 @@ static double backlog_limit(const struct world *w, const struct service *s)
 	return s->capacity * (double)load_of(w, s)->timeout / 1e9;
 }
 
-/* Advance the books to now. Between two events backlog moves in a straight line, success is taken at both ends. */
+/* Advance the books to now. Between two events backlog moves in a straight line, success is taken
+ * at both ends. */
 void load_settle(struct world *w, struct service *s)
 {
 	nanos now = world_now(w);
@@ -160,7 +165,8 @@ static void crossed(void *context, uint64_t e, nanos now)
 	load_look(w, (uint32_t)e);
 }
 
-/* The next instant at which the fluid changes by itself: drained, full, or good turns bad or back. */
+/* The next instant at which the fluid changes by itself: drained, full, or good turns bad or back.
+ */
 static void schedule_crossing(struct world *w, struct service *s)
 {
 	double slope = inflow(w, s) - s->capacity, to[3];
@@ -174,7 +180,8 @@ static void schedule_crossing(struct world *w, struct service *s)
 	to[2] = limit >= 0 ? (double)limit / 1e9 * s->capacity : -1;
 	for (int i = 0; i < 3; i++) {
 		double distance = to[i] - s->backlog;
-		if (to[i] < 0 || (slope > 0) != (distance > 0) || fabs(distance) < 1e-9 || fabs(slope) < 1e-9)
+		if (to[i] < 0 || (slope > 0) != (distance > 0) || fabs(distance) < 1e-9 ||
+		    fabs(slope) < 1e-9)
 			continue;
 		nanos at = world_now(w) + (nanos)ceil(distance / slope * 1e9) + 1;
 		next = at < next ? at : next;
@@ -207,8 +214,8 @@ static void remember_level(struct world *w, struct service *s, double success)
 	}
 	if (!s->levels)
 		s->levels = arena_array(&w->arena, LEVELS_MAX, sizeof(*s->levels));
-	s->levels[s->level_count++] =
-		(struct level){ .from = world_now(w), .success = success, .latency = expected_latency(w, s) };
+	s->levels[s->level_count++] = (struct level){
+		.from = world_now(w), .success = success, .latency = expected_latency(w, s)};
 }
 
 static void tell_level(struct world *w, struct service *s, double success)
@@ -217,8 +224,8 @@ static void tell_level(struct world *w, struct service *s, double success)
 	remember_level(w, s, success);
 	if (!timeline_on(w->timeline))
 		return;
-	if (success == s->told_success && s->capacity == s->told_capacity && s->delay == s->told_delay &&
-	    s->backlog == 0 && s->since > 0)
+	if (success == s->told_success && s->capacity == s->told_capacity &&
+	    s->delay == s->told_delay && s->backlog == 0 && s->since > 0)
 		return;
 	s->told_success = success;
 	s->told_capacity = s->capacity;
@@ -269,14 +276,15 @@ static void look_calm(struct world *w, struct service *s)
 	if (restless == w->sites[site].restless)
 		return;
 	w->sites[site].restless = restless;
-	struct completion calm = { .kind = COMPLETION_CALM, .ok = !restless };
+	struct completion calm = {.kind = COMPLETION_CALM, .ok = !restless};
 	calm.action.domain = domain_of(w, s->endpoint);
 	world_complete(w, &calm);
 }
 
 static void turn_bad(struct world *w, struct service *s)
 {
-	struct completion bad = { .kind = COMPLETION_BAD, .endpoint = s->endpoint, .since = world_now(w) };
+	struct completion bad = {
+		.kind = COMPLETION_BAD, .endpoint = s->endpoint, .since = world_now(w)};
 	s->bad = true;
 	bad.action.domain = domain_of(w, s->endpoint);
 	world_complete(w, &bad);
@@ -286,7 +294,8 @@ static void turn_bad(struct world *w, struct service *s)
 
 void load_confirm(struct world *w, struct service *s, nanos good_since)
 {
-	struct completion good = { .kind = COMPLETION_GOOD, .endpoint = s->endpoint, .since = good_since };
+	struct completion good = {
+		.kind = COMPLETION_GOOD, .endpoint = s->endpoint, .since = good_since};
 	s->bad = false;
 	good.action.domain = domain_of(w, s->endpoint);
 	world_complete(w, &good);
@@ -319,7 +328,8 @@ void load_look(struct world *w, uint32_t e)
 	load_settle(w, s);
 	collect(w, s);
 	if (s->capacity <= 0)
-		s->backlog = 0; /* nobody serves them any more: they count as failed when they were sent */
+		s->backlog = 0; /* nobody serves them any more: they count as failed when they were
+				   sent */
 	double success = success_at(w, s, s->window ? 0 : load_wait(s));
 	tell_endpoint(w, s, members);
 	tell_level(w, s, success);
@@ -367,7 +377,7 @@ void load_window_stats(struct world *w, const struct service *s, nanos window, d
 
 void load_account(struct world *w, struct account *ret)
 {
-	*ret = (struct account){ 0 };
+	*ret = (struct account){0};
 	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
 		struct service *s = &w->services[e];
 		load_settle(w, s);
@@ -384,7 +394,8 @@ void load_open(struct world *w)
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
 		struct service *s = &w->services[e];
 		s->endpoint = e;
-		s->members = arena_array(&w->arena, s->all_count ? s->all_count : 1, sizeof(*s->members));
+		s->members = arena_array(&w->arena, s->all_count ? s->all_count : 1,
+					 sizeof(*s->members));
 	}
 }
 

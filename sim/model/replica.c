@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replicas, the platform that starts, restarts and moves them, and the gateway's health checks in front of them. */
+/* Replicas, the platform that starts, restarts and moves them, and the gateway's health checks in
+ * front of them. */
 #include <assert.h>
 #include <math.h>
 
@@ -20,13 +21,15 @@ static const struct site *site_of(const struct world *w, const struct replica *r
 	return &w->scenario->deployment.sites[replica->site];
 }
 
-static void tell(struct world *w, const struct replica *replica, enum lepton_reason reason, const char *why)
+static void tell(struct world *w, const struct replica *replica, enum lepton_reason reason,
+		 const char *why)
 {
 	char name[ENTITY_TEXT_MAX];
 	if (!timeline_on(w->timeline))
 		return;
-	struct entity entity = { .kind = ENTITY_REPLICA, .index = (int32_t)replica->endpoint,
-				 .part = replica->ordinal };
+	struct entity entity = {.kind = ENTITY_REPLICA,
+				.index = (int32_t)replica->endpoint,
+				.part = replica->ordinal};
 	timeline_begin(w->timeline, world_now(w), "replica.state");
 	timeline_text(w->timeline, "replica", entity_print(entity, w->scenario, name));
 	timeline_text(w->timeline, "site", site_of(w, replica)->name);
@@ -44,7 +47,8 @@ static uint64_t gpu_mask(const struct world *w, const struct replica *replica)
 	return ones << replica->gpu;
 }
 
-static bool fits(const struct world *w, uint32_t node, uint32_t gpus, uint32_t count, uint32_t *ret_gpu)
+static bool fits(const struct world *w, uint32_t node, uint32_t gpus, uint32_t count,
+		 uint32_t *ret_gpu)
 {
 	const struct node *n = &w->nodes[node];
 	uint64_t ones = count >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << count) - 1;
@@ -63,9 +67,11 @@ static bool place(struct world *w, struct replica *replica)
 	const struct site *site = site_of(w, replica);
 	uint32_t count = endpoint_of(w, replica)->gpus_per_replica;
 	for (uint32_t k = 0; k < site->nodes; k++) {
-		uint32_t node = w->sites[replica->site].first_node + (replica->ordinal + k) % site->nodes;
+		uint32_t node =
+			w->sites[replica->site].first_node + (replica->ordinal + k) % site->nodes;
 		uint32_t gpu = 0;
-		if (!node_up(w, node) || w->nodes[node].frozen || !fits(w, node, site->gpus, count, &gpu))
+		if (!node_up(w, node) || w->nodes[node].frozen ||
+		    !fits(w, node, site->gpus, count, &gpu))
 			continue;
 		replica->node = node;
 		replica->gpu = gpu;
@@ -129,9 +135,10 @@ static void evict(void *context, uint64_t r, nanos now)
 }
 
 /*
- * The gateway checks every `interval` from time 0 and takes a replica out after `misses` failures in a row; the last
- * one is known when its timeout is over. Nothing else happens at those checks, so the one instant that matters is
- * computed instead of simulating each check. A replica that reports ready is taken in at once.
+ * The gateway checks every `interval` from time 0 and takes a replica out after `misses` failures
+ * in a row; the last one is known when its timeout is over. Nothing else happens at those checks,
+ * so the one instant that matters is computed instead of simulating each check. A replica that
+ * reports ready is taken in at once.
  */
 static void publish(struct world *w, uint32_t r)
 {
@@ -145,7 +152,8 @@ static void publish(struct world *w, uint32_t r)
 		replica->gateway_event = EVENT_NONE;
 		replica->routable = true;
 	} else if (replica->routable && replica->gateway_event == EVENT_NONE) {
-		nanos now = world_now(w), first = (now + gateway->interval - 1) / gateway->interval * gateway->interval;
+		nanos now = world_now(w),
+		      first = (now + gateway->interval - 1) / gateway->interval * gateway->interval;
 		nanos last = first + (gateway->misses - 1) * gateway->interval;
 		replica->gateway_event = engine_at(w->engine, last + gateway->timeout, evict, w, r);
 	}
@@ -178,7 +186,8 @@ static void weights_loaded(void *context, uint64_t r, nanos now)
 	struct world *w = context;
 	struct replica *replica = &w->replicas[r];
 	nanos takes = dist_sample_nanos(&endpoint_of(w, replica)->model_start, &replica->start);
-	replica->flips = 0; /* a fresh copy; what is wrong with the site's content is counted there */
+	replica->flips =
+		0; /* a fresh copy; what is wrong with the site's content is counted there */
 	replica->load = 0;
 	replica->stage = STAGE_STARTING;
 	replica->stage_event = EVENT_NONE;
@@ -193,7 +202,8 @@ void replica_weights_done(struct world *w, uint32_t r)
 	weights_loaded(w, r, world_now(w));
 }
 
-/* Where the weights come from: the site's own copy when it has one, a running restore of them, or the store. */
+/* Where the weights come from: the site's own copy when it has one, a running restore of them, or
+ * the store. */
 static void load_weights(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
@@ -220,7 +230,8 @@ static void load_weights(struct world *w, uint32_t r)
 	if (takes == 0)
 		weights_loaded(w, r, world_now(w));
 	else
-		replica->stage_event = engine_at(w->engine, world_now(w) + takes, weights_loaded, w, r);
+		replica->stage_event =
+			engine_at(w->engine, world_now(w) + takes, weights_loaded, w, r);
 }
 
 static void halt(struct world *w, uint32_t r)
@@ -253,7 +264,9 @@ static void try_again(void *context, uint64_t argument, nanos now)
 	if (hardware_well(w, replica))
 		start(w, r);
 	else if (replica->node != NODE_NONE && node_up(w, replica->node))
-		replica_exit(w, r); /* its GPU is still missing: it crashes again, and backs off longer */
+		replica_exit(
+			w,
+			r); /* its GPU is still missing: it crashes again, and backs off longer */
 	else
 		replica->stage = STAGE_NONE;
 	load_look(w, replica->endpoint);
@@ -263,7 +276,8 @@ void replica_exit(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
 	nanos now = world_now(w), wait = 0;
-	if (replica->stage == STAGE_RUNNING && now - replica->running_since > LEPTON_BACKOFF_RESET_S * NANOS_S)
+	if (replica->stage == STAGE_RUNNING &&
+	    now - replica->running_since > LEPTON_BACKOFF_RESET_S * NANOS_S)
 		replica->crashes = 0;
 	halt(w, r);
 	if (replica->crashes) {
@@ -283,7 +297,8 @@ void replica_exit(struct world *w, uint32_t r)
 void replica_revive(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
-	if ((replica->stage != STAGE_NONE && replica->stage != STAGE_WAITING) || !wanted(w, replica))
+	if ((replica->stage != STAGE_NONE && replica->stage != STAGE_WAITING) ||
+	    !wanted(w, replica))
 		return;
 	if (!hardware_well(w, replica))
 		return;
@@ -295,7 +310,8 @@ void replica_revive(struct world *w, uint32_t r)
 
 static bool node_lost(const struct world *w, const struct replica *replica)
 {
-	return replica->node != NODE_NONE && (!node_up(w, replica->node) || w->nodes[replica->node].frozen);
+	return replica->node != NODE_NONE &&
+	       (!node_up(w, replica->node) || w->nodes[replica->node].frozen);
 }
 
 static void reschedule(void *context, uint64_t argument, nanos now)
@@ -331,7 +347,8 @@ static void look(struct world *w, uint32_t r)
 		halt(w, r);
 		replica->stage = STAGE_NONE;
 		tell(w, replica, LEPTON_REASON_UNKNOWN, "node lost");
-	} else if (node_up(w, replica->node) && !hardware_well(w, replica) && replica->stage >= STAGE_QUEUED) {
+	} else if (node_up(w, replica->node) && !hardware_well(w, replica) &&
+		   replica->stage >= STAGE_QUEUED) {
 		replica_exit(w, r);
 	}
 	if (!node_lost(w, replica)) {
@@ -393,7 +410,8 @@ void replicas_stop(struct world *w, uint32_t site)
 	w->sites[site].activated = false;
 	for (uint32_t r = 0; r < w->replica_count; r++) {
 		struct replica *replica = &w->replicas[r];
-		if (replica->site != site || replica->home || heat == HEAT_HOT || replica->stage == STAGE_NONE)
+		if (replica->site != site || replica->home || heat == HEAT_HOT ||
+		    replica->stage == STAGE_NONE)
 			continue;
 		halt(w, r);
 		replica->stage = STAGE_NONE;
@@ -412,7 +430,8 @@ void replicas_data(struct world *w, uint32_t site)
 		struct replica *replica = &w->replicas[r];
 		if (replica->site != site)
 			continue;
-		if (replica->stage == STAGE_QUEUED && (w->sites[site].data_ready & DATA_BIT(DATA_MODEL)))
+		if (replica->stage == STAGE_QUEUED &&
+		    (w->sites[site].data_ready & DATA_BIT(DATA_MODEL)))
 			load_weights(w, r);
 		publish(w, r);
 	}
@@ -423,7 +442,8 @@ bool replica_hosts_ready(const struct world *w, uint32_t site)
 {
 	for (uint32_t r = 0; r < w->replica_count; r++) {
 		const struct replica *replica = &w->replicas[r];
-		if (replica->home && replica->site == site && (replica->stage != STAGE_RUNNING || node_lost(w, replica)))
+		if (replica->home && replica->site == site &&
+		    (replica->stage != STAGE_RUNNING || node_lost(w, replica)))
 			return false;
 	}
 	return true;
@@ -438,12 +458,14 @@ static uint32_t standby_replicas(const struct site *site, const struct endpoint 
 	return site->standby.replicas ? site->standby.replicas : endpoint->replicas;
 }
 
-static void add(struct world *w, uint32_t endpoint, uint32_t site, uint32_t count, bool home, uint32_t *r)
+static void add(struct world *w, uint32_t endpoint, uint32_t site, uint32_t count, bool home,
+		uint32_t *r)
 {
 	struct service *service = &w->services[endpoint];
 	for (uint32_t i = 0; i < count; i++, (*r)++) {
 		service->all[service->all_count++] = *r;
-		w->replicas[*r] = (struct replica){ .endpoint = endpoint, .ordinal = i, .site = site, .home = home };
+		w->replicas[*r] = (struct replica){
+			.endpoint = endpoint, .ordinal = i, .site = site, .home = home};
 	}
 }
 
@@ -473,8 +495,12 @@ void replicas_reset(struct world *w)
 	for (uint32_t r = 0; r < w->replica_count; r++) {
 		struct replica *old = &w->replicas[r];
 		enum heat heat = site_of(w, old)->standby.heat;
-		struct replica fresh = { .endpoint = old->endpoint, .ordinal = old->ordinal, .site = old->site,
-					 .home = old->home, .node = NODE_NONE, .serve = SERVE_REFUSE };
+		struct replica fresh = {.endpoint = old->endpoint,
+					.ordinal = old->ordinal,
+					.site = old->site,
+					.home = old->home,
+					.node = NODE_NONE,
+					.serve = SERVE_REFUSE};
 		*old = fresh;
 		prng_open(&old->start, w->seed, w->trial, r, PRNG_START);
 		if (heat != HEAT_COLD)

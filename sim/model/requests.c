@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Single requests in the windows that decide FRT: open-loop arrivals, routing, queueing, time-outs, the stable window. */
+/* Single requests in the windows that decide FRT: open-loop arrivals, routing, queueing, time-outs,
+ * the stable window. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -8,10 +9,13 @@
 #include "sim/model/world.h"
 
 #define NONE UINT32_MAX
-#define BACKLOG_MAX 1000000   /* more waiting requests than this stay a fluid */
-#define CONFIRM_WINDOWS 10    /* a service that is not stable within so many windows is looked at as a fluid again */
-#define SLOTS_MAX 20000000    /* verdicts kept while looking for a stable window; past it, the fluid again */
-#define REQUESTS_MAX 4000000  /* at once; past it the service is long overloaded and new ones fail */
+#define BACKLOG_MAX 1000000 /* more waiting requests than this stay a fluid */
+#define CONFIRM_WINDOWS                                                                            \
+	10 /* a service that is not stable within so many windows is looked at as a fluid again */
+#define SLOTS_MAX                                                                                  \
+	20000000 /* verdicts kept while looking for a stable window; past it, the fluid again */
+#define REQUESTS_MAX 4000000 /* at once; past it the service is long overloaded and new ones fail  \
+			      */
 
 static const struct load *load_of(const struct world *w, const struct service *s)
 {
@@ -56,7 +60,8 @@ static void flush_second(struct world *w, struct service *s)
 	if (second->sent + second->good + second->wrong + second->late + second->failed > 0 &&
 	    timeline_on(w->timeline)) {
 		timeline_begin(w->timeline, world_now(w), "service.requests");
-		timeline_text(w->timeline, "endpoint", w->scenario->deployment.endpoints[s->endpoint].name);
+		timeline_text(w->timeline, "endpoint",
+			      w->scenario->deployment.endpoints[s->endpoint].name);
 		timeline_int(w->timeline, "from_ns", second->from);
 		timeline_int(w->timeline, "to_ns", second->from + NANOS_S);
 		timeline_int(w->timeline, "sent", second->sent);
@@ -93,7 +98,7 @@ static uint32_t request_new(struct world *w, struct service *s)
 	}
 	uint32_t q = s->free_head;
 	s->free_head = s->pool[q].next;
-	s->pool[q] = (struct request){ .replica = NONE, .next = NONE, .used = true };
+	s->pool[q] = (struct request){.replica = NONE, .next = NONE, .used = true};
 	return q;
 }
 
@@ -113,7 +118,8 @@ static void conclude(struct world *w, struct service *s, uint32_t q, enum serve 
 	if (s->jitter > 0)
 		delay += (nanos)(prng_normal(&s->route_prng) * (double)s->jitter);
 	latency = world_now(w) - request->intended + (delay > 0 ? delay : 0);
-	bool answered = (how == SERVE_OK || how == SERVE_WRONG) && latency <= load_of(w, s)->timeout;
+	bool answered =
+		(how == SERVE_OK || how == SERVE_WRONG) && latency <= load_of(w, s)->timeout;
 	bool in_time = answered && latency <= w->scenario->steady_state.latency;
 	if (answered)
 		second->histogram[bucket_of(latency)]++;
@@ -238,16 +244,19 @@ static void dispatch(struct world *w, struct service *s, uint32_t q)
 	request->replica = r;
 	request->starts = replica->starts;
 	replica->outstanding++;
-	nanos takes = request->hung ? w->scenario->deployment.gateway.timeout
-				    : dist_sample_nanos(&load_of(w, s)->service_time, &s->service_prng);
+	nanos takes = request->hung
+			      ? w->scenario->deployment.gateway.timeout
+			      : dist_sample_nanos(&load_of(w, s)->service_time, &s->service_prng);
 	engine_at(w->engine, now + takes, served, w, pack(s, q));
 }
 
-/* ---- the stable window: the first good request after which success holds for steady_state.window ---- */
+/* ---- the stable window: the first good request after which success holds for steady_state.window
+ * ---- */
 
 static void judge(struct world *w, struct service *s)
 {
-	nanos window = w->scenario->steady_state.window, decided = w->scenario->steady_state.latency;
+	nanos window = w->scenario->steady_state.window,
+	      decided = w->scenario->steady_state.latency;
 	nanos now = world_now(w);
 	while (s->confirming && s->slot_first < s->slot_count) {
 		struct verdict_slot *first = &s->slots[s->slot_first];
@@ -259,7 +268,8 @@ static void judge(struct world *w, struct service *s)
 				s->edge = s->slot_first;
 			continue;
 		}
-		while (s->edge < s->slot_count && s->slots[s->edge].intended < first->intended + window)
+		while (s->edge < s->slot_count &&
+		       s->slots[s->edge].intended < first->intended + window)
 			s->edge_good += s->slots[s->edge++].good;
 		double total = (double)(s->edge - s->slot_first);
 		if (s->edge_good >= w->scenario->steady_state.success * total) {
@@ -283,7 +293,8 @@ static void next_arrival(struct world *w, struct service *s)
 	if (load_of(w, s)->poisson) {
 		at = now + (nanos)llround(-log(prng_uniform(&s->arrival)) * gap);
 	} else {
-		double k = floor((double)now / gap) + 1; /* the k-th intended send time of the whole run */
+		double k = floor((double)now / gap) +
+			   1; /* the k-th intended send time of the whole run */
 		at = (nanos)llround(k * gap);
 		if (at <= now)
 			at = (nanos)llround((k + 1) * gap);
@@ -302,8 +313,9 @@ static void send_one(struct world *w, struct service *s, nanos intended)
 	}
 	s->pool[q].intended = intended;
 	if (s->confirming) {
-		s->slots = arena_grow(&w->arena, s->slots, s->slot_count, &s->slot_capacity, sizeof(*s->slots));
-		s->slots[s->slot_count++] = (struct verdict_slot){ .intended = intended };
+		s->slots = arena_grow(&w->arena, s->slots, s->slot_count, &s->slot_capacity,
+				      sizeof(*s->slots));
+		s->slots[s->slot_count++] = (struct verdict_slot){.intended = intended};
 		s->pool[q].slot = (uint32_t)s->slot_count;
 	}
 	dispatch(w, s, q);
@@ -316,8 +328,9 @@ static void arrived(void *context, uint64_t e, nanos now)
 	s->arrival_event = EVENT_NONE;
 	bool over = now >= s->window_ends;
 	bool unstable = s->slot_count >= SLOTS_MAX;
-	unstable |= s->confirming && now > s->window_opened + CONFIRM_WINDOWS * w->scenario->steady_state.window +
-							 w->scenario->steady_state.latency;
+	unstable |= s->confirming &&
+		    now > s->window_opened + CONFIRM_WINDOWS * w->scenario->steady_state.window +
+				    w->scenario->steady_state.latency;
 	if ((over || unstable) && load_of(w, s)->requests != REQUESTS_ALWAYS) {
 		requests_close(w, s);
 		load_look(w, (uint32_t)e);
@@ -330,7 +343,8 @@ static void arrived(void *context, uint64_t e, nanos now)
 
 /* ---- windows ---- */
 
-/* The fluid's backlog becomes requests that wait, in the order and over the time in which they must have come. */
+/* The fluid's backlog becomes requests that wait, in the order and over the time in which they must
+ * have come. */
 static void pour_backlog(struct world *w, struct service *s)
 {
 	nanos wait = load_wait(s), now = world_now(w);
@@ -375,7 +389,8 @@ void requests_close(struct world *w, struct service *s)
 	s->window = s->confirming = false;
 	s->since = world_now(w);
 	s->backlog = (double)s->queued;
-	while (s->queue_head != NONE) { /* they go on as backlog; their outcome is counted with it */
+	while (s->queue_head !=
+	       NONE) { /* they go on as backlog; their outcome is counted with it */
 		uint32_t q = s->queue_head;
 		s->queue_head = s->pool[q].next;
 		request_free(s, q);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three data classes: who writes them, what replicates, backups, restores, and all transfers over sim/flow. */
+/* The three data classes: who writes them, what replicates, backups, restores, and all transfers
+ * over sim/flow. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -15,8 +16,9 @@ static const struct data *data_of(const struct world *w, int c)
 
 /* ---- who writes: the ledger ---- */
 
-/* The copy of a primary takes writes while any process there lives and nobody fenced it; a hang or a partition leaves
- * them running, a crash does not. A standby takes them once traffic is routed to replicas that serve. */
+/* The copy of a primary takes writes while any process there lives and nobody fenced it; a hang or
+ * a partition leaves them running, a crash does not. A standby takes them once traffic is routed to
+ * replicas that serve. */
 static bool writes(const struct world *w, uint32_t site)
 {
 	bool routed = false, alive = false, home = false;
@@ -41,10 +43,10 @@ static void look_writing(struct world *w, uint32_t site)
 	struct site_state *state = &w->sites[site];
 	bool on = writes(w, site);
 	if (on && !state->writing) {
-		w->writings = arena_grow(&w->arena, w->writings, w->writing_count, &w->writing_capacity,
-					 sizeof(*w->writings));
+		w->writings = arena_grow(&w->arena, w->writings, w->writing_count,
+					 &w->writing_capacity, sizeof(*w->writings));
 		w->writings[w->writing_count++] =
-			(struct writing){ .from = world_now(w), .to = NANOS_NEVER, .site = site };
+			(struct writing){.from = world_now(w), .to = NANOS_NEVER, .site = site};
 		state->writing = w->writing_count;
 	} else if (!on && state->writing) {
 		w->writings[state->writing - 1].to = world_now(w);
@@ -111,11 +113,12 @@ static uint32_t transfer_new(struct world *w)
 
 static void transfer_free(struct world *w, uint32_t index)
 {
-	w->transfers[index] = (struct transfer){ .kind = TRANSFER_NONE, .index = w->transfer_free };
+	w->transfers[index] = (struct transfer){.kind = TRANSFER_NONE, .index = w->transfer_free};
 	w->transfer_free = index + 1;
 }
 
-/* From a site to the store (or back, or to another site): its NICs, the ways out, the link, the store's port. */
+/* From a site to the store (or back, or to another site): its NICs, the ways out, the link, the
+ * store's port. */
 static flow_id transfer_start(struct world *w, struct transfer transfer, uint32_t from, uint32_t to,
 			      uint32_t store_port)
 {
@@ -134,7 +137,8 @@ static flow_id transfer_start(struct world *w, struct transfer transfer, uint32_
 			path[count++] = w->links[link].resource;
 	}
 	transfer.begun = world_now(w);
-	transfer.flow = flow_start(w->flows, world_now(w), transfer.bytes, INFINITY, path, count, index);
+	transfer.flow =
+		flow_start(w->flows, world_now(w), transfer.bytes, INFINITY, path, count, index);
 	w->transfers[index] = transfer;
 	storage_pump(w);
 	return transfer.flow;
@@ -151,7 +155,8 @@ static void transfer_abort(struct world *w, uint32_t index, const char *reason)
 
 /* ---- backups ---- */
 
-/* One that ended well and still stands, counted from the newest (-1, -2 …) or from the first (0, 1 …); -1: none. */
+/* One that ended well and still stands, counted from the newest (-1, -2 …) or from the first (0, 1
+ * …); -1: none. */
 int32_t storage_backup_by_index(const struct world *w, int32_t index)
 {
 	if (index < 0) {
@@ -169,9 +174,12 @@ int32_t storage_backup_by_index(const struct world *w, int32_t index)
 static void backup_fail(struct world *w, uint32_t id, const char *reason)
 {
 	struct backup_state *backup = &w->backups[id];
-	struct completion done = { .kind = COMPLETION_ACTION, .ok = false, .reason = reason };
-	done.action = (struct action){ .kind = ACTION_BACKUP, .id = backup->action, .policy = backup->policy,
-				       .backup = (int32_t)id, .site = backup->site };
+	struct completion done = {.kind = COMPLETION_ACTION, .ok = false, .reason = reason};
+	done.action = (struct action){.kind = ACTION_BACKUP,
+				      .id = backup->action,
+				      .policy = backup->policy,
+				      .backup = (int32_t)id,
+				      .site = backup->site};
 	backup->running = false;
 	backup->ended = world_now(w);
 	engine_cancel(w->engine, backup->event);
@@ -190,10 +198,15 @@ static void backup_end(struct world *w, uint32_t id)
 	backup->running = false;
 	backup->ok = true;
 	backup->ended = world_now(w);
-	struct completion done = { .kind = COMPLETION_ACTION, .ok = true, .as_of = backup->as_of,
-				   .bytes = backup->bytes };
-	done.action = (struct action){ .kind = ACTION_BACKUP, .id = backup->action, .policy = backup->policy,
-				       .backup = (int32_t)id, .site = backup->site };
+	struct completion done = {.kind = COMPLETION_ACTION,
+				  .ok = true,
+				  .as_of = backup->as_of,
+				  .bytes = backup->bytes};
+	done.action = (struct action){.kind = ACTION_BACKUP,
+				      .id = backup->action,
+				      .policy = backup->policy,
+				      .backup = (int32_t)id,
+				      .site = backup->site};
 	world_complete(w, &done);
 }
 
@@ -205,8 +218,8 @@ static void backup_timed(void *context, uint64_t id, nanos now)
 	backup_end(w, (uint32_t)id);
 }
 
-/* A full copy, or what was written since the last good backup of the policy. The store keeps chunks by content, so
- * that every backup restores alone; the first one of a policy moves everything. */
+/* A full copy, or what was written since the last good backup of the policy. The store keeps chunks
+ * by content, so that every backup restores alone; the first one of a policy moves everything. */
 static uint64_t backup_bytes(const struct world *w, uint32_t id)
 {
 	const struct backup_state *backup = &w->backups[id];
@@ -245,11 +258,15 @@ void storage_backup(struct world *w, const struct action *action)
 	while (w->backup_count <= id) {
 		w->backups = arena_grow(&w->arena, w->backups, w->backup_count, &w->backup_capacity,
 					sizeof(*w->backups));
-		w->backups[w->backup_count++] = (struct backup_state){ .running = false };
+		w->backups[w->backup_count++] = (struct backup_state){.running = false};
 	}
 	struct backup_state *backup = &w->backups[id];
-	*backup = (struct backup_state){ .policy = action->policy, .site = action->site, .running = true,
-					 .as_of = world_now(w), .begun = world_now(w), .action = action->id };
+	*backup = (struct backup_state){.policy = action->policy,
+					.site = action->site,
+					.running = true,
+					.as_of = world_now(w),
+					.begun = world_now(w),
+					.action = action->id};
 	for (int c = 0; c < DATA_CLASSES; c++)
 		if (w->sites[action->site].flips[c] && (policy->classes & DATA_BIT(c)))
 			backup->poisoned |= DATA_BIT(c);
@@ -261,10 +278,14 @@ void storage_backup(struct world *w, const struct action *action)
 	} else if (policy->takes == 0) {
 		backup_end(w, id);
 	} else if (policy->takes != NANOS_NEVER) {
-		backup->event = engine_at(w->engine, world_now(w) + policy->takes, backup_timed, w, id);
+		backup->event =
+			engine_at(w->engine, world_now(w) + policy->takes, backup_timed, w, id);
 	} else {
-		transfer_start(w, (struct transfer){ .kind = TRANSFER_BACKUP, .index = id, .action = *action,
-						     .bytes = backup->bytes },
+		transfer_start(w,
+			       (struct transfer){.kind = TRANSFER_BACKUP,
+						 .index = id,
+						 .action = *action,
+						 .bytes = backup->bytes},
 			       action->site, store, w->store_write);
 	}
 }
@@ -279,8 +300,12 @@ void storage_prune(struct world *w, int32_t backup)
 static void restore_done(struct world *w, const struct action *action, nanos as_of, bool corrupt)
 {
 	struct site_state *site = &w->sites[action->to];
-	struct completion done = { .kind = COMPLETION_ACTION, .action = *action, .ok = true, .as_of = as_of,
-				   .corrupt = corrupt, .bytes = data_of(w, action->data_class)->bytes };
+	struct completion done = {.kind = COMPLETION_ACTION,
+				  .action = *action,
+				  .ok = true,
+				  .as_of = as_of,
+				  .corrupt = corrupt,
+				  .bytes = data_of(w, action->data_class)->bytes};
 	if (corrupt)
 		done.reason = "the digest does not match";
 	if (!corrupt) {
@@ -292,14 +317,16 @@ static void restore_done(struct world *w, const struct action *action, nanos as_
 		replicas_data(w, action->to);
 }
 
-/* The standby's own copy: as old as the replication lag, or as the moment at which replication broke off. */
+/* The standby's own copy: as old as the replication lag, or as the moment at which replication
+ * broke off. */
 static void restore_replica(struct world *w, const struct action *action)
 {
 	const struct site_state *site = &w->sites[action->to];
 	nanos lag = w->scenario->deployment.sites[action->to].standby.replication_lag;
 	nanos until = site->replica_off < world_now(w) ? site->replica_off : world_now(w);
 	nanos as_of = until > lag ? until - lag : 0;
-	bool corrupt = w->poisoned_at[action->data_class] < as_of; /* it copied the damage faithfully */
+	bool corrupt =
+		w->poisoned_at[action->data_class] < as_of; /* it copied the damage faithfully */
 	restore_done(w, action, as_of, corrupt);
 }
 
@@ -325,8 +352,10 @@ void storage_restore(struct world *w, const struct action *action)
 	} else {
 		const struct store *store = &w->scenario->deployment.store;
 		uint32_t from = store->declared ? store->site : action->to;
-		transfer_start(w, (struct transfer){ .kind = TRANSFER_RESTORE, .action = *action,
-						     .bytes = data_of(w, action->data_class)->bytes },
+		transfer_start(w,
+			       (struct transfer){.kind = TRANSFER_RESTORE,
+						 .action = *action,
+						 .bytes = data_of(w, action->data_class)->bytes},
 			       from, action->to, w->store_read);
 	}
 }
@@ -350,7 +379,8 @@ static uint64_t return_bytes(const struct world *w, const struct action *action)
 		double bytes = (double)data_of(w, c)->bytes, changed, records;
 		if (!data_of(w, c)->declared)
 			continue;
-		storage_ledger(w, action->site, (enum data_class)c, 0, world_now(w), &changed, &records);
+		storage_ledger(w, action->site, (enum data_class)c, 0, world_now(w), &changed,
+			       &records);
 		if (!w->sites[action->to].flips[c] && changed < bytes)
 			bytes = changed;
 		total += bytes;
@@ -369,8 +399,9 @@ void storage_return(struct world *w, const struct action *action)
 		action_wait_primary(w, action);
 		return;
 	}
-	transfer_start(w, (struct transfer){ .kind = TRANSFER_RETURN, .action = *action, .bytes = bytes },
-		       action->site, action->to, FLOW_RESOURCE_NONE);
+	transfer_start(
+		w, (struct transfer){.kind = TRANSFER_RETURN, .action = *action, .bytes = bytes},
+		action->site, action->to, FLOW_RESOURCE_NONE);
 }
 
 static void returned(struct world *w, const struct action *action)
@@ -385,8 +416,9 @@ void storage_weights(struct world *w, uint32_t r)
 	const struct store *store = &w->scenario->deployment.store;
 	uint32_t from = store->declared ? store->site : replica->site;
 	uint64_t bytes = w->scenario->deployment.endpoints[replica->endpoint].model_bytes;
-	replica->load = transfer_start(w, (struct transfer){ .kind = TRANSFER_WEIGHTS, .index = r, .bytes = bytes },
-				       from, replica->site, store->declared ? w->store_read : FLOW_RESOURCE_NONE);
+	replica->load = transfer_start(
+		w, (struct transfer){.kind = TRANSFER_WEIGHTS, .index = r, .bytes = bytes}, from,
+		replica->site, store->declared ? w->store_read : FLOW_RESOURCE_NONE);
 }
 
 /* ---- ends of transfers ---- */
@@ -487,10 +519,11 @@ static void look_network(struct world *w)
 {
 	const struct deployment *d = &w->scenario->deployment;
 	for (size_t l = 0; l < d->link_count; l++)
-		flow_set_capacity(w->flows, w->links[l].resource, w->links[l].cut ? 0 : d->links[l].rate,
-				  world_now(w));
+		flow_set_capacity(w->flows, w->links[l].resource,
+				  w->links[l].cut ? 0 : d->links[l].rate, world_now(w));
 	for (uint32_t s = 0; s < d->site_count; s++)
-		flow_set_capacity(w->flows, w->sites[s].uplink, w->sites[s].cut ? 0 : INFINITY, world_now(w));
+		flow_set_capacity(w->flows, w->sites[s].uplink, w->sites[s].cut ? 0 : INFINITY,
+				  world_now(w));
 }
 
 static void look_replication(struct world *w, uint32_t site)
@@ -530,8 +563,10 @@ nanos storage_expected_end(struct world *w, action_id id)
 		return world_now(w) + (nanos)llround((double)(transfer->bytes - done) / rate * 1e9);
 	}
 	for (size_t b = 0; b < w->backup_count; b++)
-		if (w->backups[b].running && w->backups[b].action == id && w->backups[b].event != EVENT_NONE)
-			return w->backups[b].begun + w->scenario->policies[w->backups[b].policy].takes;
+		if (w->backups[b].running && w->backups[b].action == id &&
+		    w->backups[b].event != EVENT_NONE)
+			return w->backups[b].begun +
+			       w->scenario->policies[w->backups[b].policy].takes;
 	return NANOS_NEVER;
 }
 

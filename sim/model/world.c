@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The world as a whole: set up once per scenario, put back to time 0 for every trial, and its queue of completions. */
+/* The world as a whole: set up once per scenario, put back to time 0 for every trial, and its queue
+ * of completions. */
 #include "sim/model/world.h"
 
 #include <string.h>
@@ -35,7 +36,7 @@ void world_complete(struct world *w, const struct completion *completion)
 
 struct world *world_open(const struct scenario *scenario)
 {
-	struct arena arena = { 0 };
+	struct arena arena = {0};
 	struct world *w = arena_alloc(&arena, sizeof(*w));
 	const struct deployment *d = &scenario->deployment;
 	w->arena = arena;
@@ -80,8 +81,9 @@ void world_reset(struct world *w, uint64_t seed, uint64_t trial, struct timeline
 	storage_look(w);
 	w->done_first = w->done_count = 0; /* nothing happened yet */
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
-		if (w->services[e].bad) { /* a service that is bad from the start is worth hearing of */
-			struct completion bad = { .kind = COMPLETION_BAD, .endpoint = e };
+		if (w->services[e]
+			    .bad) { /* a service that is bad from the start is worth hearing of */
+			struct completion bad = {.kind = COMPLETION_BAD, .endpoint = e};
 			world_complete(w, &bad);
 		}
 }

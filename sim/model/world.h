@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The simulated world: one Lepton deployment in virtual time. Each file of this folder owns one part of it:
+ * The simulated world: one Lepton deployment in virtual time. Each file of this folder owns one
+ * part of it:
  *
- *   cluster.c   sites, racks, nodes, GPUs, links: what is powered, reachable, answering; effects and readings
- *   replica.c   replicas and the platform that starts, restarts and moves them; the gateway's health checks
- *   storage.c   the three data classes, their ledger, replication, backups, restores; all transfers (sim/flow)
- *   load.c      the fluid view of the clients: success, latency, backlog; good and bad
- *   requests.c  single requests in the windows that decide FRT
- *   actions.c   what the DR controller asks for
+ *   cluster.c   sites, racks, nodes, GPUs, links: what is powered, reachable, answering; effects
+ * and readings replica.c   replicas and the platform that starts, restarts and moves them; the
+ * gateway's health checks storage.c   the three data classes, their ledger, replication, backups,
+ * restores; all transfers (sim/flow) load.c      the fluid view of the clients: success, latency,
+ * backlog; good and bad requests.c  single requests in the windows that decide FRT actions.c   what
+ * the DR controller asks for
  *
  * A standby site, by heat, at the start:
  *
  *   heat   replicas                       data (standby.holds)            before it serves
- *   hot    running, weights in the GPUs   all classes, lag old            traffic switched, classes digest-checked
- *   warm   nodes and image there, idle    weights (model) on disk         + weights to the GPUs, initialisation, classes restored
- *   cold   none                           none                            + nodes allocated, weights fetched
+ *   hot    running, weights in the GPUs   all classes, lag old            traffic switched, classes
+ * digest-checked warm   nodes and image there, idle    weights (model) on disk         + weights to
+ * the GPUs, initialisation, classes restored cold   none                           none + nodes
+ * allocated, weights fetched
  *
- * How fluid and single requests meet: the fluid state (arrivals, capacity, backlog, share of good answers) is kept at
- * all times and changes only at events. Single requests are simulated in a window of steady_state.window after the
- * service turns bad, and from the instant the fluid says "good again" until a stable window is proven. When a window
- * opens, the fluid's backlog becomes that many waiting requests (spread over the time they must have arrived in);
- * when it closes, the waiting requests become backlog. t_restored comes from the single requests; without load
- * (rate 0, or `requests: never`) it is the fluid's instant.
+ * How fluid and single requests meet: the fluid state (arrivals, capacity, backlog, share of good
+ * answers) is kept at all times and changes only at events. Single requests are simulated in a
+ * window of steady_state.window after the service turns bad, and from the instant the fluid says
+ * "good again" until a stable window is proven. When a window opens, the fluid's backlog becomes
+ * that many waiting requests (spread over the time they must have arrived in); when it closes, the
+ * waiting requests become backlog. t_restored comes from the single requests; without load (rate 0,
+ * or `requests: never`) it is the fluid's instant.
  */
 #ifndef SIM_MODEL_WORLD_H
 #define SIM_MODEL_WORLD_H
@@ -35,22 +38,22 @@ struct node {
 	uint16_t power_off, crashed, frozen, cut; /* how many effects hold it so */
 	uint16_t xid;                             /* latest code */
 	uint32_t xid_lines;
-	uint64_t gpus_gone, gpus_used;            /* bit per GPU; used: by a replica placed there */
-	nanos delay, jitter;                      /* added to a round trip */
+	uint64_t gpus_gone, gpus_used; /* bit per GPU; used: by a replica placed there */
+	nanos delay, jitter;           /* added to a round trip */
 };
 
 struct site_state {
-	uint32_t first_node;        /* in world.nodes */
+	uint32_t first_node; /* in world.nodes */
 	uint16_t cut, standby_out;
 	nanos delay, jitter;
-	bool fenced;                /* told to take no more writes */
-	bool activated;             /* a standby that was told to serve */
-	bool restless;              /* a primary whose endpoints are not calm */
-	uint32_t data_ready;        /* DATA_BIT mask: usable here (primaries: what is declared) */
+	bool fenced;                  /* told to take no more writes */
+	bool activated;               /* a standby that was told to serve */
+	bool restless;                /* a primary whose endpoints are not calm */
+	uint32_t data_ready;          /* DATA_BIT mask: usable here (primaries: what is declared) */
 	uint64_t flips[DATA_CLASSES]; /* damaged chunks of each class here: its content is wrong */
-	nanos replica_off;          /* a standby: replication to it broke off then; NANOS_NEVER: goes on */
-	size_t writing;             /* 1 + its open interval in world.writings, 0: none */
-	uint32_t port, uplink;      /* flow resources: all NICs of the site; its way to other sites */
+	nanos replica_off; /* a standby: replication to it broke off then; NANOS_NEVER: goes on */
+	size_t writing;    /* 1 + its open interval in world.writings, 0: none */
+	uint32_t port, uplink; /* flow resources: all NICs of the site; its way to other sites */
 };
 
 struct link_state {
@@ -60,35 +63,47 @@ struct link_state {
 };
 
 /* ---- replicas ---- */
-enum stage { STAGE_NONE, STAGE_WAITING, STAGE_QUEUED, STAGE_LOADING, STAGE_STARTING, STAGE_RUNNING };
-enum serve { SERVE_OK, SERVE_WRONG, SERVE_REFUSE, SERVE_HANG };
+enum stage {
+	STAGE_NONE,
+	STAGE_WAITING,
+	STAGE_QUEUED,
+	STAGE_LOADING,
+	STAGE_STARTING,
+	STAGE_RUNNING
+};
+enum serve {
+	SERVE_OK,
+	SERVE_WRONG,
+	SERVE_REFUSE,
+	SERVE_HANG
+};
 
 #define NODE_NONE UINT32_MAX
 
 struct replica {
 	uint32_t endpoint, ordinal, site;
-	uint32_t node, gpu;        /* global node, first GPU; NODE_NONE: not placed */
+	uint32_t node, gpu; /* global node, first GPU; NODE_NONE: not placed */
 	enum stage stage;
-	enum serve serve;          /* as last published to the gateway */
-	bool routable;             /* in the gateway's rotation */
-	uint64_t flips;            /* damaged chunks of its weights in memory */
-	bool home;                 /* of the primary site */
-	uint32_t crashes;          /* in a row, for the back-off */
+	enum serve serve; /* as last published to the gateway */
+	bool routable;    /* in the gateway's rotation */
+	uint64_t flips;   /* damaged chunks of its weights in memory */
+	bool home;        /* of the primary site */
+	uint32_t crashes; /* in a row, for the back-off */
 	uint64_t starts;
 	event_id stage_event, gateway_event, move_event;
-	struct prng start;         /* initialisation times */
+	struct prng start; /* initialisation times */
 	flow_id load;
-	uint32_t outstanding;      /* single requests in it */
+	uint32_t outstanding; /* single requests in it */
 	nanos running_since;
 };
 
 /* ---- load ---- */
 struct request {
 	nanos intended;
-	uint32_t next;             /* free list or queue */
-	uint32_t replica;          /* world.replicas */
-	uint32_t slot;             /* its place in service.slots + 1, 0: not judged */
-	uint64_t starts;           /* of the replica when it took the request: a restart loses it */
+	uint32_t next;    /* free list or queue */
+	uint32_t replica; /* world.replicas */
+	uint32_t slot;    /* its place in service.slots + 1, 0: not judged */
+	uint64_t starts;  /* of the replica when it took the request: a restart loses it */
 	uint8_t attempts;
 	bool used, hung;
 };
@@ -103,35 +118,51 @@ struct second {
 	uint32_t histogram[HISTOGRAM_BUCKETS];
 };
 
-struct verdict_slot { nanos intended; bool good; };
+struct verdict_slot {
+	nanos intended;
+	bool good;
+};
 
 struct service {
-	uint32_t endpoint, route;          /* the site that gets the traffic */
-	uint32_t *members; size_t member_count; /* replicas in rotation */
-	uint32_t *all; size_t all_count;   /* all replicas of the endpoint, every site */
-	uint32_t expected;                 /* replicas ready at the start */
+	uint32_t endpoint, route; /* the site that gets the traffic */
+	uint32_t *members;
+	size_t member_count; /* replicas in rotation */
+	uint32_t *all;
+	size_t all_count;  /* all replicas of the endpoint, every site */
+	uint32_t expected; /* replicas ready at the start */
 	/* fluid */
-	nanos since;                       /* the figures below hold from here on */
-	double backlog, capacity;          /* waiting requests; requests per second that can be served */
-	double right[LOAD_ATTEMPTS_MAX];   /* share that gets a right answer after i time-outs on the way */
+	nanos since;              /* the figures below hold from here on */
+	double backlog, capacity; /* waiting requests; requests per second that can be served */
+	double right[LOAD_ATTEMPTS_MAX]; /* share that gets a right answer after i time-outs on the
+					    way */
 	double share_right, share_wrong;
 	nanos delay, jitter;
-	double told_success, told_capacity; nanos told_delay; /* as last written to the timeline */
-	bool level_good, bad;              /* expected level / the client's verdict */
+	double told_success, told_capacity;
+	nanos told_delay;     /* as last written to the timeline */
+	bool level_good, bad; /* expected level / the client's verdict */
 	event_id crossing;
 	double sent, good, wrong, late, failed;
 	/* window ring of the slo detector */
-	struct level { nanos from; double success; nanos latency; } *levels;
+	struct level {
+		nanos from;
+		double success;
+		nanos latency;
+	} * levels;
 	size_t level_count, level_capacity;
 	/* single requests */
-	bool window, confirming;           /* window open / looking for the stable window */
+	bool window, confirming; /* window open / looking for the stable window */
 	nanos window_opened, window_ends;
 	struct prng arrival, service_prng, route_prng;
 	event_id arrival_event;
-	struct request *pool; size_t pool_capacity; uint32_t free_head;
-	uint32_t queue_head, queue_tail; size_t queued;
-	struct verdict_slot *slots; size_t slot_count, slot_capacity, slot_first; /* since window_opened, by arrival */
-	size_t edge; uint32_t edge_good;   /* sliding stable window [slot_first, edge) */
+	struct request *pool;
+	size_t pool_capacity;
+	uint32_t free_head;
+	uint32_t queue_head, queue_tail;
+	size_t queued;
+	struct verdict_slot *slots;
+	size_t slot_count, slot_capacity, slot_first; /* since window_opened, by arrival */
+	size_t edge;
+	uint32_t edge_good; /* sliding stable window [slot_first, edge) */
 	struct second second;
 	bool calm, told_bad;
 };
@@ -142,18 +173,28 @@ struct backup_state {
 	nanos as_of, begun, ended;
 	uint64_t bytes;
 	bool running, ok, pruned;
-	uint32_t poisoned;         /* DATA_BIT mask: it faithfully holds content that was wrong already */
-	uint64_t flips;            /* damaged chunks of the stored copy */
+	uint32_t poisoned; /* DATA_BIT mask: it faithfully holds content that was wrong already */
+	uint64_t flips;    /* damaged chunks of the stored copy */
 	flow_id flow;
 	event_id event;
 	action_id action;
 };
 
-struct writing { nanos from, to; uint32_t site; }; /* to NANOS_NEVER: still going on */
+struct writing {
+	nanos from, to;
+	uint32_t site;
+}; /* to NANOS_NEVER: still going on */
 
 struct transfer { /* argument of a flow */
-	enum { TRANSFER_NONE, TRANSFER_BACKUP, TRANSFER_VERIFY_BACKUP, TRANSFER_RESTORE, TRANSFER_WEIGHTS, TRANSFER_RETURN } kind;
-	uint32_t index;            /* backup, replica, or the next free slot + 1 */
+	enum {
+		TRANSFER_NONE,
+		TRANSFER_BACKUP,
+		TRANSFER_VERIFY_BACKUP,
+		TRANSFER_RESTORE,
+		TRANSFER_WEIGHTS,
+		TRANSFER_RETURN
+	} kind;
+	uint32_t index; /* backup, replica, or the next free slot + 1 */
 	struct action action;
 	flow_id flow;
 	nanos begun;
@@ -167,8 +208,8 @@ struct timed { /* an action that ends at a known time */
 	bool used;
 };
 
-struct token { /* one applied effect */
-	bool active, changed;      /* changed: it found the thing whole */
+struct token {                /* one applied effect */
+	bool active, changed; /* changed: it found the thing whole */
 	struct effect effect;
 };
 
@@ -176,36 +217,46 @@ struct world {
 	const struct scenario *scenario;
 	struct timeline *timeline;
 	uint64_t seed, trial;
-	struct arena arena;          /* everything that grows */
+	struct arena arena; /* everything that grows */
 	struct engine *engine;
 	struct flow_net *flows;
 	event_id flow_event;
 
-	struct node *nodes; size_t node_count;
+	struct node *nodes;
+	size_t node_count;
 	struct site_state *sites;
 	struct link_state *links;
 	uint32_t store_read, store_write; /* flow resources */
 
-	struct replica *replicas; size_t replica_count;
+	struct replica *replicas;
+	size_t replica_count;
 	struct service *services;
 
-	struct writing *writings; size_t writing_count, writing_capacity;
+	struct writing *writings;
+	size_t writing_count, writing_capacity;
 	nanos poisoned_at[DATA_CLASSES];
-	struct backup_state *backups; size_t backup_count, backup_capacity;
+	struct backup_state *backups;
+	size_t backup_count, backup_capacity;
 	struct prng backup_prng[SCENARIO_POLICIES_MAX];
-	struct transfer *transfers; size_t transfer_count, transfer_capacity;
-	uint32_t transfer_free;      /* 1 + head of the free list, 0: none */
-	struct timed *timed; size_t timed_count, timed_capacity;
+	struct transfer *transfers;
+	size_t transfer_count, transfer_capacity;
+	uint32_t transfer_free; /* 1 + head of the free list, 0: none */
+	struct timed *timed;
+	size_t timed_count, timed_capacity;
 
-	struct action *waiting; size_t waiting_count, waiting_capacity; /* returns that wait for the primary's replicas */
+	struct action *waiting;
+	size_t waiting_count, waiting_capacity; /* returns that wait for the primary's replicas */
 	uint32_t crews_busy;
-	struct action *repair_queue; size_t repair_count, repair_capacity;
-	struct prng switch_prng;   /* switch, verify and diagnose times, in order of asking */
+	struct action *repair_queue;
+	size_t repair_count, repair_capacity;
+	struct prng switch_prng; /* switch, verify and diagnose times, in order of asking */
 	struct prng probe_prng[SCENARIO_DETECTORS_MAX];
 
-	struct token *tokens; size_t token_count, token_capacity;
+	struct token *tokens;
+	size_t token_count, token_capacity;
 
-	struct completion *done; size_t done_first, done_count, done_capacity; /* ring */
+	struct completion *done;
+	size_t done_first, done_count, done_capacity; /* ring */
 };
 
 /* The site whose storage holds the three data classes: the first primary one. */
@@ -215,60 +266,68 @@ uint32_t world_data_site(const struct world *world);
 struct world *world_open(const struct scenario *scenario);
 void world_close(struct world *world);
 void world_reset(struct world *world, uint64_t seed, uint64_t trial, struct timeline *timeline);
-void world_complete(struct world *world, const struct completion *completion); /* queue it; the run loop wakes up */
+void world_complete(struct world *world,
+		    const struct completion *completion); /* queue it; the run loop wakes up */
 
 /* cluster.c */
-bool node_up(const struct world *world, uint32_t node);                   /* powered and not crashed */
-bool site_alive(const struct world *world, uint32_t site);                /* any node of it is up */
-bool site_reachable(const struct world *world, uint32_t site);            /* from the clients and the controller */
+bool node_up(const struct world *world, uint32_t node);    /* powered and not crashed */
+bool site_alive(const struct world *world, uint32_t site); /* any node of it is up */
+bool site_reachable(const struct world *world,
+		    uint32_t site); /* from the clients and the controller */
 bool sites_connected(const struct world *world, uint32_t a, uint32_t b);
-bool site_usable(const struct world *world, uint32_t site);               /* could serve: alive, reachable, not out */
-nanos site_delay(const struct world *world, uint32_t site);               /* added to a round trip */
+bool site_usable(const struct world *world,
+		 uint32_t site); /* could serve: alive, reachable, not out */
+nanos site_delay(const struct world *world, uint32_t site); /* added to a round trip */
 void cluster_reset(struct world *world);
 void cluster_apply(struct world *world, const struct effect *effect, uint64_t *ret_token);
 void cluster_revert(struct world *world, uint64_t token);
-bool cluster_present(const struct world *world, uint64_t token);          /* is anything of it still there? */
+bool cluster_present(const struct world *world,
+		     uint64_t token); /* is anything of it still there? */
 void cluster_read(struct world *world, struct entity entity, struct reading *ret);
-void cluster_changed(struct world *world);                                /* after any effect: everyone looks again */
+void cluster_changed(struct world *world); /* after any effect: everyone looks again */
 
 /* replica.c */
 void replicas_open(struct world *world);
 void replicas_reset(struct world *world);
-void replicas_look(struct world *world);                                  /* processes die with their node or GPU */
-void replica_exit(struct world *world, uint32_t replica);                 /* the process is killed */
-void replica_revive(struct world *world, uint32_t replica);               /* a repair starts it again */
+void replicas_look(struct world *world);                  /* processes die with their node or GPU */
+void replica_exit(struct world *world, uint32_t replica); /* the process is killed */
+void replica_revive(struct world *world, uint32_t replica); /* a repair starts it again */
 void replicas_activate(struct world *world, uint32_t site);
 void replicas_stop(struct world *world, uint32_t site);
-void replicas_data(struct world *world, uint32_t site);                   /* the site's data changed: go on loading */
-bool replica_hosts_ready(const struct world *world, uint32_t site);       /* all home replicas of the site are well */
+void replicas_data(struct world *world, uint32_t site); /* the site's data changed: go on loading */
+bool replica_hosts_ready(const struct world *world,
+			 uint32_t site); /* all home replicas of the site are well */
 enum serve replica_serve(const struct world *world, const struct replica *replica);
 void replica_weights_done(struct world *world, uint32_t replica);
 
 /* storage.c */
 void storage_reset(struct world *world);
-void storage_look(struct world *world);                                   /* who writes, what replicates, what broke off */
+void storage_look(struct world *world); /* who writes, what replicates, what broke off */
 void storage_backup(struct world *world, const struct action *action);
 void storage_prune(struct world *world, int32_t backup);
 void storage_restore(struct world *world, const struct action *action);
 void storage_return(struct world *world, const struct action *action);
-void storage_weights(struct world *world, uint32_t replica);              /* fetch weights from the store */
-void storage_pump(struct world *world);                                   /* (re)schedule the next end of a transfer */
-void storage_ledger(const struct world *world, uint32_t site, enum data_class c, nanos from, nanos to, double *ret_bytes, double *ret_records);
+void storage_weights(struct world *world, uint32_t replica); /* fetch weights from the store */
+void storage_pump(struct world *world); /* (re)schedule the next end of a transfer */
+void storage_ledger(const struct world *world, uint32_t site, enum data_class c, nanos from,
+		    nanos to, double *ret_bytes, double *ret_records);
 nanos storage_last_write(const struct world *world, uint32_t site);
-int32_t storage_backup_by_index(const struct world *world, int32_t index); /* -1 newest that ended well; -1: none */
+int32_t storage_backup_by_index(const struct world *world,
+				int32_t index); /* -1 newest that ended well; -1: none */
 nanos storage_expected_end(struct world *world, action_id id);
 
 /* load.c */
 void load_open(struct world *world);
 void load_reset(struct world *world);
-void load_look(struct world *world, uint32_t endpoint);                   /* membership, modes or delays changed */
+void load_look(struct world *world, uint32_t endpoint); /* membership, modes or delays changed */
 void load_look_all(struct world *world);
 void load_route(struct world *world, uint32_t endpoint, uint32_t site);
-void load_settle(struct world *world, struct service *service);           /* bring the fluid up to now */
+void load_settle(struct world *world, struct service *service); /* bring the fluid up to now */
 void load_confirm(struct world *world, struct service *service, nanos good_since);
 void load_account(struct world *world, struct account *ret);
-void load_window_stats(struct world *world, const struct service *service, nanos window, double *ret_success, nanos *ret_p99);
-nanos load_wait(const struct service *service);                           /* queueing time now */
+void load_window_stats(struct world *world, const struct service *service, nanos window,
+		       double *ret_success, nanos *ret_p99);
+nanos load_wait(const struct service *service); /* queueing time now */
 
 /* requests.c */
 void requests_reset(struct world *world, struct service *service);
@@ -278,13 +337,17 @@ void requests_members_changed(struct world *world, struct service *service);
 
 /* actions.c */
 int action_begin(struct world *world, const struct action *action, struct error *e);
-void action_timed(struct world *world, const struct action *action, nanos takes); /* ok at its end, unless actions.c says otherwise */
+void action_timed(struct world *world, const struct action *action,
+		  nanos takes); /* ok at its end, unless actions.c says otherwise */
 nanos action_expected_end(struct world *world, action_id id);
 void action_end(struct world *world, const struct action *action, bool ok, const char *reason);
 void actions_reset(struct world *world);
-void actions_look(struct world *world);                                   /* what waits for the primary may go on */
+void actions_look(struct world *world); /* what waits for the primary may go on */
 void action_wait_primary(struct world *world, const struct action *action);
 
-static inline nanos world_now(const struct world *world) { return engine_now(world->engine); }
+static inline nanos world_now(const struct world *world)
+{
+	return engine_now(world->engine);
+}
 
 #endif
