@@ -61,7 +61,7 @@ static const struct {
 	{"pareto", "pareto", DIST_PARETO, pareto_rows},
 };
 static const char *const dist_names[] = {"uniform", "exponential", "lognormal", "weibull",
-					 "normal",  "pareto",	   "empirical", NULL};
+					 "normal",  "pareto",      "empirical", NULL};
 
 static int compare_doubles(const void *a, const void *b)
 {

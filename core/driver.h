@@ -151,7 +151,7 @@ struct driver_ops {
 	 * open instead. */
 	int (*reopen)(void *self, uint64_t seed, uint64_t trial, struct timeline *timeline,
 		      struct error *e);
-	struct clock (*clock)(void *self);
+	struct clock (*clock)(void *self); /* style: allow */
 	/* Begins an effect. Fills *undo before it touches anything. -1: could not (the drill is
 	 * then not evaluable). */
 	int (*apply)(void *self, const struct effect *effect, struct undo_record *undo,

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char *const effect_names[EFFECTS] = {
-	[EFFECT_GPU_GONE] = "gpu.gone",	      [EFFECT_GPU_XID] = "gpu.xid",
+	[EFFECT_GPU_GONE] = "gpu.gone",       [EFFECT_GPU_XID] = "gpu.xid",
 	[EFFECT_POWER_OFF] = "power.off",     [EFFECT_NODE_CRASH] = "node.crash",
 	[EFFECT_NODE_FREEZE] = "node.freeze", [EFFECT_NET_CUT] = "net.cut",
 	[EFFECT_NET_DELAY] = "net.delay",     [EFFECT_PROC_EXIT] = "proc.exit",

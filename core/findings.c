@@ -553,27 +553,43 @@ static void find_unverified(const struct report *report)
 		    scenario->deployment.sites[store->site].name);
 }
 
+/* Older at the fault than the policy allows: newer points were there and could not be used. */
+static void find_old_point(const struct report *report, const struct incident *incident)
+{
+	nanos fault = incident->marks[MARK_FAULT], bp = incident->marks[MARK_BP];
+	double worst = report->record->worst_seconds, age;
+	char text[WORDS_MAX], actual[WORDS_MAX];
+
+	if (fault == NANOS_NEVER || bp == NANOS_NEVER || !isfinite(worst))
+		return;
+	age = (double)(fault - bp) / 1e9;
+	if (age > worst)
+		add(report, SEVERITY_HIGH, age - worst,
+		    "The recovery point was %s old when %s came, and the policy allows %s: newer "
+		    "points could not be used.",
+		    words_duration(actual, age), incident->fault, words_duration(text, worst));
+}
+
 /* The policy's worst case against the objective, however lucky this drill was. */
 static void find_worst_case(const struct report *report)
 {
 	const struct record *record = report->record;
-	double worst = record->worst_seconds, seconds = record->brp.seconds;
-	char text[WORDS_MAX], limit[WORDS_MAX], actual[WORDS_MAX];
+	double worst = record->worst_seconds;
+	bool moved = false;
+	char text[WORDS_MAX], limit[WORDS_MAX];
 
-	if (isfinite(worst) && isfinite(seconds) && seconds > worst && !record->sham)
-		add(report, SEVERITY_HIGH, seconds - worst,
-		    "The recovery point was %s old, %s at worst by the policy: newer points could "
-		    "not be used.",
-		    words_duration(actual, seconds), words_duration(text, worst));
+	for (size_t i = 0; i < record->incident_count; i++)
+		moved = moved || record->incidents[i].path == PATH_FAILOVER;
 	for (size_t i = 0; i < report->scenario->objective_count; i++) {
 		const struct objective *objective = &report->scenario->objectives[i];
 		bool bytes = objective->kind == OBJECTIVE_BRP_BYTES;
 		double value = bytes ? record->worst_bytes : worst;
 
-		if ((!bytes && objective->kind != OBJECTIVE_BRP_SECONDS) ||
+		if ((!bytes && objective->kind != OBJECTIVE_BRP_SECONDS) || !isfinite(value) ||
 		    !(value > objective->limit))
 			continue;
-		add(report, SEVERITY_MEDIUM, bytes ? NAN : value - objective->limit,
+		add(report, moved ? SEVERITY_MEDIUM : SEVERITY_LOW,
+		    bytes ? NAN : value - objective->limit,
 		    "The backup policy allows a loss of up to %s, the objective %s only %s: a "
 		    "fault just before a backup is restorable misses it. Back up more often.",
 		    value_text(text, objective->kind, value), objective_names[objective->kind],
@@ -585,27 +601,24 @@ static void find_worst_case(const struct report *report)
 
 static void find_fencing(const struct report *report)
 {
-	const struct recovery_config *recovery = &report->scenario->recovery;
-	const struct incident *incident = report->headline;
-	double window = NAN;
-	char text[WORDS_MAX];
-
-	if (recovery->fence_enabled)
-		return;
-	if (incident && incident->path == PATH_FAILOVER &&
-	    incident->marks[MARK_LOSS] != NANOS_NEVER &&
-	    incident->marks[MARK_LOSS] > incident->marks[MARK_SWITCHED])
-		window =
-			(double)(incident->marks[MARK_LOSS] - incident->marks[MARK_SWITCHED]) / 1e9;
-	if (window > 0)
-		add(report, SEVERITY_HIGH, window,
-		    "Split brain: the old primary was not fenced (fence: none) and took writes for "
-		    "%s after the traffic had moved. Those writes are lost.",
-		    words_duration(text, window));
-	else
+	if (!report->scenario->recovery.fence_enabled)
 		add(report, SEVERITY_MEDIUM, NAN,
 		    "The old primary is not fenced (fence: none): a primary that is cut off but "
 		    "alive goes on accepting writes that nobody will see.");
+}
+
+/* Writes that the old copy took after the traffic had moved away from it. */
+static void find_split_brain(const struct report *report, const struct incident *incident)
+{
+	nanos loss = incident->marks[MARK_LOSS], switched = incident->marks[MARK_SWITCHED];
+	char text[WORDS_MAX];
+
+	if (incident->path != PATH_FAILOVER || loss == NANOS_NEVER || loss <= switched)
+		return;
+	add(report, SEVERITY_HIGH, (double)(loss - switched) / 1e9,
+	    "Split brain: the old primary was not fenced and took writes for %s after the traffic "
+	    "had moved. Those writes are lost.",
+	    words_nanos(text, loss - switched));
 }
 
 static void find_standby_size(const struct report *report, const struct site *site)
@@ -711,8 +724,11 @@ void findings_compute(struct record *record, struct arena *arena)
 	find_objectives(&report);
 	for (size_t i = 0; i < record->fault_count; i++)
 		find_fault(&report, &record->faults[i]);
-	for (size_t i = 0; i < record->incident_count; i++)
+	for (size_t i = 0; i < record->incident_count; i++) {
 		find_incident(&report, &record->incidents[i]);
+		find_split_brain(&report, &record->incidents[i]);
+		find_old_point(&report, &record->incidents[i]);
+	}
 	find_not_injected(&report);
 	find_alarms(&report);
 	find_unprotected(&report);

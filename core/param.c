@@ -397,8 +397,12 @@ void params_preset(const struct param *rows, void *out, struct param_context *co
 		load_preset(rows, out, context);
 }
 
+const char *const param_any_key[] = {NULL};
+
 static bool known(const char *key, const struct param *rows, const char *const *also_known)
 {
+	if (also_known == param_any_key)
+		return true;
 	for (; rows->name; rows++)
 		if (strcmp(rows->name, key) == 0)
 			return true;
@@ -452,14 +456,17 @@ static int missing_key(const struct yaml_node *map, const char *what, const stru
 		       const struct param *rows, const char *const *also_known,
 		       struct param_context *context)
 {
-	const char *example = param_type_example(row->type), **words = NULL;
+	const char *example = param_type_example(row->type);
+	const char **words = list_words(rows, also_known, context->arena);
+	int unknown = 0;
 
 	for (const struct yaml_node *child = map->first; child; child = child->next) {
 		const char *suggestion;
 
 		if (known(child->key->text, rows, also_known))
 			continue;
-		words = words ? words : list_words(rows, also_known, context->arena);
+		if (++unknown > PARAM_UNKNOWN_KEYS_MAX)
+			break;
 		suggestion = param_suggest(child->key->text, words);
 		if (suggestion && strcmp(suggestion, row->name) == 0)
 			return -1;
@@ -478,7 +485,8 @@ static int missing_key(const struct yaml_node *map, const char *what, const stru
 int params_load(const struct yaml_node *map, const char *what, const struct param *rows, void *out,
 		struct param_context *context, const char *const *also_known)
 {
-	int result = 0;
+	const char **words = NULL;
+	int result = 0, unknown = 0;
 
 	params_preset(rows, out, context);
 	if (yaml_is_null(map))
@@ -489,10 +497,14 @@ int params_load(const struct yaml_node *map, const char *what, const struct para
 		return error_list_add(&context->errors, ERROR_SCENARIO, map->place,
 				      "%s must be a mapping of keys and values, not %s", what,
 				      yaml_describe(map));
-	for (const struct yaml_node *child = map->first; child; child = child->next)
-		if (!known(child->key->text, rows, also_known))
-			result = unknown_key(child->key, what,
-					     list_words(rows, also_known, context->arena), context);
+	for (const struct yaml_node *child = map->first; child; child = child->next) {
+		if (known(child->key->text, rows, also_known))
+			continue;
+		if (++unknown > PARAM_UNKNOWN_KEYS_MAX)
+			break;
+		words = words ? words : list_words(rows, also_known, context->arena);
+		result = unknown_key(child->key, what, words, context);
+	}
 	for (const struct param *row = rows; row->name; row++) {
 		const struct yaml_node *child = yaml_get(map, row->name);
 

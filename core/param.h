@@ -18,32 +18,32 @@
 #include "core/yaml.h"
 
 enum param_type {
-	PARAM_BOOL,	/* bool */
-	PARAM_INTEGER,	/* int64_t; without unit */
+	PARAM_BOOL,     /* bool */
+	PARAM_INTEGER,  /* int64_t; without unit */
 	PARAM_DURATION, /* nanos; `30s 5m 2h 1d`, also ns us ms w */
-	PARAM_SIZE,	/* uint64_t bytes; `140GB 1TiB` */
-	PARAM_RATE,	/* double bytes/s; `10Gbit/s 2GB/s 500GB/h 50GB/d` */
+	PARAM_SIZE,     /* uint64_t bytes; `140GB 1TiB` */
+	PARAM_RATE,     /* double bytes/s; `10Gbit/s 2GB/s 500GB/h 50GB/d` */
 	PARAM_PER_TIME, /* double 1/s; `120/s 3/h` */
-	PARAM_PERCENT,	/* double 0 … 1; `99.9%` */
-	PARAM_NUMBER,	/* double; without unit */
-	PARAM_CHOICE,	/* int: index in `choices` */
-	PARAM_DIST,	/* struct dist of durations: a duration or a distribution */
-	PARAM_TEXT,	/* const char * */
-	PARAM_COUNT,	/* uint32_t; without unit */
-	PARAM_SEED,	/* uint64_t; without unit */
-	PARAM_NODE,	/* const struct yaml_node *: taken as it is, read by someone else */
+	PARAM_PERCENT,  /* double 0 … 1; `99.9%` */
+	PARAM_NUMBER,   /* double; without unit */
+	PARAM_CHOICE,   /* int: index in `choices` */
+	PARAM_DIST,     /* struct dist of durations: a duration or a distribution */
+	PARAM_TEXT,     /* const char * */
+	PARAM_COUNT,    /* uint32_t; without unit */
+	PARAM_SEED,     /* uint64_t; without unit */
+	PARAM_NODE,     /* const struct yaml_node *: taken as it is, read by someone else */
 };
 
 struct param {
 	const char *name;
 	enum param_type type;
-	size_t offset;	    /* offsetof the field in the params struct */
+	size_t offset;      /* offsetof the field in the params struct */
 	const char *preset; /* default as it would be written in YAML; NULL: required; "": the field
 			       stays as it is */
 	double min, max; /* in the base unit (ns, bytes, 1/s, fraction); both 0: only the type's own
 			    limits */
 	const char *const *choices; /* PARAM_CHOICE: NULL-terminated words */
-	const char *help;	    /* one sentence */
+	const char *help;           /* one sentence */
 };
 
 #define PARAMS_END                                                                                 \
@@ -53,6 +53,7 @@ struct param {
 
 #define PARAM_DURATION_MAX (3650 * NANOS_DAY) /* ten years */
 #define PARAM_SIZE_MAX ((uint64_t)1 << 60)    /* 1 EiB */
+#define PARAM_UNKNOWN_KEYS_MAX 32             /* unknown keys told of one mapping */
 #define PARAM_DIGITS_MAX 19 /* significant digits of a number: what 64 bits hold exactly */
 #define PARAM_EMPIRICAL_FILE_MAX ((size_t)1 << 20)
 #define PARAM_EMPIRICAL_VALUES_MAX 100000
@@ -88,6 +89,7 @@ struct param_context {
  * messages: "a site". A field whose value is wrong gets its preset. Returns -1 when anything was
  * wrong; the errors are in context->errors. Texts and values live in context->arena.
  */
+extern const char *const param_any_key[]; /* as `also_known`: no key is unknown */
 int params_load(const struct yaml_node *map, const char *what, const struct param *rows, void *out,
 		struct param_context *context, const char *const *also_known);
 /* Fill the struct from the presets alone; fields of required rows stay as they are. */

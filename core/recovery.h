@@ -8,15 +8,18 @@
  * marks come out through struct recovery_host. The code that a real drill runs is the code that a
  * million simulated drills run.
  *
- * One machine per recovery domain (a primary site with its endpoints; the first one owns the data).
- * Its states:
+ * One machine per recovery domain (a primary site with its endpoints; the first one owns the data):
  *
- *   NORMAL ──declared──▶ DECIDING ──decide──▶ MOVING (fence, switch, activate, restore) ──all
- * done──▶ ON_STANDBY ▲                     │ no standby, or prefer: in_place                │
- * failed: no standby, no point      │ │                     ▼ ▼                                  │
- *     ├──repaired, calm── IN_PLACE ◀──────────────────────────────────── (and the move is tried
- * again)          │ └──────────── RETURNING (return data, switch back) ◀──repaired, verified,
- * failback: after repaired────────┘
+ *   NORMAL ───── declared ─────▶ DECIDING
+ *   DECIDING ─── decided ──────▶ MOVING: fence, switch, activate, restore
+ *            ─── no standby, or prefer: in_place; or it cleared by itself ─▶ IN_PLACE
+ *   MOVING ───── all done ─────▶ ON_STANDBY
+ *            ─── failed ───────▶ IN_PLACE, and the move is tried again every 30 s
+ *   ON_STANDBY ─ repaired, verified, failback: after repaired ─▶ RETURNING
+ *            ─── declared again ▶ DECIDING, for the next standby
+ *   RETURNING ── data and traffic are back ─▶ IN_PLACE
+ *            ─── the primary broke again ───▶ ON_STANDBY (or IN_PLACE), diagnosed anew
+ *   IN_PLACE ─── repaired and calm ─▶ NORMAL
  *
  * Diagnosis, repair and verification run beside these states. A fault in any state is either a new
  * declaration or an action that fails; both lead to a state of this picture.

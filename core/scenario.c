@@ -293,7 +293,6 @@ int scenario_parse(const char *path, const char *text, size_t size, const char *
 
 	if (size > 0)
 		memcpy(copy, text, size);
-
 	return parse(arena_strdup(arena, path), NULL, copy, size, overrides, override_count, arena,
 		     ret_scenario, errors, errors_max, ret_error_count);
 }
@@ -313,7 +312,7 @@ int scenario_load(const char *path, const char *const *overrides, size_t overrid
 			errors[0] = e;
 		return -1;
 	}
-	folder = !slash		 ? "."
+	folder = !slash          ? "."
 		 : slash == path ? "/"
 				 : arena_strndup(arena, path, (size_t)(slash - path));
 	return parse(name, folder, text, size, overrides, override_count, arena, ret_scenario,

@@ -54,8 +54,8 @@ enum objective_kind {
 	OBJECTIVE_MTPD,
 	OBJECTIVES
 };
-extern const char *const objective_names[OBJECTIVES]; /* "frt","brt","brp.seconds","brp.bytes","brp.records","availability","mtpd"
-						       */
+/* "frt", "brt", "brp.seconds", "brp.bytes", "brp.records", "availability", "mtpd" */
+extern const char *const objective_names[OBJECTIVES];
 
 struct objective {
 	enum objective_kind kind;

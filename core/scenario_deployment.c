@@ -213,9 +213,9 @@ const struct scenario_table deployment_tables[] = {
 /* ---- shapes ---- */
 
 static const char *const gpu_models[] = {
-	"a10",	    "a100-40gb", "a100-80gb", "h100-sxm", "h100-pcie", "h100", "h200",
-	"h200-sxm", "b200",	 "gb200",     "b300",	  "gb300",     "l4",   "l40s",
-	"a6000",    "rtx6000",	 "t4",	      "v100",	  NULL,
+	"a10",      "a100-40gb", "a100-80gb", "h100-sxm", "h100-pcie", "h100", "h200",
+	"h200-sxm", "b200",      "gb200",     "b300",     "gb300",     "l4",   "l40s",
+	"a6000",    "rtx6000",   "t4",        "v100",     NULL,
 };
 
 /* GPUs of a node of this shape: `gpu.8xh100-sxm` 8, `gpu.h100-sxm` 1, `cpu.*` 0; -1 when it is

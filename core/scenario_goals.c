@@ -185,7 +185,7 @@ static const struct param guard_rows[] = {
 	PARAMS_END,
 };
 static const char *const guard_metrics[] = {"availability", "error_rate", "latency_p99",
-					    "lost_records", "duration",	  NULL};
+					    "lost_records", "duration",   NULL};
 static const char *const guard_ops[] = {"<", "<=", ">", ">=", NULL};
 
 static int index_of(const char *word, const char *const *words)
@@ -327,8 +327,8 @@ static const struct param drill_rows[] = {
 
 const struct scenario_table goal_tables[] = {
 	{"objectives", objective_rows}, {"brp", brp_rows},     {"limit", limit_rows},
-	{"steady_state", steady_rows},	{"guard", guard_rows}, {"process", process_rows},
-	{"prices", price_rows},		{"drill", drill_rows}, {NULL, NULL},
+	{"steady_state", steady_rows},  {"guard", guard_rows}, {"process", process_rows},
+	{"prices", price_rows},         {"drill", drill_rows}, {NULL, NULL},
 };
 
 /* Is the text a number as JSON writes it? `v1`, `1.2.3` and `007` are not. */

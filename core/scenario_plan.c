@@ -158,12 +158,12 @@ static const struct param slo_rows[] = {
 };
 
 static const struct param *const detector_rows[] = {
-	[DETECTOR_PROBE] = probe_rows, [DETECTOR_PHI] = phi_rows,	[DETECTOR_POLL] = poll_rows,
+	[DETECTOR_PROBE] = probe_rows, [DETECTOR_PHI] = phi_rows,       [DETECTOR_POLL] = poll_rows,
 	[DETECTOR_FIXED] = fixed_rows, [DETECTOR_CANARY] = canary_rows, [DETECTOR_SLO] = slo_rows,
 };
 static const char *const detector_whats[] = {
-	[DETECTOR_PROBE] = "a probe detector",	 [DETECTOR_PHI] = "a phi detector",
-	[DETECTOR_POLL] = "a poll detector",	 [DETECTOR_FIXED] = "a fixed detector",
+	[DETECTOR_PROBE] = "a probe detector",   [DETECTOR_PHI] = "a phi detector",
+	[DETECTOR_POLL] = "a poll detector",     [DETECTOR_FIXED] = "a fixed detector",
 	[DETECTOR_CANARY] = "a canary detector", [DETECTOR_SLO] = "a slo detector",
 };
 

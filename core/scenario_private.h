@@ -8,9 +8,9 @@
 #include "core/scenario.h"
 #include "core/yaml.h"
 
-#define SCENARIO_NAME_MAX 64		     /* characters of a name */
+#define SCENARIO_NAME_MAX 64                 /* characters of a name */
 #define SCENARIO_DRILL_MAX ((size_t)1 << 16) /* bytes of the drill block as JSON */
-#define SCENARIO_TARGETS_MAX 4000000	     /* things matched by all steps together */
+#define SCENARIO_TARGETS_MAX 4000000         /* things matched by all steps together */
 
 /* One load. Parts are read in the order of their dependence; a check looks only at parts that were
  * read well. */

@@ -7,7 +7,7 @@
 
 #define LONGEST ((double)PARAM_DURATION_MAX)
 
-const char *const phase_names[PHASES] = {"backup", "detect", "switch",	"restore",
+const char *const phase_names[PHASES] = {"backup", "detect", "switch",  "restore",
 					 "verify", "repair", "failback"};
 
 struct step_form {
@@ -228,7 +228,7 @@ static void refuse_later_keys(struct loader *loader, const struct yaml_node *nod
 			      const struct fault_ops *fault)
 {
 	static const char *const later[] = {"ramp", "pulse", "probability", "count",
-					    "when", "seed",  "revert",	    "allow"};
+					    "when", "seed",  "revert",      "allow"};
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
 		bool own = false;
@@ -380,17 +380,6 @@ static int load_target(struct loader *loader, const struct yaml_node *node,
 
 /* ---- steps ---- */
 
-/* The keys of the step, so that the common rows leave the fault's parameters alone. */
-static const char *const *all_keys(struct arena *arena, const struct yaml_node *map)
-{
-	const char **keys = arena_array(arena, map->count + 1, sizeof(*keys));
-	size_t i = 0;
-
-	for (const struct yaml_node *child = map->first; child && child->key; child = child->next)
-		keys[i++] = child->key->text;
-	return keys;
-}
-
 static void load_step(struct loader *loader, const struct yaml_node *node, struct step *step,
 		      size_t *total)
 {
@@ -398,7 +387,7 @@ static void load_step(struct loader *loader, const struct yaml_node *node, struc
 	struct param_context *context = &loader->context;
 	struct step_form form = {0};
 
-	params_load(node, "a step", step_rows, &form, context, all_keys(context->arena, node));
+	params_load(node, "a step", step_rows, &form, context, param_any_key);
 	if (node->kind != YAML_KIND_MAP)
 		return;
 	step->place = node->place;

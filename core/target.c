@@ -212,7 +212,7 @@ static int resolve_site(struct reader *r, uint32_t site)
 static int resolve_site_name(struct reader *r, const char *word)
 {
 	const struct deployment *d = &r->scenario->deployment;
-	static const char *const others[] = {"store",	  "standby",	"endpoint/NAME",
+	static const char *const others[] = {"store",     "standby",    "endpoint/NAME",
 					     "data/NAME", "backup[-1]", "link[A-B]"};
 	const size_t other_count = sizeof(others) / sizeof(others[0]);
 	const char **words;
@@ -247,12 +247,40 @@ static int resolve_standby(struct reader *r)
 
 /* ---- links, endpoints, data, backups ---- */
 
+/* Every name a link goes by, for the suggestion; thousands of them are not kept. */
+static int unknown_link(struct reader *r, const char *name)
+{
+	const struct deployment *d = &r->scenario->deployment;
+	struct arena scratch = {0};
+	const char **words = arena_array(&scratch, 2 * d->link_count + 1, sizeof(*words));
+	int result;
+
+	for (size_t i = 0; i < d->link_count; i++) {
+		const char *a = d->sites[d->links[i].site[0]].name;
+		const char *b = d->sites[d->links[i].site[1]].name;
+
+		words[2 * i] = arena_printf(&scratch, "%s-%s", a, b);
+		words[2 * i + 1] = arena_printf(&scratch, "%s-%s", b, a);
+	}
+	result = unknown_word(r, "link", name, words);
+	arena_free(&scratch);
+	return result;
+}
+
+/* "a-b"; names may hold a '-' themselves, so the text cannot be cut there. */
+static bool is_pair(const char *name, const char *a, const char *b)
+{
+	size_t length = strlen(a);
+
+	return strncmp(name, a, length) == 0 && name[length] == '-' &&
+	       strcmp(name + length + 1, b) == 0;
+}
+
 static int resolve_link(struct reader *r)
 {
 	const struct deployment *d = &r->scenario->deployment;
 	size_t length = strcspn(r->at + 1, "]");
 	const char *name = arena_strndup(r->arena, r->at + 1, length);
-	const char **words = arena_array(r->arena, 2 * d->link_count + 1, sizeof(*words));
 	bool all = strcmp(name, "*") == 0;
 
 	if (r->at[1 + length] != ']')
@@ -263,17 +291,15 @@ static int resolve_link(struct reader *r)
 	if (at_end(r) < 0)
 		return -1;
 	for (size_t i = 0; i < d->link_count; i++) {
-		const char *a = d->sites[d->links[i].site[0]].name,
-			   *b = d->sites[d->links[i].site[1]].name;
+		const char *a = d->sites[d->links[i].site[0]].name;
+		const char *b = d->sites[d->links[i].site[1]].name;
 
-		words[2 * i] = arena_printf(r->arena, "%s-%s", a, b);
-		words[2 * i + 1] = arena_printf(r->arena, "%s-%s", b, a);
-		if (!all && strcmp(words[2 * i], name) != 0 && strcmp(words[2 * i + 1], name) != 0)
+		if (!all && !is_pair(name, a, b) && !is_pair(name, b, a))
 			continue;
 		if (add(r, (struct entity){.kind = ENTITY_LINK, .index = (int32_t)i}) < 0)
 			return -1;
 	}
-	return r->target->count > 0 ? 0 : unknown_word(r, "link", name, words);
+	return r->target->count > 0 ? 0 : unknown_link(r, name);
 }
 
 static int resolve_endpoint(struct reader *r)

@@ -7,30 +7,38 @@
  * Each line is {"seq":N,"t_ns":T,"event":"TYPE",…}; seq counts from 0, t_ns never goes back. TYPE
  * and its fields:
  *
- *   run.start          name, seed, trial, driver, clock, kind ("simulated" | "injected"),
- * duration_ns fault.inject       step, fault, target, mechanism, fidelity, place
- * ("gpu_loss.yaml:14") fault.verdict      step, effective (true | false | null: sham), observed
- * ("GPUs visible 32 -> 31") fault.revert       step, cause ("repaired" | "elapsed" | "end"),
- * reverted, residue ([…]) incident.open      incident, step (null: false alarm), fault, target,
- * place incident.join      incident, step, fault, target incident.close     incident, path mark
- * incident, mark ("t_detect" …), at_ns (null takes an earlier mark back). For t_fault, t_detect and
- * t_decide the first counts, for the others the last. at_ns <= t_ns: some are known later.
- *   detector.miss      detector, kind, target, misses
- *   detector.declare   detector, kind, target, reason
- *   detector.clear     detector, kind, target
- *   diagnosis          incident, cause, action, xid (null without), symptoms
- *   backup.begin       backup (id from 0), policy, classes ([…]), kind, site
- *   backup.end         backup, ok, restorable, as_of_ns, bytes, reason
- *   backup.prune       backup
- *   action.begin       action (id), kind ("fence" "switch" "activate" "restore" "verify" "repair"
- * "return" …), incident, target, class, backup action.end         action, kind, ok, reason
- *   replica.state      replica, site, state (Lepton's readiness reason: Ready, InProgress,
- * NoCapacity, SystemError …), why endpoint.state     endpoint, state (Lepton's: Ready, Not Ready,
- * Starting …), site service.level      endpoint, success (0 … 1, expected for a request sent now),
- * latency_s (expected), rate, capacity, backlog service.requests   endpoint, from_ns, to_ns, sent,
- * good, wrong, late, failed, p50_s, p99_s (single requests of one second) service.bad endpoint,
- * since_ns, why service.good       endpoint, since_ns guard.abort        guard, value signal signal
- *   run.end            reason ("complete" | "guard" | "signal" | "not_effective" | "error")
+ *   run.start         name, seed, trial, driver, clock, kind ("simulated" | "injected"),
+ *                     duration_ns
+ *   fault.inject      step, fault, target, mechanism, fidelity, place ("gpu_loss.yaml:14")
+ *   fault.verdict     step, effective (true | false | null: sham), observed ("GPUs visible 1 -> 0")
+ *   fault.revert      step, cause ("repaired" | "elapsed" | "restarted" | "end"), reverted, residue
+ *   incident.open     incident, step (null: false alarm), fault, target, place
+ *   incident.join     incident, step, fault, target
+ *   incident.close    incident, path
+ *   mark              incident, mark ("t_detect" …), at_ns (null takes an earlier mark back). For
+ *                     t_fault, t_detect and t_decide the first counts, for the others the last.
+ *                     at_ns <= t_ns: some are known later than they were.
+ *   detector.miss     detector, kind, target, misses
+ *   detector.declare  detector, kind, target, reason
+ *   detector.clear    detector, kind, target
+ *   diagnosis         incident, cause, action, xid (null without), symptoms
+ *   backup.begin      backup (id from 0), policy, classes, kind, site
+ *   backup.end        backup, ok, restorable, as_of_ns, bytes, reason
+ *   backup.prune      backup
+ *   action.begin      action (id), kind ("fence" "switch" "restore" … as in action_names),
+ *                     incident, target; a restore: class, backup (null: the standby's replica)
+ *   action.end        action, kind, ok, reason
+ *   replica.state     replica, site, state (Lepton's readiness reason: Ready, InProgress …), why
+ *   endpoint.state    endpoint, state (Lepton's: Ready, Not Ready …), site
+ *   service.level     endpoint, success (0 … 1, expected for a request sent now), latency_s
+ *                     (expected; null when nobody answers), rate, capacity (1/s), backlog
+ *   service.requests  endpoint, from_ns, to_ns, sent, and the outcomes known in that second: good,
+ *                     wrong, late, failed, p50_s, p99_s (single requests)
+ *   service.bad       endpoint, since_ns
+ *   service.good      endpoint, since_ns
+ *   guard.abort       guard, value
+ *   signal            signal
+ *   run.end           reason ("complete" | "guard" | "signal" | "not_effective" | "error")
  */
 #ifndef CORE_TIMELINE_H
 #define CORE_TIMELINE_H

@@ -14,10 +14,10 @@
 #include "core/arena.h"
 #include "core/error.h"
 
-#define YAML_FILE_MAX ((size_t)4 << 20)	 /* bytes of one file */
-#define YAML_DEPTH_MAX 32		 /* lists and mappings inside one another */
-#define YAML_NODES_MAX 500000		 /* scalars, keys, lists and mappings, aliases expanded */
-#define YAML_ANCHORS_MAX 256		 /* anchors in one file */
+#define YAML_FILE_MAX ((size_t)4 << 20)  /* bytes of one file */
+#define YAML_DEPTH_MAX 32                /* lists and mappings inside one another */
+#define YAML_NODES_MAX 500000            /* scalars, keys, lists and mappings, aliases expanded */
+#define YAML_ANCHORS_MAX 256             /* anchors in one file */
 #define YAML_TEXT_MAX ((size_t)16 << 20) /* bytes of all scalars together, aliases expanded */
 
 enum yaml_kind {
@@ -38,10 +38,10 @@ enum yaml_style {
 struct yaml_node {
 	enum yaml_kind kind;
 	enum yaml_style style; /* scalars: how it was written; PLAIN means without quotes */
-	bool flow;	       /* lists and mappings: written with [] or {} */
+	bool flow;             /* lists and mappings: written with [] or {} */
 	struct place place;
 	const char *text; /* scalars: without quotes, NUL-terminated, no NUL inside; else NULL */
-	size_t length;	  /* of text */
+	size_t length;    /* of text */
 	struct yaml_node *key; /* a scalar, or NULL outside mappings */
 	struct yaml_node *first, *last, *next;
 	size_t count; /* children */

@@ -77,6 +77,16 @@ static size_t find_series(const cJSON *events, struct series series[NAMES_MAX])
 	return count;
 }
 
+/* Worst and last value of one slot that began at `at`; nothing when it holds none. */
+static void put_slot(FILE *script, const struct window *window, double at, double worst,
+		     double last)
+{
+	double x = fmax(at, window->begin) / window->axis.scale;
+
+	if (isfinite(worst))
+		fprintf(script, "%.9g %.9g\n%.9g %.9g\n", x, worst, x, last);
+}
+
 /*
  * The steps of one field inside the window as a data block. Where there are more than can be seen,
  * each of PLOT_POINTS_MAX slots of time keeps its worst and its last value.
@@ -94,16 +104,19 @@ static void put_steps(FILE *script, const cJSON *events, const struct window *wi
 		if (t > window->end)
 			break;
 		if (!view_is(event, "event", "service.level") ||
-		    !view_is(event, "endpoint", endpoint) || isnan(value))
+		    !view_is(event, "endpoint", endpoint))
 			continue;
+		if (isnan(value)) { /* nothing to show from here on: a gap */
+			put_slot(script, window, at, worst * factor, last * factor);
+			if (isfinite(worst))
+				fprintf(script, "%.9g %.9g\n\n",
+					fmax(t, window->begin) / window->axis.scale, last * factor);
+			worst = last = at = NAN;
+			continue;
+		}
 		if (t > window->begin && (isnan(at) || t - at >= slot)) {
 			/* What stood until now, then the new slot. */
-			if (isfinite(worst))
-				fprintf(script, "%.9g %.9g\n%.9g %.9g\n",
-					fmax(at, window->begin) / window->axis.scale,
-					worst * factor,
-					fmax(at, window->begin) / window->axis.scale,
-					last * factor);
+			put_slot(script, window, at, worst * factor, last * factor);
 			worst = NAN;
 			at = t;
 		} else if (isnan(at) || t <= window->begin) {
@@ -115,11 +128,9 @@ static void put_steps(FILE *script, const cJSON *events, const struct window *wi
 				       : fmax(worst, value);
 		last = value;
 	}
+	put_slot(script, window, at, worst * factor, last * factor);
 	if (isfinite(worst))
-		fprintf(script, "%.9g %.9g\n%.9g %.9g\n%.9g %.9g\n",
-			fmax(at, window->begin) / window->axis.scale, worst * factor,
-			fmax(at, window->begin) / window->axis.scale, last * factor,
-			window->end / window->axis.scale, last * factor);
+		fprintf(script, "%.9g %.9g\n", window->end / window->axis.scale, last * factor);
 }
 
 /* Each measured second: time, good share in per cent, p99 in seconds. */
@@ -132,15 +143,17 @@ static size_t put_seconds(FILE *script, const cJSON *events, const struct window
 	fputs("$requests << EOD\n", script);
 	cJSON_ArrayForEach (event, events) {
 		double t = (view_seconds(event, "from_ns") + view_seconds(event, "to_ns")) / 2;
-		double sent = view_real(event, "sent"), good = view_real(event, "good"),
-		       p99 = view_real(event, "p99_s");
+		double good = view_real(event, "good"), p99 = view_real(event, "p99_s");
+		/* Of the requests whose outcome became known in this second. */
+		double known = good + view_real(event, "wrong") + view_real(event, "late") +
+			       view_real(event, "failed");
 
 		if (!view_is(event, "event", "service.requests") ||
 		    !view_is(event, "endpoint", endpoint) ||
-		    !(t >= window->begin && t <= window->end) || !(sent > 0) ||
+		    !(t >= window->begin && t <= window->end) || !(known > 0) ||
 		    count == PLOT_POINTS_MAX)
 			continue;
-		fprintf(script, "%.9g %.9g ", t / window->axis.scale, 100 * good / sent);
+		fprintf(script, "%.9g %.9g ", t / window->axis.scale, 100 * good / known);
 		fprintf(script, isfinite(p99) && p99 > 0 ? "%.9g\n" : "NaN\n", p99);
 		count++;
 	}

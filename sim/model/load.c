@@ -233,7 +233,8 @@ static void tell_level(struct world *w, struct service *s, double success)
 	timeline_begin(w->timeline, world_now(w), "service.level");
 	timeline_text(w->timeline, "endpoint", endpoint->name);
 	timeline_real(w->timeline, "success", success);
-	timeline_real(w->timeline, "latency_s", (double)expected_latency(w, s) / 1e9);
+	timeline_real(w->timeline, "latency_s",
+		      s->capacity > 0 ? (double)expected_latency(w, s) / 1e9 : NAN);
 	timeline_real(w->timeline, "rate", endpoint->load.rate);
 	timeline_real(w->timeline, "capacity", endpoint->load.rate > 0 ? s->capacity : NAN);
 	timeline_real(w->timeline, "backlog", s->backlog);

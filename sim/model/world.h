@@ -4,19 +4,20 @@
  * part of it:
  *
  *   cluster.c   sites, racks, nodes, GPUs, links: what is powered, reachable, answering; effects
- * and readings replica.c   replicas and the platform that starts, restarts and moves them; the
- * gateway's health checks storage.c   the three data classes, their ledger, replication, backups,
- * restores; all transfers (sim/flow) load.c      the fluid view of the clients: success, latency,
- * backlog; good and bad requests.c  single requests in the windows that decide FRT actions.c   what
- * the DR controller asks for
+ *   replica.c   replicas, the platform that starts and moves them, the gateway's health checks
+ *   storage.c   the data classes, their ledger, replication, backups, restores, all transfers
+ *   load.c      the fluid view of the clients: success, latency, backlog; good and bad
+ *   requests.c  single requests in the windows that decide FRT
+ *   actions.c   what the DR controller asks for
  *
- * A standby site, by heat, at the start:
+ * A standby site at the start, and what it still needs before it serves:
  *
- *   heat   replicas                       data (standby.holds)            before it serves
- *   hot    running, weights in the GPUs   all classes, lag old            traffic switched, classes
- * digest-checked warm   nodes and image there, idle    weights (model) on disk         + weights to
- * the GPUs, initialisation, classes restored cold   none                           none + nodes
- * allocated, weights fetched
+ *   heat   replicas            data (standby.holds)     then
+ *   hot    running, weights    all classes, as old as   traffic switched, digests checked
+ *          in the GPUs         the replication lag
+ *   warm   nodes and image     weights on disk          + weights to the GPUs, initialisation,
+ *          there, idle                                    the other classes restored
+ *   cold   none                none                     + nodes allocated, weights fetched
  *
  * How fluid and single requests meet: the fluid state (arrivals, capacity, backlog, share of good
  * answers) is kept at all times and changes only at events. Single requests are simulated in a
