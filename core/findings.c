@@ -357,6 +357,14 @@ static void find_phase(const struct report *report, const struct phase_share *ph
 	    words_percent(share, round(time / frt * 1000) / 1000), phase->advice);
 }
 
+static bool ended_by_itself(const struct report *report, const struct incident *incident)
+{
+	uint32_t step = incident->fault_count > 0 ? incident->faults[0] : UINT32_MAX;
+
+	return step < report->scenario->step_count &&
+	       report->scenario->steps[step].until == UNTIL_ELAPSED;
+}
+
 /* The part of a failover, or of a repair where it was, that took longest. */
 static void find_dominant(const struct report *report)
 {
@@ -382,6 +390,10 @@ static void find_dominant(const struct report *report)
 	phases[3].time = incident->data_recovery;
 	phases[4].time = incident->readiness;
 	phases[5].time = NANOS_NEVER;
+	if (ended_by_itself(report, incident)) {
+		phases[5].name = "Waiting for the fault to end by itself";
+		phases[5].advice = "A move to a place that works would not have to wait for it.";
+	}
 	if (incident->path == PATH_IN_PLACE && marks[MARK_REPAIRED] != NANOS_NEVER &&
 	    marks[MARK_REPAIRED] <= marks[MARK_RESTORED])
 		phases[5].time = marks[MARK_REPAIRED] - (marks[MARK_DETECT] == NANOS_NEVER

@@ -343,7 +343,7 @@ static int load_row(const struct param *row, const struct yaml_node *node, void 
 	size_t size = 0;
 
 	if (row->type == PARAM_NODE) {
-		memcpy(field, &node, sizeof(node));
+		*(const struct yaml_node **)field = node;
 		return 0;
 	}
 	if (yaml_is_null(node))

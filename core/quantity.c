@@ -170,23 +170,21 @@ static bool dimension_of(const char *unit, enum dimension *ret)
 {
 	const char *slash = strchr(unit, '/');
 	size_t head = slash ? (size_t)(slash - unit) : strlen(unit);
+	bool amount = find_unit(size_units, unit, head) || find_unit(bit_units, unit, head);
 
 	if (*unit == '\0')
 		*ret = DIM_NUMBER;
 	else if (strcmp(unit, "%") == 0)
 		*ret = DIM_PERCENT;
-	else if (slash && !find_unit(time_units, slash + 1, strlen(slash + 1)))
+	else if (slash &&
+		 (!find_unit(time_units, slash + 1, strlen(slash + 1)) || (head > 0 && !amount)))
 		return false;
-	else if (slash && head == 0)
-		*ret = DIM_PER_TIME;
-	else if (slash && (find_unit(size_units, unit, head) || find_unit(bit_units, unit, head)))
-		*ret = DIM_RATE;
-	else if (!slash && find_unit(time_units, unit, head))
-		*ret = DIM_DURATION;
-	else if (!slash && (find_unit(size_units, unit, head) || find_unit(bit_units, unit, head)))
-		*ret = DIM_SIZE;
+	else if (slash)
+		*ret = head > 0 ? DIM_RATE : DIM_PER_TIME;
+	else if (!amount && !find_unit(time_units, unit, head))
+		return false;
 	else
-		return false;
+		*ret = amount ? DIM_SIZE : DIM_DURATION;
 	return true;
 }
 
@@ -294,7 +292,7 @@ static bool scale_exactly(const struct number *n, uint64_t factor, uint64_t limi
 int quantity_duration(const char *text, struct place place, nanos *ret, struct error *e)
 {
 	const struct unit *unit;
-	struct number n;
+	struct number n = {.unit = ""};
 	uint64_t value;
 	char quoted[YAML_QUOTE_MAX];
 
@@ -313,7 +311,7 @@ int quantity_duration(const char *text, struct place place, nanos *ret, struct e
 int quantity_size(const char *text, struct place place, uint64_t *ret, struct error *e)
 {
 	const struct unit *unit;
-	struct number n;
+	struct number n = {.unit = ""};
 	char quoted[YAML_QUOTE_MAX];
 
 	if (read_number(text, DIM_SIZE, false, place, &n, e) < 0)
@@ -341,10 +339,19 @@ static int power_of_ten(uint64_t factor)
 	return factor == 1 ? power : 0;
 }
 
+/* So much in one unit of time, as so much a second; both quotients are whole numbers. */
+static double per_second(double value, const struct unit *time)
+{
+	uint64_t seconds = time->factor / (uint64_t)NANOS_S;
+	uint64_t parts = (uint64_t)NANOS_S / time->factor;
+
+	return seconds > 0 ? value / (double)seconds : value * (double)parts;
+}
+
 int quantity_rate(const char *text, struct place place, double *ret, struct error *e)
 {
 	const struct unit *size, *bits, *time;
-	struct number n;
+	struct number n = {.unit = ""};
 	const char *slash;
 	double value;
 	int power;
@@ -365,9 +372,7 @@ int quantity_rate(const char *text, struct place place, double *ret, struct erro
 	power = power_of_ten((size ? size : bits)->factor);
 	value = scale_double(&n, power) *
 		(power == 0 ? (double)(size ? size : bits)->factor : 1.0) / (bits ? 8.0 : 1.0);
-	value = time->factor >= (uint64_t)NANOS_S
-			? value / (double)(time->factor / (uint64_t)NANOS_S)
-			: value * (double)((uint64_t)NANOS_S / time->factor);
+	value = per_second(value, time);
 	if (!(value <= (double)PARAM_SIZE_MAX))
 		return error_set(e, ERROR_SCENARIO, place, "'%s' is more than 1EiB/s",
 				 yaml_quote(text, quoted));
@@ -378,7 +383,7 @@ int quantity_rate(const char *text, struct place place, double *ret, struct erro
 int quantity_per_time(const char *text, struct place place, double *ret, struct error *e)
 {
 	const struct unit *time;
-	struct number n;
+	struct number n = {.unit = ""};
 	double value;
 	char quoted[YAML_QUOTE_MAX];
 
@@ -388,9 +393,7 @@ int quantity_per_time(const char *text, struct place place, double *ret, struct 
 	if (!time)
 		return wrong_unit(text, &n, DIM_PER_TIME, place, e);
 	value = scale_double(&n, 0);
-	value = time->factor >= (uint64_t)NANOS_S
-			? value / (double)(time->factor / (uint64_t)NANOS_S)
-			: value * (double)((uint64_t)NANOS_S / time->factor);
+	value = per_second(value, time);
 	if (!(value <= 1e12))
 		return error_set(e, ERROR_SCENARIO, place, "'%s' is more than 1e12/s",
 				 yaml_quote(text, quoted));
@@ -400,7 +403,7 @@ int quantity_per_time(const char *text, struct place place, double *ret, struct 
 
 int quantity_percent(const char *text, struct place place, double *ret, struct error *e)
 {
-	struct number n;
+	struct number n = {.unit = ""};
 	double value;
 	char quoted[YAML_QUOTE_MAX];
 
@@ -418,7 +421,7 @@ int quantity_percent(const char *text, struct place place, double *ret, struct e
 
 int quantity_number(const char *text, struct place place, double *ret, struct error *e)
 {
-	struct number n;
+	struct number n = {.unit = ""};
 	double value;
 	char quoted[YAML_QUOTE_MAX];
 
@@ -455,8 +458,8 @@ static int read_integer(const char *text, bool may_be_negative, uint64_t limit, 
 
 int quantity_integer(const char *text, struct place place, int64_t *ret, struct error *e)
 {
-	struct number n;
-	uint64_t value;
+	struct number n = {.unit = ""};
+	uint64_t value = 0;
 
 	if (read_integer(text, true, INT64_MAX, place, &n, &value, e) < 0)
 		return -1;
@@ -466,7 +469,7 @@ int quantity_integer(const char *text, struct place place, int64_t *ret, struct 
 
 int quantity_unsigned(const char *text, struct place place, uint64_t *ret, struct error *e)
 {
-	struct number n;
+	struct number n = {.unit = ""};
 
 	return read_integer(text, false, UINT64_MAX, place, &n, ret, e);
 }

@@ -166,7 +166,7 @@ static int unknown_word(struct reader *r, const char *what, const char *word,
 static int add_gpus(struct reader *r, uint32_t site, struct range nodes)
 {
 	const struct site *s = &r->scenario->deployment.sites[site];
-	struct range gpus;
+	struct range gpus = {0};
 
 	if (strcmp(next_word(r), "gpu") != 0)
 		return no_match(r, "below a node there is only gpu[n]");
@@ -186,7 +186,7 @@ static int resolve_site(struct reader *r, uint32_t site)
 {
 	const struct site *s = &r->scenario->deployment.sites[site];
 	const char *of = arena_printf(r->arena, "site '%s'", s->name), *word;
-	struct range range;
+	struct range range = {0};
 	bool rack;
 
 	if (!descend(r))
@@ -306,7 +306,7 @@ static int resolve_endpoint(struct reader *r)
 {
 	const struct deployment *d = &r->scenario->deployment;
 	const char **words = arena_array(r->arena, d->endpoint_count + 1, sizeof(*words)), *name;
-	struct range range;
+	struct range range = {0};
 	uint32_t i = 0;
 
 	if (!descend(r))

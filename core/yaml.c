@@ -679,8 +679,10 @@ static void replace(struct yaml_node *parent, struct yaml_node *child, struct ya
 {
 	struct yaml_node **link = &parent->first;
 
-	while (*link != child)
+	while (*link != child) {
+		assert(*link);
 		link = &(*link)->next;
+	}
 	fresh->key = child->key;
 	fresh->next = child->next;
 	*link = fresh;
@@ -770,7 +772,7 @@ int yaml_override(struct yaml_node *root, const char *assignment, struct arena *
 		  struct error *e)
 {
 	struct override o = {.text = assignment, .at = assignment, .arena = arena};
-	struct yaml_node *parent = NULL, *node = root, *value;
+	struct yaml_node *parent = NULL, *node = root, *value = NULL;
 	size_t size = strlen(assignment);
 	int depth = 0;
 	char quoted[YAML_QUOTE_MAX];

@@ -190,7 +190,7 @@ START_TEST(many_keys_are_compared_quickly)
 	for (int i = 0; i < 200000; i++)
 		used += (size_t)snprintf(text + used, 13, "k%06d: 1\n", i);
 	ck_assert_ptr_nonnull(parse(text));
-	memcpy(text + used, "k000007: 1\n", 12);
+	snprintf(text + used, 12, "%s", "k000007: 1\n");
 	ck_assert_ptr_null(parse(text));
 	ck_assert_str_eq(error.text, "the key 'k000007' is already there, in line 8");
 	ck_assert_uint_eq(error.place.line, 200001);

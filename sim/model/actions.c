@@ -18,18 +18,20 @@ void action_end(struct world *w, const struct action *action, bool ok, const cha
 	world_complete(w, &done);
 }
 
-void action_timed(struct world *w, const struct action *action, nanos takes)
+struct timed *action_timed(struct world *w, const struct action *action, nanos takes)
 {
-	size_t i = 0;
-	while (i < w->timed_count && w->timed[i].used)
-		i++;
-	if (i == w->timed_count) {
+	uint32_t i = w->timed_free - 1;
+	if (w->timed_free) {
+		w->timed_free = w->timed[i].next;
+	} else {
 		w->timed = arena_grow(&w->arena, w->timed, w->timed_count, &w->timed_capacity,
 				      sizeof(*w->timed));
-		w->timed_count++;
+		i = (uint32_t)w->timed_count++;
 	}
-	w->timed[i] = (struct timed){.action = *action, .used = true, .end = world_now(w) + takes};
-	w->timed[i].event = engine_at(w->engine, w->timed[i].end, timed_out, w, i);
+	struct timed *timed = &w->timed[i];
+	*timed = (struct timed){.action = *action, .used = true, .end = world_now(w) + takes};
+	timed->event = engine_at(w->engine, timed->end, timed_out, w, i);
+	return timed;
 }
 
 nanos action_expected_end(struct world *w, action_id id)
@@ -109,6 +111,11 @@ static void probe(struct world *w, const struct action *action)
 		return;
 	}
 	enum serve seen = look_at(w, action, &latency);
+	if (config->kind == DETECTOR_CANARY && action->entity.kind == ENTITY_ENDPOINT) {
+		const struct load *load =
+			&w->scenario->deployment.endpoints[action->entity.index].load;
+		latency += load->rate > 0 ? (nanos)dist_mean(&load->service_time) : 0;
+	}
 	bool lost = config->loss > 0 && prng_uniform(prng) < config->loss;
 	if (config->kind == DETECTOR_PHI)
 		latency += (nanos)(prng_normal(prng) * config->jitter_sigma *
@@ -116,8 +123,11 @@ static void probe(struct world *w, const struct action *action)
 	if (latency < 0)
 		latency = 0;
 	done.latency = latency;
-	done.wrong = seen == SERVE_WRONG;
-	if (!lost && (seen == SERVE_OK || seen == SERVE_WRONG) && latency <= action->timeout) {
+	if (!lost && seen == SERVE_WRONG && latency <= action->timeout) {
+		action_timed(w, action, latency)->wrong_after = latency > 0 ? latency : 1;
+		return;
+	}
+	if (!lost && seen == SERVE_OK && latency <= action->timeout) {
 		/* The answer is certain already; it is handed over now with the instant at which it
 		 * will be known. */
 		done.at = world_now(w) + latency;
@@ -340,15 +350,30 @@ static void repaired(struct world *w, const struct action *action)
 
 /* ---- begin and end ---- */
 
+static void answered_wrongly(struct world *w, const struct action *action, nanos latency)
+{
+	struct completion done = {.kind = COMPLETION_ACTION, .action = *action, .ok = true};
+	done.wrong = true;
+	done.success = 1;
+	done.latency = latency;
+	world_complete(w, &done);
+}
+
 static void timed_out(void *context, uint64_t index, nanos now)
 {
 	struct world *w = context;
 	struct action action = w->timed[index].action;
 	(void)now;
+	nanos wrong_after = w->timed[index].wrong_after;
 	w->timed[index].used = false;
+	w->timed[index].next = w->timed_free;
+	w->timed_free = (uint32_t)index + 1;
 	switch (action.kind) {
 	case ACTION_PROBE:
-		action_end(w, &action, false, "no answer in time");
+		if (wrong_after)
+			answered_wrongly(w, &action, wrong_after);
+		else
+			action_end(w, &action, false, "no answer in time");
 		break;
 	case ACTION_FENCE:
 		if (w->sites[action.site].cut) {
@@ -439,7 +464,7 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 
 void actions_reset(struct world *w)
 {
-	w->timed_count = w->waiting_count = w->repair_count = 0;
+	w->timed_count = w->timed_free = w->waiting_count = w->repair_count = 0;
 	w->crews_busy = 0;
 	prng_open(&w->switch_prng, w->seed, w->trial, 0, PRNG_SWITCH);
 	for (uint32_t i = 0; i < w->scenario->detector_count; i++)

@@ -204,9 +204,11 @@ struct transfer { /* argument of a flow */
 
 struct timed { /* an action that ends at a known time */
 	struct action action;
+	nanos wrong_after; /* a probe that is answered wrongly, so long after it was sent; 0: not */
 	event_id event;
 	nanos end;
 	bool used;
+	uint32_t next; /* 1 + the next free one, 0: none */
 };
 
 struct token {                /* one applied effect */
@@ -244,6 +246,7 @@ struct world {
 	uint32_t transfer_free; /* 1 + head of the free list, 0: none */
 	struct timed *timed;
 	size_t timed_count, timed_capacity;
+	uint32_t timed_free; /* 1 + head of the free list, 0: none */
 
 	struct action *waiting;
 	size_t waiting_count, waiting_capacity; /* returns that wait for the primary's replicas */
@@ -338,7 +341,7 @@ void requests_members_changed(struct world *world, struct service *service);
 
 /* actions.c */
 int action_begin(struct world *world, const struct action *action, struct error *e);
-void action_timed(struct world *world, const struct action *action,
+struct timed *action_timed(struct world *world, const struct action *action,
 		  nanos takes); /* ok at its end, unless actions.c says otherwise */
 nanos action_expected_end(struct world *world, action_id id);
 void action_end(struct world *world, const struct action *action, bool ok, const char *reason);

@@ -1,0 +1,942 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program from outside: options, exit codes, what it prints, and what it leaves on the disk. */
+/* valgrind: skip */
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+
+#define ARGUMENTS_MAX 24
+#define OUTPUT_MAX ((size_t)4 << 20)
+
+extern char **environ;
+
+/* Every site, link and data class that an example of the catalogue may point at. */
+static const char scenario_head[] =
+	"# A GPU is lost and the standby takes over.\n"
+	"apiVersion: drsim/v1\n"
+	"name: tiny\n"
+	"seed: 42\n"
+	"duration: 2h\n"
+	"objectives: {frt: 10m, brp: {seconds: 30m}, availability: 50%}\n"
+	"deployment:\n"
+	"  sites:\n"
+	"    - {name: primary, nodes: 4, shape: gpu.8xh100-sxm}\n"
+	"    - {name: backup, nodes: 4, shape: gpu.8xh100-sxm, standby: {heat: warm}}\n"
+	"  links: [{between: [primary, backup], rate: 100Gbit/s, latency: 12ms}]\n"
+	"  endpoints:\n"
+	"    - {name: chat, site: primary, replicas: 1, gpus_per_replica: 8,\n"
+	"       model: {bytes: 140GB, start: 45s}, load: {rate: 20/s, service_time: 250ms}}\n"
+	"  data:\n"
+	"    model: {bytes: 140GB, change: 0B/s}\n"
+	"    io: {bytes: 20GB, change: 1MB/s, records: 120/s}\n"
+	"  store: {site: backup, read: 8GB/s, write: 4GB/s}\n"
+	"backup: {every: 10m, classes: [model, io], verify: true}\n"
+	"detector: {kind: probe, interval: 10s, timeout: 1s, misses: 3}\n"
+	"recovery: {switch: 20s}\n";
+static const char scenario_steps[] =
+	"steps:\n"
+	"  - {at: {uniform: {from: 30m, to: 40m}}, fault: gpu.lost,\n"
+	"     target: \"primary/node[0]/gpu[3]\"}\n";
+
+/* ---- a folder for each test, and the program in it ---- */
+
+static char program[PATH_MAX], root[PATH_MAX], folder[PATH_MAX];
+
+struct result {
+	int code;          /* exit code, or -signal */
+	char *out, *err;   /* 0-terminated */
+};
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
+{
+	(void)status;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+static void write_text(const char *name, const char *text, const char *more)
+{
+	FILE *file = fopen(name, "we");
+
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fputs(more, file);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+static void setup(void)
+{
+	const char *drsim = getenv("DRSIM"), *temporary = getenv("TMPDIR");
+
+	ck_assert_msg(drsim != NULL, "DRSIM must name the program under test");
+	ck_assert_ptr_nonnull(realpath(drsim, program));
+	ck_assert_ptr_nonnull(getcwd(root, sizeof(root)));
+	snprintf(folder, sizeof(folder), "%s/drsim-cli-XXXXXX", temporary ? temporary : "/tmp");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chdir(folder), 0);
+	write_text("tiny.yaml", scenario_head, scenario_steps);
+}
+
+static void teardown(void)
+{
+	ck_assert_int_eq(chdir(root), 0);
+	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static char *read_text(const char *name)
+{
+	FILE *file = fopen(name, "re");
+	char *text = calloc(1, OUTPUT_MAX);
+
+	ck_assert_msg(file != NULL, "%s: %s", name, strerror(errno));
+	ck_assert_ptr_nonnull(text);
+	ck_assert_uint_lt(fread(text, 1, OUTPUT_MAX - 1, file), OUTPUT_MAX - 1);
+	fclose(file);
+	return text;
+}
+
+/* Starts drsim with the words of `line`, separated by single spaces; "" between two is an empty word. */
+static pid_t start(const char *line, const char *out)
+{
+	char *argv[ARGUMENTS_MAX] = {program}, *words = strdup(line), *rest = words, *word;
+	posix_spawn_file_actions_t actions;
+	size_t count = 1;
+	pid_t pid;
+
+	while ((word = strsep(&rest, " ")) != NULL && count + 1 < ARGUMENTS_MAX)
+		argv[count++] = word;
+	if (!*line)
+		argv[1] = NULL;
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	posix_spawn_file_actions_addopen(&actions, 2, "../err.txt", O_WRONLY | O_CREAT | O_TRUNC,
+					 0666);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	posix_spawn_file_actions_addopen(&actions, 2, ".err", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	ck_assert_int_eq(posix_spawn(&pid, program, &actions, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&actions);
+	free(words);
+	return pid;
+}
+
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static struct result drsim(const char *line)
+{
+	struct result result = {.code = wait_for(start(line, ".out"))};
+
+	result.out = read_text(".out");
+	result.err = read_text(".err");
+	return result;
+}
+
+static void done(struct result *result)
+{
+	free(result->out);
+	free(result->err);
+}
+
+/* Runs it, checks the exit code and that `part` stands on one of the two outputs ("" for nothing). */
+static void expect(const char *line, int code, const char *part)
+{
+	struct result result = drsim(line);
+
+	ck_assert_msg(result.code == code, "drsim %s: exit %d, not %d\n%s%s", line, result.code, code,
+		      result.out, result.err);
+	ck_assert_msg(strstr(result.out, part) || strstr(result.err, part),
+		      "drsim %s: no '%s' in\n%s%s", line, part, result.out, result.err);
+	/* Errors go to standard error and leave standard output empty. */
+	if (code == 2 && strncmp(line, "check", 5) != 0)
+		ck_assert_str_eq(result.out, "");
+	done(&result);
+}
+
+/* What lies in the folder beside the files of the test itself. */
+static void expect_nothing_written(void)
+{
+	DIR *dir = opendir(".");
+	struct dirent *entry;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir)) != NULL)
+		ck_assert_msg(entry->d_name[0] == '.' || strcmp(entry->d_name, "tiny.yaml") == 0,
+			      "%s was left behind", entry->d_name);
+	closedir(dir);
+}
+
+static bool exists(const char *path)
+{
+	struct stat status;
+
+	return lstat(path, &status) == 0;
+}
+
+/* Is there a temporary run folder in the folder `dir`? */
+static bool has_temporary(const char *dir)
+{
+	DIR *open = opendir(dir);
+	struct dirent *entry;
+	bool found = false;
+
+	while (open && (entry = readdir(open)) != NULL)
+		found = found || strstr(entry->d_name, ".tmp-") != NULL;
+	if (open)
+		closedir(open);
+	return found;
+}
+
+static cJSON *read_json(const char *name)
+{
+	char *text = read_text(name);
+	cJSON *json = cJSON_ParseWithOpts(text, NULL, 1);
+
+	ck_assert_msg(json != NULL, "%s is not JSON", name);
+	free(text);
+	return json;
+}
+
+static const cJSON *item(const cJSON *object, const char *a, const char *b)
+{
+	const cJSON *inner = cJSON_GetObjectItemCaseSensitive(object, a);
+
+	return b ? cJSON_GetObjectItemCaseSensitive(inner, b) : inner;
+}
+
+/* ---- help ---- */
+
+START_TEST(help)
+{
+	static const char *const there[] = {"run ",    "check ",  "plan ",   "list ",
+					    "doctor ", "report ", "revert ", "help "};
+	static const char *const not_there[] = {"compare", "trend", "keygen", "verify"};
+	struct result result = drsim("--help");
+
+	ck_assert_int_eq(result.code, 0);
+	ck_assert_str_eq(result.err, "");
+	for (size_t i = 0; i < sizeof(there) / sizeof(there[0]); i++)
+		ck_assert_ptr_nonnull(strstr(result.out, there[i]));
+	for (size_t i = 0; i < sizeof(not_there) / sizeof(not_there[0]); i++)
+		ck_assert_ptr_null(strstr(result.out, not_there[i]));
+	done(&result);
+	expect_nothing_written();
+}
+END_TEST
+
+/* The texts as they are kept in tests/golden/. */
+static const struct {
+	const char *line, *golden;
+} helps[] = {
+	{"--help", "cli_help.txt"},
+	{"help", "cli_help.txt"},
+	{"-h", "cli_help.txt"},
+	{"help run", "cli_help_run.txt"},
+	{"run --help", "cli_help_run.txt"},
+	{"run nothing.yaml --help", "cli_help_run.txt"},
+	{"help list", "cli_help_list.txt"},
+};
+
+START_TEST(help_golden)
+{
+	struct result result = drsim(helps[_i].line);
+	char path[2 * PATH_MAX], *golden;
+
+	snprintf(path, sizeof(path), "%s/tests/golden/%s", root, helps[_i].golden);
+	golden = read_text(path);
+	ck_assert_int_eq(result.code, 0);
+	ck_assert_str_eq(result.out, golden);
+	free(golden);
+	done(&result);
+}
+END_TEST
+
+START_TEST(help_is_quick)
+{
+	double best = 1;
+
+	/* The best of some runs is what the program needs; the rest is the machine's. */
+	for (int i = 0; i < 20; i++) {
+		struct timespec before, after;
+		double took;
+
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		ck_assert_int_eq(wait_for(start("--help", ".out")), 0);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		took = (double)(after.tv_sec - before.tv_sec) +
+		       (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+		best = took < best ? took : best;
+	}
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	ck_assert_double_lt(best, 1);
+#else
+	ck_assert_double_lt(best, 0.010);
+#endif
+}
+END_TEST
+
+START_TEST(version)
+{
+	char path[PATH_MAX + 16], *number, line[64];
+
+	snprintf(path, sizeof(path), "%s/VERSION", root);
+	number = read_text(path);
+	snprintf(line, sizeof(line), "drsim %.32s", number);
+	expect("--version", 0, line);
+	free(number);
+}
+END_TEST
+
+/* ---- usage errors: exit 2, nothing written ---- */
+
+static const struct {
+	const char *line, *part;
+} wrong[] = {
+	{"", "usage: drsim COMMAND"},
+	{"rnu tiny.yaml", "unknown command 'rnu'; did you mean 'run'?"},
+	{"chekc tiny.yaml", "did you mean 'check'?"},
+	{"--hlep", "unknown option '--hlep'; did you mean '--help'?"},
+	{"nonsense-without-end", "unknown command 'nonsense-without-end'"},
+	{"help rnu", "did you mean 'run'?"},
+	{"run", "needs SCENARIO"},
+	{"run tiny.yaml tiny.yaml", "one argument too many"},
+	{"run tiny.yaml --sede 3", "unknown option '--sede'; did you mean '--seed'?"},
+	{"run tiny.yaml --sede=3", "unknown option '--sede'; did you mean '--seed'?"},
+	{"run tiny.yaml -x", "unknown option '-x'"},
+	{"run tiny.yaml --seed", "--seed needs a value"},
+	{"run tiny.yaml --seed abc", "--seed needs a whole number"},
+	{"run tiny.yaml --seed -1", "--seed needs a whole number"},
+	{"run tiny.yaml --seed 1.5", "--seed needs a whole number"},
+	{"run tiny.yaml --seed 0x10", "--seed needs a whole number"},
+	{"run tiny.yaml --seed=", "--seed needs a whole number"},
+	{"run tiny.yaml --seed 18446744073709551616", "--seed needs a whole number"},
+	{"run tiny.yaml --seed 1 --seed 2", "--seed is given twice"},
+	{"run tiny.yaml --trials 0", "--trials must be 1 to 10000000"},
+	{"run tiny.yaml --trials 10000001", "--trials must be 1 to 10000000"},
+	{"run tiny.yaml --sham=yes", "--sham takes no value"},
+	{"run tiny.yaml --driver smi", "unknown driver 'smi'; did you mean 'sim'?"},
+	{"run tiny.yaml --driver docker", "unknown driver 'docker'"},
+	{"run tiny.yaml --out ", "name of the run folder is empty"},
+	{"run tiny.yaml --set duration=2", "--set duration=2"},
+	{"run tiny.yaml --set nonsense", "--set nonsense"},
+	{"run tiny.yaml --set steps[0].fault=gpu.los", "did you mean 'gpu.lost'?"},
+	{"run tiny.yaml --sign key.pem", "--sign is not part of this version"},
+	{"run no.yaml --sign key.pem", "--sign is not part of this version"},
+	{"run tinny.yaml", "no scenario 'tinny.yaml'"},
+	{"run .", ""},
+	{"plan", "needs SCENARIO"},
+	{"plan tinny.yaml", "no scenario 'tinny.yaml'"},
+	{"plan tiny.yaml --seed 3", "unknown option '--seed'"},
+	{"check", "needs SCENARIO..."},
+	{"list", "needs WHAT"},
+	{"list fualts", "unknown list 'fualts'; did you mean 'faults'?"},
+	{"list faults gpu.los", "unknown fault 'gpu.los'; did you mean 'gpu.lost'?"},
+	{"list drivers nul", "unknown driver 'nul'; did you mean 'null'?"},
+	{"list faults gpu.lost more", "one argument too many"},
+	{"doctor now", "one argument too many"},
+	{"report", "needs RUN_DIR"},
+	{"report nowhere", "no run folder 'nowhere'"},
+	{"report tiny.yaml", "is no folder"},
+	{"report .", "holds no record.json"},
+	{"revert nowhere", "no run folder 'nowhere'"},
+	{"compare a b", "'compare' is not part of this version"},
+	{"trend", "'trend' is not part of this version"},
+	{"keygen --out x", "'keygen' is not part of this version"},
+	{"verify x --key y", "'verify' is not part of this version"},
+};
+
+START_TEST(usage)
+{
+	expect(wrong[_i].line, 2, wrong[_i].part);
+	expect_nothing_written();
+}
+END_TEST
+
+/* A typing error in the path of a shipped scenario. */
+START_TEST(nearest_scenario)
+{
+	ck_assert_int_eq(mkdir("scenarios", 0777), 0);
+	write_text("scenarios/gpu_loss.yaml", scenario_head, scenario_steps);
+	write_text("scenarios/case_study.yaml", scenario_head, scenario_steps);
+	expect("run scenarios/gpu_los.yaml", 2, "did you mean 'scenarios/gpu_loss.yaml'?");
+	expect("run gpu_loss", 2, "did you mean 'scenarios/gpu_loss.yaml'?");
+	expect("check case-study.yaml", 2, "did you mean 'scenarios/case_study.yaml'?");
+	expect("run whatever.yaml", 2, "drsim list scenarios");
+	expect("list scenarios", 0, "case_study             A GPU is lost and the standby takes over.");
+	expect("list scenarios gpu_loss", 0, "scenarios/gpu_loss.yaml");
+	expect("list scenarios gpu_los", 2, "did you mean 'gpu_loss'?");
+}
+END_TEST
+
+/* ---- run ---- */
+
+static const char *const run_files[] = {"record.json", "events.jsonl", "scenario.yaml",
+					"report.html", "junit.xml",    "metrics.prom"};
+
+static void expect_run_folder(const char *dir)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(run_files) / sizeof(run_files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, run_files[i]);
+		ck_assert_msg(exists(path), "%s is missing", path);
+	}
+}
+
+START_TEST(run_writes_a_folder)
+{
+	struct result result = drsim("run tiny.yaml --no-plots --out=one");
+	cJSON *record;
+
+	ck_assert_msg(result.code == 0, "%s%s", result.out, result.err);
+	expect_run_folder("one");
+	ck_assert(!has_temporary("."));
+	ck_assert_ptr_nonnull(strstr(result.out, "run tiny.yaml --seed 42"));
+	ck_assert_str_eq(result.err, "");
+	done(&result);
+
+	record = read_json("one/record.json");
+	ck_assert_int_eq(item(record, "exit_code", NULL)->valueint, 0);
+	ck_assert_str_eq(item(record, "drill", "kind")->valuestring, "simulated");
+	ck_assert_ptr_nonnull(strstr(item(record, "drill", "command")->valuestring, "--seed 42"));
+	ck_assert(cJSON_IsString(item(record, "drill", "started")));
+	ck_assert(cJSON_IsString(item(record, "drill", "id")));
+	cJSON_Delete(record);
+}
+END_TEST
+
+START_TEST(run_refuses_what_exists)
+{
+	char *before, *after;
+
+	expect("run tiny.yaml --no-plots --quiet --out one", 0, "");
+	before = read_text("one/record.json");
+	expect("run tiny.yaml --no-plots --out one", 2, "one exists already");
+	expect("run tiny.yaml --no-plots --out one/", 2, "one exists already");
+	expect("run tiny.yaml --no-plots --out .", 2, "exists already");
+	expect("run tiny.yaml --no-plots --out tiny.yaml", 2, "exists already");
+	after = read_text("one/record.json");
+	ck_assert_str_eq(before, after);
+	ck_assert(!has_temporary("."));
+	free(before);
+	free(after);
+}
+END_TEST
+
+START_TEST(run_default_folder)
+{
+	struct dirent **entries;
+	char path[PATH_MAX];
+	int count;
+
+	expect("run tiny.yaml --no-plots", 0, "runs/");
+	count = scandir("runs", &entries, NULL, alphasort);
+	ck_assert_int_eq(count, 3); /* . and .. */
+	ck_assert_ptr_nonnull(strstr(entries[2]->d_name, "-tiny-"));
+	snprintf(path, sizeof(path), "runs/%s", entries[2]->d_name);
+	expect_run_folder(path);
+	for (int i = 0; i < count; i++)
+		free(entries[i]);
+	free(entries);
+}
+END_TEST
+
+START_TEST(run_makes_parents)
+{
+	expect("run tiny.yaml --no-plots --out a/b/c", 0, "a/b/c");
+	expect_run_folder("a/b/c");
+	/* Where it cannot: not evaluable, and nothing is left of what was begun. */
+	expect("run tiny.yaml --no-plots --out tiny.yaml/x", 3, "tiny.yaml");
+	expect("run tiny.yaml --no-plots --out /proc/none/x", 3, "/proc/none");
+}
+END_TEST
+
+START_TEST(run_json)
+{
+	struct result result = drsim("run tiny.yaml --no-plots --json --out one");
+	char *file = read_text("one/record.json");
+
+	ck_assert_int_eq(result.code, 0);
+	ck_assert_str_eq(result.out, file);
+	cJSON_Delete(read_json("one/record.json"));
+	free(file);
+	done(&result);
+}
+END_TEST
+
+/* The same seed gives the same bytes, another gives others. */
+START_TEST(run_repeats)
+{
+	char *one, *two, *three;
+
+	expect("run --no-plots --out one -- tiny.yaml", 0, "");
+	expect("run --no-plots tiny.yaml --seed=42 --out two", 0, "");
+	expect("run --no-plots tiny.yaml --seed 43 --out three", 0, "--seed 43");
+	one = read_text("one/events.jsonl");
+	two = read_text("two/events.jsonl");
+	three = read_text("three/events.jsonl");
+	ck_assert_str_eq(one, two);
+	ck_assert_str_ne(one, three);
+	free(one);
+	free(two);
+	free(three);
+}
+END_TEST
+
+/* The command at the end repeats the run, in a shell and with what --set changed. */
+START_TEST(run_tells_how_to_repeat)
+{
+	struct result result = drsim("run tiny.yaml --no-plots --sham --trials 3 "
+				     "--set name=it's --set duration=1h --out one");
+
+	ck_assert_msg(strstr(result.err, "name=it's") || strstr(result.out, "'name=it'\\''s'"), "%s%s",
+		      result.out, result.err);
+	done(&result);
+	result = drsim("run tiny.yaml --no-plots --sham --trials 3 --set duration=1h "
+		       "--set steps[0].at={uniform:{from:5m,to:6m}} --out two");
+	ck_assert_msg(strstr(result.out, "--seed 42 --trials 3 --set duration=1h "
+					 "--set 'steps[0].at={uniform:{from:5m,to:6m}}' --sham") ||
+			      result.code == 2,
+		      "%s", result.out);
+	done(&result);
+}
+END_TEST
+
+START_TEST(run_scenario_as_run)
+{
+	char *text;
+
+	expect("run tiny.yaml --no-plots --set objectives.frt=9m --out one", 0, "");
+	text = read_text("one/scenario.yaml");
+	ck_assert_ptr_nonnull(strstr(text, "9m"));
+	free(text);
+	expect("check one/scenario.yaml", 0, "one/scenario.yaml: ok");
+}
+END_TEST
+
+START_TEST(exit_codes)
+{
+	expect("run tiny.yaml --no-plots --out met", 0, "PASSED");
+	expect("run tiny.yaml --no-plots --set objectives.frt=1s --out missed", 1, "FAILED");
+	expect("run tiny.yaml --no-plots --driver null --out none", 3, "INVALID");
+	expect("run tiny.yaml --no-plots --sham --out sham", 0, "");
+	expect_run_folder("none");
+	/* A guard that any outage trips. */
+	write_text("guard.yaml", scenario_head, scenario_steps);
+	expect("run guard.yaml --no-plots --out stopped "
+	       "--set abort=[{when:\"error_rate>1%\"}]",
+	       2, "abort");
+	write_text("guard.yaml", scenario_head,
+		   "abort: [{when: \"availability < 99.99%\", for: 5s}]\n");
+	write_text("steps.yaml", scenario_head, scenario_steps);
+}
+END_TEST
+
+START_TEST(exit_code_of_a_guard)
+{
+	char text[4096];
+
+	snprintf(text, sizeof(text), "%sabort: [{when: \"duration > 20m\"}]\n", scenario_steps);
+	write_text("guard.yaml", scenario_head, text);
+	expect("run guard.yaml --no-plots --out one", 5, "ABORTED");
+	expect_run_folder("one");
+}
+END_TEST
+
+/* A false alarm in a sham run is what a sham run is for. */
+START_TEST(sham_alarm)
+{
+	expect("run tiny.yaml --no-plots --sham --out one "
+	       "--set detector={kind:\\ poll}",
+	       2, "");
+	write_text("alarm.yaml", scenario_head, scenario_steps);
+	expect("run alarm.yaml --no-plots --sham --out two --set detector.kind=poll "
+	       "--set detector.false_fault=50%",
+	       2, "");
+}
+END_TEST
+
+/* ---- campaigns ---- */
+
+START_TEST(campaign)
+{
+	cJSON *one, *many;
+	char *events_one, *events_many, *a, *b;
+
+	expect("run tiny.yaml --no-plots --out one", 0, "");
+	expect("run tiny.yaml --no-plots --trials 200 --out many", 0, "--trials 200");
+	one = read_json("one/record.json");
+	many = read_json("many/record.json");
+	events_one = read_text("one/events.jsonl");
+	events_many = read_text("many/events.jsonl");
+	ck_assert_str_eq(events_one, events_many);
+	ck_assert_ptr_null(item(one, "campaign", NULL));
+	ck_assert_int_eq(item(many, "campaign", "trials")->valueint, 200);
+	a = cJSON_PrintUnformatted(item(one, "metrics", NULL));
+	b = cJSON_PrintUnformatted(item(many, "metrics", NULL));
+	ck_assert_str_eq(a, b);
+	ck_assert_double_gt(item(item(many, "campaign", "frt_s"), "stderr", NULL)->valuedouble, 0);
+	free(a);
+	free(b);
+	free(events_one);
+	free(events_many);
+	cJSON_Delete(one);
+	cJSON_Delete(many);
+}
+END_TEST
+
+/* ---- signals ---- */
+
+static void pause_ms(long ms)
+{
+	struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	nanosleep(&time, NULL);
+}
+
+/* Starts a campaign that would take long, and waits until it is at it. */
+static pid_t start_long(void)
+{
+	pid_t pid = start("run tiny.yaml --no-plots --trials 3000000 --out long", ".out");
+
+	for (int i = 0; i < 3000 && !has_temporary("."); i++)
+		pause_ms(10);
+	ck_assert_msg(has_temporary("."), "the run did not begin");
+	pause_ms(300);
+	return pid;
+}
+
+/* The aborted run leaves a whole record, and nothing else. */
+START_TEST(signal_aborts)
+{
+	pid_t pid = start_long();
+	cJSON *record;
+
+	kill(pid, (const int[]){SIGINT, SIGTERM, SIGHUP}[_i]);
+	ck_assert_int_eq(wait_for(pid), 5);
+	ck_assert(!has_temporary("."));
+	expect_run_folder("long");
+	record = read_json("long/record.json");
+	ck_assert_str_eq(item(record, "verdict", NULL)->valuestring, "aborted");
+	ck_assert_int_eq(item(record, "exit_code", NULL)->valueint, 5);
+	cJSON_Delete(record);
+}
+END_TEST
+
+/* Killed outright: there may be rests beside it, but nothing stands under the name. */
+START_TEST(kill_leaves_no_half_record)
+{
+	pid_t pid = start_long();
+
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(wait_for(pid), -SIGKILL);
+	ck_assert(!exists("long"));
+	expect("run tiny.yaml --no-plots --out long", 0, "");
+}
+END_TEST
+
+/* ---- full disks ---- */
+
+/* A tmpfs of `kilobytes` at ./full, in a mount namespace of this process. Says why when it cannot. */
+static bool mount_small(int kilobytes)
+{
+	char size[64];
+
+	snprintf(size, sizeof(size), "size=%dk", kilobytes);
+	ck_assert(mkdir("full", 0777) == 0 || errno == EEXIST);
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("drsim-test", "full", "tmpfs", 0, size)) {
+		printf("skipped: a full disk needs root and a mount: %s\n", strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+START_TEST(disk_full)
+{
+	static const int sizes[] = {4, 8, 16, 32, 64};
+	struct result result;
+
+	if (!mount_small(sizes[_i]))
+		return;
+	result = drsim("run tiny.yaml --no-plots --out full/one");
+	if (result.code == 0) {
+		expect_run_folder("full/one"); /* there was room for all of it */
+	} else {
+		ck_assert_msg(result.code == 3, "%d: %s", result.code, result.err);
+		ck_assert_msg(strstr(result.err, "error"), "%s", result.err);
+		ck_assert(!exists("full/one"));
+		ck_assert(!has_temporary("full"));
+	}
+	if (sizes[_i] <= 16)
+		ck_assert_int_eq(result.code, 3);
+	done(&result);
+	ck_assert_int_eq(umount("full"), 0);
+}
+END_TEST
+
+START_TEST(output_full)
+{
+	ck_assert_int_eq(wait_for(start("--help", "/dev/full")), 3);
+	ck_assert_int_eq(wait_for(start("run tiny.yaml --no-plots --json --out one", "/dev/full")), 3);
+	expect_run_folder("one");
+}
+END_TEST
+
+/* ---- check, plan, list ---- */
+
+START_TEST(check_tells_every_error)
+{
+	struct result result;
+
+	write_text("bad.yaml", scenario_head,
+		   "steps:\n"
+		   "  - {at: 5, fault: gpu.los, target: \"primary/node[0]/gpu[3]\"}\n"
+		   "  - {at: 5m, fault: gpu.lost, target: \"primary/node[9]\"}\n");
+	result = drsim("check tiny.yaml bad.yaml tiny.yaml");
+	ck_assert_int_eq(result.code, 2);
+	ck_assert_str_eq(result.out, "tiny.yaml: ok\ntiny.yaml: ok\n");
+	ck_assert_msg(strstr(result.err, "bad.yaml:23:9: error:"), "%s", result.err);
+	ck_assert_msg(strstr(result.err, "did you mean 'gpu.lost'?"), "%s", result.err);
+	ck_assert_msg(strstr(result.err, "bad.yaml:24:"), "%s", result.err);
+	done(&result);
+	expect("check tiny.yaml", 0, "tiny.yaml: ok");
+	expect("check --set duration=3h tiny.yaml", 0, "tiny.yaml: ok");
+	expect("check --set duration=x tiny.yaml", 2, "--set duration=x");
+}
+END_TEST
+
+START_TEST(plan_touches_nothing)
+{
+	expect("plan tiny.yaml", 0, "gpu.lost");
+	expect("plan tiny.yaml", 0, "primary/node[0]/gpu[3]");
+	expect("plan tiny.yaml", 0, "between 30 min and 40 min");
+	expect("plan tiny.yaml", 0, "21 s to 31 s");
+	expect("plan tiny.yaml", 0, "fails over to backup");
+	expect("plan tiny.yaml --driver null", 0, "nothing is changed");
+	expect_nothing_written();
+}
+END_TEST
+
+START_TEST(shipped_scenarios_plan)
+{
+	char line[2 * PATH_MAX];
+	struct dirent *entry;
+	size_t count = 0;
+	DIR *dir;
+
+	snprintf(line, sizeof(line), "%s/scenarios", root);
+	dir = opendir(line);
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		if (!strstr(entry->d_name, ".yaml"))
+			continue;
+		snprintf(line, sizeof(line), "plan %s/scenarios/%s", root, entry->d_name);
+		expect(line, 0, "Objectives");
+		count++;
+	}
+	closedir(dir);
+	ck_assert_uint_gt(count, 0);
+}
+END_TEST
+
+/* The example of every fault of the catalogue is a step that loads. */
+START_TEST(fault_examples_load)
+{
+	struct result list = drsim("list faults");
+	size_t count = 0;
+
+	for (char *line = strtok(list.out, "\n"); line; line = strtok(NULL, "\n")) {
+		char command[128], name[64] = "", *example;
+		struct result fault;
+
+		if (sscanf(line, "%63s", name) != 1 || !strchr(name, '.') || strchr(name, '/'))
+			break; /* the list ends with an empty line and a hint */
+		snprintf(command, sizeof(command), "list faults %s", name);
+		fault = drsim(command);
+		ck_assert_int_eq(fault.code, 0);
+		example = strstr(fault.out, "example:\n");
+		ck_assert_msg(example != NULL, "%s", fault.out);
+		/* It stands indented, as it would in a list of steps. */
+		write_text("example.yaml", scenario_head, "");
+		{
+			FILE *file = fopen("example.yaml", "ae");
+			char *step = strstr(example, "- {");
+
+			ck_assert_ptr_nonnull(file);
+			ck_assert_ptr_nonnull(step);
+			fprintf(file, "steps:\n  %s", step);
+			fclose(file);
+		}
+		expect("check example.yaml", 0, "ok");
+		done(&fault);
+		count++;
+	}
+	ck_assert_uint_ge(count, 12);
+	done(&list);
+}
+END_TEST
+
+START_TEST(list_drivers)
+{
+	expect("list drivers", 0, "sim");
+	expect("list drivers", 0, "null");
+	expect("list drivers sim", 0, "gpu.lost");
+	expect("list faults net.delay", 0, "duration, 1ns to 1h; default 100ms");
+}
+END_TEST
+
+/* ---- doctor, revert, report ---- */
+
+START_TEST(doctor)
+{
+	expect("doctor", 0, "driver sim     yes");
+	expect("doctor", 0, "not in this version");
+	ck_assert_int_eq(setenv("PATH", "/nowhere", 1), 0);
+	expect("doctor", 0, "gnuplot        no");
+	expect_nothing_written();
+}
+END_TEST
+
+/* A gnuplot that never answers costs seconds, not the evening. */
+START_TEST(doctor_does_not_hang)
+{
+	FILE *file;
+
+	ck_assert_int_eq(mkdir("bin", 0777), 0);
+	file = fopen("bin/gnuplot", "we");
+	ck_assert_ptr_nonnull(file);
+	fputs("#!/bin/sh\nexec /bin/sleep 100\n", file);
+	fclose(file);
+	ck_assert_int_eq(chmod("bin/gnuplot", 0755), 0);
+	ck_assert_int_eq(setenv("PATH", "bin", 1), 0);
+	expect("doctor", 0, "does not tell its version");
+}
+END_TEST
+
+START_TEST(revert)
+{
+	expect("revert", 0, "nothing to undo");
+	expect("revert .", 0, "nothing to undo");
+	expect("revert tiny.yaml", 2, "is no folder");
+}
+END_TEST
+
+START_TEST(report_again)
+{
+	char *before, *after;
+
+	expect("run tiny.yaml --no-plots --out one", 0, "");
+	before = read_text("one/report.html");
+	ck_assert_int_eq(unlink("one/report.html"), 0);
+	expect("report one --no-plots", 0, "one: written again");
+	after = read_text("one/report.html");
+	ck_assert_str_eq(before, after);
+	free(after);
+	expect("report one --no-plots --out two", 0, "two: written again");
+	after = read_text("two/report.html");
+	ck_assert_str_eq(before, after);
+	free(before);
+	free(after);
+	expect("report one --no-plots --out two", 2, "two exists already");
+	ck_assert(!has_temporary("."));
+
+	ck_assert_int_eq(truncate("one/events.jsonl", 1000), 0);
+	expect("report one --no-plots --out three", 3, "events.jsonl");
+	ck_assert(!exists("three"));
+	write_text("one/attestation.intoto.jsonl", "{}\n", "");
+	expect("report one --no-plots", 2, "is signed");
+}
+END_TEST
+
+/* ---- the source document's script: its defects are the findings ---- */
+
+START_TEST(seed_monitor)
+{
+	static const char *const parts[] = {
+		"status is random",     "No debounce",          "No backup of the io data",
+		"into: faulty",         "stop_standby",         "no switch back",
+		"False alarms",         "Objective frt missed",
+	};
+	char line[2 * PATH_MAX], *record;
+
+	snprintf(line, sizeof(line), "run %s/scenarios/seed_monitor.yaml --no-plots --out one", root);
+	expect(line, 1, "FAILED");
+	record = read_text("one/record.json");
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		ck_assert_msg(strstr(record, parts[i]) != NULL, "no finding says '%s'", parts[i]);
+	free(record);
+}
+END_TEST
+
+static void add(Suite *suite, const char *name, const TTest *test, int count)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, test, 0, count);
+	suite_add_tcase(suite, tcase);
+}
+
+static void add_cases(Suite *suite)
+{
+	add(suite, "help", help, 1);
+	add(suite, "help, golden", help_golden, (int)(sizeof(helps) / sizeof(helps[0])));
+	add(suite, "help is quick", help_is_quick, 1);
+	add(suite, "version", version, 1);
+	add(suite, "usage", usage, (int)(sizeof(wrong) / sizeof(wrong[0])));
+	add(suite, "nearest scenario", nearest_scenario, 1);
+	add(suite, "run", run_writes_a_folder, 1);
+	add(suite, "run over a run", run_refuses_what_exists, 1);
+	add(suite, "run, default folder", run_default_folder, 1);
+	add(suite, "run, parents", run_makes_parents, 1);
+	add(suite, "run --json", run_json, 1);
+	add(suite, "run repeats", run_repeats, 1);
+	add(suite, "run tells how", run_tells_how_to_repeat, 1);
+	add(suite, "scenario as run", run_scenario_as_run, 1);
+	add(suite, "exit codes", exit_codes, 1);
+	add(suite, "guard", exit_code_of_a_guard, 1);
+	add(suite, "sham alarm", sham_alarm, 1);
+	add(suite, "campaign", campaign, 1);
+	add(suite, "signals", signal_aborts, 3);
+	add(suite, "kill", kill_leaves_no_half_record, 1);
+	add(suite, "disk full", disk_full, 5);
+	add(suite, "output full", output_full, 1);
+	add(suite, "check", check_tells_every_error, 1);
+	add(suite, "plan", plan_touches_nothing, 1);
+	add(suite, "plan, shipped", shipped_scenarios_plan, 1);
+	add(suite, "fault examples", fault_examples_load, 1);
+	add(suite, "list drivers", list_drivers, 1);
+	add(suite, "doctor", doctor, 1);
+	add(suite, "doctor, hanging", doctor_does_not_hang, 1);
+	add(suite, "revert", revert, 1);
+	add(suite, "report", report_again, 1);
+	add(suite, "seed monitor", seed_monitor, 1);
+}
+
+TEST_MAIN("cli", add_cases)
