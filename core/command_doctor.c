@@ -48,9 +48,8 @@ static const char *find_program(const char *name, struct arena *arena)
 
 /* What it writes until it ends or the time is over; returns the length, -1 when the time was over.
  */
-static int read_answer(int fd, char answer[ANSWER_MAX])
+static int read_answer(int fd, double end, char answer[ANSWER_MAX])
 {
-	double end = command_seconds() + ANSWER_MS / 1e3;
 	size_t length = 0;
 
 	for (;;) {
@@ -73,10 +72,9 @@ static int read_answer(int fd, char answer[ANSWER_MAX])
 }
 
 /* Its exit status; one that does not end in time is ended. */
-static int reap(pid_t pid)
+static int reap(pid_t pid, double end)
 {
 	const struct timespec pause = {.tv_nsec = 2 * NANOS_MS};
-	double end = command_seconds() + ANSWER_MS / 1e3;
 	int status = 0;
 	pid_t got;
 
@@ -94,6 +92,7 @@ static bool ask_version(const char *program, char answer[ANSWER_MAX])
 {
 	char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "--version", NULL};
 	posix_spawn_file_actions_t actions;
+	double end = command_seconds() + ANSWER_MS / 1e3;
 	int ends[2], status = 0, length = -1;
 	pid_t pid;
 
@@ -106,8 +105,8 @@ static bool ask_version(const char *program, char answer[ANSWER_MAX])
 	if (posix_spawn(&pid, program, &actions, NULL, argv, environ) == 0) {
 		close(ends[1]);
 		ends[1] = -1;
-		length = read_answer(ends[0], answer);
-		status = reap(pid);
+		length = read_answer(ends[0], end, answer);
+		status = reap(pid, end);
 	}
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[0]);

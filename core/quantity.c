@@ -168,21 +168,19 @@ static const struct unit *find_unit(const struct unit *units, const char *name, 
 /* Which kind of quantity a unit belongs to; false when it is no unit at all. */
 static bool dimension_of(const char *unit, enum dimension *ret)
 {
-	const char *slash = strchr(unit, '/');
+	const char *slash = strchr(unit, '/'), *last = slash ? slash + 1 : unit;
 	size_t head = slash ? (size_t)(slash - unit) : strlen(unit);
 	bool amount = find_unit(size_units, unit, head) || find_unit(bit_units, unit, head);
+	bool time = find_unit(time_units, last, strlen(last));
 
 	if (*unit == '\0')
 		*ret = DIM_NUMBER;
 	else if (strcmp(unit, "%") == 0)
 		*ret = DIM_PERCENT;
-	else if (slash &&
-		 (!find_unit(time_units, slash + 1, strlen(slash + 1)) || (head > 0 && !amount)))
+	else if (slash ? !time || (head > 0 && !amount) : !time && !amount)
 		return false;
 	else if (slash)
 		*ret = head > 0 ? DIM_RATE : DIM_PER_TIME;
-	else if (!amount && !find_unit(time_units, unit, head))
-		return false;
 	else
 		*ret = amount ? DIM_SIZE : DIM_DURATION;
 	return true;

@@ -139,7 +139,7 @@ static const struct param gateway_rows[] = {
 	 "A check without an answer fails after it."},
 	{"misses", PARAM_COUNT, offsetof(struct gateway, misses), "2", 1, 1000, NULL,
 	 "Failed checks until a replica gets no more requests."},
-	{"retries", PARAM_COUNT, offsetof(struct gateway, retries), "1", 0, 100, NULL,
+	{"retries", PARAM_COUNT, offsetof(struct gateway, retries), "1", 0, 7, NULL,
 	 "Other replicas a failed request is tried on."},
 	PARAMS_END,
 };

@@ -804,7 +804,8 @@ int yaml_override(struct yaml_node *root, const char *assignment, struct arena *
 			break;
 	} while (true);
 	if (parse_from(override_place(&o, o.equals + 1), o.equals + 1,
-		       size - (size_t)(o.equals + 1 - assignment), true, arena, &value, e) < 0)
+		       size - (size_t)(o.equals + 1 - assignment), true, arena, &value, e) < 0 ||
+	    !value)
 		return -1;
 	replace(parent, node, value);
 	return 0;

@@ -276,3 +276,394 @@ static void hear(struct audit *a, const cJSON *event)
 		snprintf(a->reason, sizeof(a->reason), "%s", word(event, "reason"));
 	}
 }
+
+static void audit_read(struct bench *b, const char *path, struct audit *a)
+{
+	size_t size, lines = 0, i = 0;
+	char *text = read_text(b, path, &size), *rest = NULL;
+
+	memset(a, 0, sizeof(*a));
+	a->first_bad = NEVER;
+	for (size_t k = 0; k < size; k++)
+		lines += text[k] == '\n';
+	ck_assert_msg(size > 0 && text[size - 1] == '\n', "the last line is cut off");
+	a->events = arena_array(&b->arena, lines + 1, sizeof(*a->events));
+	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		a->events[i] = cJSON_Parse(line);
+		ck_assert_msg(a->events[i] != NULL, "not JSON: %s", line);
+		hear(a, a->events[i++]);
+	}
+	ck_assert_str_ne(a->reason, "");
+	if (a->bad_now > 0) {
+		a->bad_sum += a->end - a->bad_from;
+		a->last_bad = a->end;
+	}
+}
+
+static void audit_free(struct audit *a)
+{
+	for (int64_t i = 0; i < a->lines; i++)
+		cJSON_Delete(a->events[i]);
+	a->lines = 0;
+}
+
+/* ---- phases, worked out here from the definitions ---- */
+
+static nanos minus(nanos to, nanos from)
+{
+	return to == NEVER || from == NEVER ? NEVER : to - from;
+}
+
+static nanos begin_of(const struct history *h)
+{
+	return h->t[T_SWITCH_BEGIN] < h->t[T_DATA_BEGIN] ? h->t[T_SWITCH_BEGIN]
+							 : h->t[T_DATA_BEGIN];
+}
+
+static nanos ready_of(const struct history *h)
+{
+	nanos a = h->t[T_SWITCHED], b = h->t[T_DATA_RESTORED];
+
+	if (a == NEVER || b == NEVER)
+		return a == NEVER ? b : a;
+	return a > b ? a : b;
+}
+
+static void work_out(struct history *h)
+{
+	struct phases *p = &h->phases;
+	bool moved = strcmp(h->path, "failover") == 0, alarm = strcmp(h->path, "false_alarm") == 0;
+
+	p->detection = minus(h->t[T_DETECT], h->t[T_FAULT]);
+	p->decision = p->switching = p->data = p->overlap = p->brt = p->readiness = NEVER;
+	p->frt = NEVER;
+	if (moved || alarm) {
+		p->decision = minus(begin_of(h), h->t[T_DETECT]);
+		p->switching = minus(h->t[T_SWITCHED], h->t[T_SWITCH_BEGIN]);
+		p->data = minus(h->t[T_DATA_RESTORED], h->t[T_DATA_BEGIN]);
+		p->brt = minus(ready_of(h), begin_of(h));
+		p->readiness = minus(h->t[T_RESTORED], ready_of(h));
+		if (p->switching != NEVER && p->data != NEVER)
+			p->overlap = p->switching + p->data - p->brt;
+	}
+	if (!alarm && strcmp(h->path, "unrecovered") != 0)
+		p->frt = minus(h->t[T_RESTORED], h->t[T_FAULT]);
+	if (strcmp(h->path, "absorbed") == 0 && p->frt == NEVER)
+		p->frt = 0;
+}
+
+static void in_order(const struct history *h, const int order[], int count)
+{
+	int last = -1;
+
+	for (int i = 0; i < count; i++) {
+		if (h->t[order[i]] == NEVER)
+			continue;
+		if (last >= 0)
+			ck_assert_msg(h->t[last] <= h->t[order[i]],
+				      "%s (%" PRId64 ") is after %s (%" PRId64 "), path %s",
+				      names[last], h->t[last], names[order[i]], h->t[order[i]],
+				      h->path);
+		last = order[i];
+	}
+}
+
+static void check_order(const struct history *h)
+{
+	static const int onset[] = {T_FAULT, T_DETECT, T_DECIDE};
+	static const int to_switch[] = {T_DECIDE, T_SWITCH_BEGIN, T_SWITCHED};
+	static const int to_data[] = {T_DECIDE, T_DATA_BEGIN, T_DATA_RESTORED, T_VERIFIED};
+	static const int mend[] = {T_DETECT, T_DIAGNOSED, T_REPAIRED, T_FAILBACK, T_NORMAL};
+	static const int back[] = {T_RESTORED, T_NORMAL};
+	static const int loss[] = {T_BP, T_LOSS};
+
+	in_order(h, onset, 3);
+	in_order(h, to_switch, 3);
+	in_order(h, to_data, 4);
+	in_order(h, mend, 5);
+	in_order(h, back, 2);
+	in_order(h, loss, 2);
+}
+
+static void check_failover(const struct history *h)
+{
+	static const int needed[] = {T_FAULT,       T_DETECT,       T_DECIDE,
+				     T_SWITCH_BEGIN, T_SWITCHED,    T_DATA_BEGIN,
+				     T_DATA_RESTORED, T_RESTORED};
+	const struct phases *p = &h->phases;
+
+	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		ck_assert_msg(h->t[needed[i]] != NEVER, "a failover without %s", names[needed[i]]);
+	ck_assert_int_ge(p->detection, 0);
+	ck_assert_int_ge(p->decision, 0);
+	ck_assert_int_ge(p->brt, 0);
+	ck_assert_msg(p->readiness >= 0, "t_restored is before t_ready");
+	ck_assert_int_eq(p->detection + p->decision + p->brt + p->readiness, p->frt);
+	ck_assert_int_eq(p->switching + p->data - p->overlap, p->brt);
+}
+
+static void check_incident(struct history *h)
+{
+	static const char *const paths[] = {"failover", "in_place", "absorbed", "false_alarm",
+					    "unrecovered"};
+	int known = 0;
+
+	ck_assert_msg(h->closed, "an incident was never closed");
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		known += strcmp(h->path, paths[i]) == 0;
+	ck_assert_msg(known == 1, "path '%s'", h->path);
+	ck_assert_int_eq(h->alarm, strcmp(h->path, "false_alarm") == 0);
+	ck_assert_int_eq(h->alarm, h->t[T_FAULT] == NEVER);
+	ck_assert_int_eq(h->alarm, h->faults == 0);
+	if (!h->alarm)
+		ck_assert_int_eq(h->t[T_FAULT], h->opened);
+	work_out(h);
+	check_order(h);
+	if (strcmp(h->path, "failover") == 0)
+		check_failover(h);
+	else if (strcmp(h->path, "unrecovered") == 0)
+		ck_assert_msg(h->bad_at_close > 0, "unrecovered, but nothing is bad");
+	else if (!h->alarm)
+		ck_assert_msg(h->t[T_RESTORED] != NEVER, "%s without t_restored", h->path);
+	if (strcmp(h->path, "absorbed") == 0 && !h->ever_bad)
+		ck_assert_int_eq(h->phases.frt, 0);
+	if (strcmp(h->path, "in_place") == 0)
+		ck_assert_msg(h->ever_bad, "in place, but nothing was ever bad");
+}
+
+static void audit_check(struct audit *a)
+{
+	for (size_t i = 0; i < a->count; i++)
+		check_incident(&a->incidents[i]);
+	ck_assert_uint_eq(a->dirty, 0);
+	ck_assert_msg(a->effective <= a->reverted, "%u faults took effect, %u were reverted",
+		      a->effective, a->reverted);
+}
+
+/* ---- the record against that ---- */
+
+static const cJSON *under(const cJSON *object, const char *a, const char *b)
+{
+	const cJSON *item = field(object, a);
+
+	return b ? field(item, b) : item;
+}
+
+static void same_seconds(const cJSON *item, nanos value)
+{
+	if (value == NEVER)
+		ck_assert_msg(cJSON_IsNull(item), "%s is not null", item->string);
+	else
+		ck_assert_msg(cJSON_IsNumber(item) && llround(item->valuedouble * 1e9) == value,
+			      "%s: %.9f s, not %" PRId64 " ns", item->string, item->valuedouble,
+			      value);
+}
+
+static void compare_incident(const struct history *h, const cJSON *json)
+{
+	static const char *const keys[] = {"detection_ns", "decision_ns",      "switch_ns",
+					   "data_recovery_ns", "overlap_ns",   "readiness_ns",
+					   "brt_ns",       "frt_ns"};
+	const struct phases *p = &h->phases;
+	const nanos values[] = {p->detection, p->decision,  p->switching, p->data,
+				p->overlap,   p->readiness, p->brt,       p->frt};
+	char key[32];
+
+	ck_assert_str_eq(word(json, "path"), h->path);
+	for (int i = 0; i < TS; i++) {
+		snprintf(key, sizeof(key), "%s_ns", names[i]);
+		ck_assert_msg(number(json, key) == h->t[i], "%s differs from the events", key);
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		ck_assert_msg(number(json, keys[i]) == values[i], "%s: %" PRId64 ", not %" PRId64,
+			      keys[i], number(json, keys[i]), values[i]);
+	ck_assert_int_eq(cJSON_GetArraySize(field(json, "faults")), (int)h->faults);
+}
+
+/* The largest FRT, unrecovered being longer than any; the first of equals. */
+static int headline_of(const struct audit *a)
+{
+	int best = -1;
+
+	for (size_t i = 0; i < a->count; i++)
+		if (!a->incidents[i].alarm &&
+		    (best < 0 || a->incidents[i].phases.frt > a->incidents[best].phases.frt))
+			best = (int)i;
+	return best;
+}
+
+static void compare_metrics(const struct audit *a, const cJSON *metrics)
+{
+	int headline = headline_of(a);
+	nanos open = 0, covered = 0;
+
+	if (headline < 0) {
+		ck_assert(cJSON_IsNull(field(metrics, "incident")));
+		ck_assert(cJSON_IsNull(field(metrics, "frt_s")));
+	} else {
+		const struct phases *p = &a->incidents[headline].phases;
+
+		ck_assert_int_eq(number(metrics, "incident"), headline);
+		same_seconds(field(metrics, "frt_s"), p->frt);
+		same_seconds(field(metrics, "detection_s"), p->detection);
+		same_seconds(field(metrics, "decision_s"), p->decision);
+		same_seconds(field(metrics, "brt_s"), p->brt);
+		same_seconds(field(metrics, "switch_s"), p->switching);
+		same_seconds(field(metrics, "data_recovery_s"), p->data);
+		same_seconds(field(metrics, "overlap_s"), p->overlap);
+		same_seconds(field(metrics, "readiness_s"), p->readiness);
+	}
+	for (size_t i = 0; i < a->count; i++) {
+		const struct history *h = &a->incidents[i];
+		nanos from = h->t[T_FAULT] > covered ? h->t[T_FAULT] : covered;
+		nanos to = h->t[T_NORMAL] == NEVER ? a->end : h->t[T_NORMAL];
+
+		if (h->alarm || to <= from)
+			continue;
+		open += to - from;
+		covered = to;
+	}
+	same_seconds(field(metrics, "unprotected_s"), open);
+	same_seconds(field(metrics, "bad_s"), a->bad_sum);
+	same_seconds(field(metrics, "span_s"), a->first_bad == NEVER ? 0 : a->last_bad - a->first_bad);
+	ck_assert(fabs(under(metrics, "availability", "time")->valuedouble -
+		       (1 - (double)a->bad_sum / (double)a->end)) < 1e-12);
+}
+
+/* BRP in seconds is t_loss - t_bp to the nanosecond, unless nothing at all could be restored. */
+static void compare_loss(const struct history *h, const cJSON *json)
+{
+	const cJSON *brp = field(json, "brp"), *seconds = field(brp, "seconds");
+
+	if (strcmp(h->path, "unrecovered") == 0 || h->t[T_BP] == NEVER || cJSON_IsNull(seconds))
+		return;
+	same_seconds(seconds, h->t[T_LOSS] - h->t[T_BP]);
+}
+
+static void audit_compare(struct audit *a, const cJSON *record)
+{
+	const cJSON *incidents = field(record, "incidents"), *fault;
+	unsigned effective = 0, reverted = 0, applied = 0;
+
+	ck_assert_int_eq(cJSON_GetArraySize(incidents), (int)a->count);
+	for (size_t i = 0; i < a->count; i++) {
+		const cJSON *json = cJSON_GetArrayItem(incidents, (int)i);
+
+		compare_incident(&a->incidents[i], json);
+		compare_loss(&a->incidents[i], json);
+	}
+	compare_metrics(a, field(record, "metrics"));
+	cJSON_ArrayForEach(fault, field(record, "faults"))
+	{
+		effective += cJSON_IsTrue(field(fault, "effective")) != 0;
+		applied += cJSON_IsTrue(field(fault, "applied")) != 0;
+		reverted += cJSON_IsTrue(field(fault, "reverted")) != 0;
+		ck_assert_int_eq(cJSON_GetArraySize(field(fault, "residue")), 0);
+	}
+	ck_assert_uint_eq(effective, a->effective);
+	ck_assert_uint_eq(reverted, a->reverted);
+	ck_assert_uint_eq(applied, reverted);
+	same_seconds(under(record, "drill", "duration_s"), a->end);
+}
+
+/* ---- the program, as a person starts it ---- */
+
+struct drill {
+	int code;
+	const char *folder;
+	cJSON *record;
+	struct audit audit;
+};
+
+static const char *program(void)
+{
+	const char *path = getenv("DRSIM");
+
+	ck_assert_msg(path != NULL, "DRSIM names the program under test");
+	return path;
+}
+
+static pid_t start_program(struct bench *b, char *const argv[])
+{
+	posix_spawn_file_actions_t files;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&files, 1, bench_path(b, "out.txt"),
+					 O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	posix_spawn_file_actions_addopen(&files, 2, bench_path(b, "err.txt"),
+					 O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	ck_assert_int_eq(posix_spawn(&pid, argv[0], &files, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(&files);
+	return pid;
+}
+
+static int exit_code_of(struct bench *b, pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "ended by signal %d: %s", WTERMSIG(status),
+		      read_text(b, bench_path(b, "err.txt"), NULL));
+	return WEXITSTATUS(status);
+}
+
+/* `drsim run PATH --quiet --no-plots --out FOLDER` with more arguments, up to a NULL. */
+static char **command_line(struct bench *b, const char *path, const char *const *more,
+			   const char **ret_folder)
+{
+	char **argv = arena_array(&b->arena, ARGS_MAX, sizeof(*argv));
+	const char *folder = arena_printf(&b->arena, "%s/run%u", b->folder, b->runs++);
+	const char *fixed[] = {program(), "run", path, "--quiet", "--no-plots", "--out", folder};
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		argv[count++] = arena_strdup(&b->arena, fixed[i]);
+	for (; more && *more; more++) {
+		ck_assert_uint_lt(count + 1, ARGS_MAX);
+		argv[count++] = arena_strdup(&b->arena, *more);
+	}
+	*ret_folder = folder;
+	return argv;
+}
+
+static cJSON *read_record(struct bench *b, const char *folder)
+{
+	cJSON *record = cJSON_Parse(
+		read_text(b, arena_printf(&b->arena, "%s/record.json", folder), NULL));
+
+	ck_assert_msg(record != NULL, "record.json is not JSON");
+	return record;
+}
+
+/* Run a scenario file and hold its record against its events. */
+static void run_drill(struct bench *b, const char *path, const char *const *more,
+		      struct drill *ret)
+{
+	char **argv = command_line(b, path, more, &ret->folder);
+
+	ret->code = exit_code_of(b, start_program(b, argv));
+	ck_assert_msg(access(ret->folder, F_OK) == 0, "exit %d without a record: %s", ret->code,
+		      read_text(b, bench_path(b, "err.txt"), NULL));
+	ret->record = read_record(b, ret->folder);
+	audit_read(b, arena_printf(&b->arena, "%s/events.jsonl", ret->folder), &ret->audit);
+	audit_check(&ret->audit);
+	audit_compare(&ret->audit, ret->record);
+	ck_assert_int_eq(number(ret->record, "exit_code"), ret->code);
+}
+
+static void drill_free(struct drill *drill)
+{
+	cJSON_Delete(drill->record);
+	audit_free(&drill->audit);
+}
+
+static void run_text(struct bench *b, const char *text, const char *const *more,
+		     struct drill *ret)
+{
+	const char *path = arena_printf(&b->arena, "%s/s%u.yaml", b->folder, b->runs);
+
+	write_text(path, text);
+	run_drill(b, path, more, ret);
+}

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the DR controller asks for: probes, fencing, switching, standby up and down, diagnosis,
  * repair, the way back. */
+#include <math.h>
 #include <string.h>
 
 #include "sim/model/world.h"
 
 #define PROBE_BASE NANOS_MS /* a health check's own time, without queue and delay */
+#define HEARTBEAT_SIGMAS 4  /* a heartbeat is on its way for so many deviations, so that none comes before it was sent */
 
 static void timed_out(void *context, uint64_t index, nanos now);
 

@@ -179,7 +179,7 @@ static void initialised(void *context, uint64_t r, nanos now)
 	settle_stage(w, (uint32_t)r, STAGE_RUNNING);
 	storage_look(w); /* a home replica that runs again takes writes again */
 	actions_look(w);
-	engine_stop(w->engine); /* a process that was killed is back: the run loop wants to see that now */
+	engine_stop(w->engine); /* a killed process is back: the run loop wants to see that now */
 }
 
 static void weights_loaded(void *context, uint64_t r, nanos now)
