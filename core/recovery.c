@@ -544,15 +544,9 @@ static void decide(struct recovery *r, struct domain *d, nanos now)
 		move(r, d, (uint32_t)to, now);
 }
 
-void recovery_declared(struct recovery *r, uint32_t domain, nanos now, enum detector_kind by)
+static void begin_deciding(struct recovery *r, struct domain *d, nanos now)
 {
-	struct domain *d = &r->domains[domain];
-	d->wrong_answers |= by == DETECTOR_CANARY;
-	if (d->state != RECOVERY_NORMAL && d->state != RECOVERY_ON_STANDBY) {
-		d->declared = true;
-		return; /* being handled; what breaks meanwhile shows as an action that fails */
-	}
-	d->declared = d->open = true;
+	d->open = true;
 	d->no_retry = false;
 	mark(r, d, MARK_DETECT, now);
 	if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET) {
@@ -560,14 +554,24 @@ void recovery_declared(struct recovery *r, uint32_t domain, nanos now, enum dete
 		return;
 	}
 	d->state = RECOVERY_DECIDING;
+	d->retry_at = NANOS_NEVER;
 	d->decide_at = now + dist_sample_nanos(&r->scenario->recovery.decide, &d->decide);
 	if (!d->diagnose && !d->repairing)
 		begin_diagnosis(r, d);
 	else if (d->diagnosed)
-		mark(r, d, MARK_DIAGNOSED, now); /* the platform had noticed before the detector
-						    did: it is known already */
+		mark(r, d, MARK_DIAGNOSED, now); /* the platform had noticed before: it is known */
 	if (d->decide_at == now)
 		decide(r, d, now);
+}
+
+void recovery_declared(struct recovery *r, uint32_t domain, nanos now, enum detector_kind by)
+{
+	struct domain *d = &r->domains[domain];
+	d->wrong_answers |= by == DETECTOR_CANARY;
+	d->declared = true;
+	/* Elsewhere it is being handled; what breaks meanwhile shows as an action that fails. */
+	if (d->state == RECOVERY_NORMAL || d->state == RECOVERY_ON_STANDBY)
+		begin_deciding(r, d, now);
 }
 
 void recovery_cleared(struct recovery *r, uint32_t domain, nanos now)
@@ -681,9 +685,12 @@ static void settle(struct recovery *r, struct domain *d, nanos now)
 void recovery_calm(struct recovery *r, uint32_t domain, nanos now, bool calm)
 {
 	struct domain *d = &r->domains[domain];
+	bool waits = d->state == RECOVERY_IN_PLACE && d->repaired && !d->touched;
 	d->calm = calm;
 	if (calm)
 		settle(r, d, now);
+	else if (waits && d->declared) /* a declaration that never cleared, and now it is true */
+		begin_deciding(r, d, now);
 }
 
 /* ---- inputs ---- */

@@ -122,6 +122,8 @@ static const struct param poll_rows[] = {
 	COMMON_ROWS,
 	{"interval", PARAM_DURATION, DETECT(interval), "60s", 1, LONGEST, NULL,
 	 "Between two looks at the status."},
+	{"timeout", PARAM_DURATION, DETECT(timeout), "1s", 0, 0, NULL,
+	 "A status that is not there by then is FAULT."},
 	{"misses", PARAM_COUNT, DETECT(misses), "1", 1, 1000, NULL,
 	 "Bad looks in a row that declare a fault."},
 	{"false_fault", PARAM_PERCENT, DETECT(false_fault), "0%", 0, 0, NULL,

@@ -22,6 +22,7 @@
 #include <cjson/cJSON.h>
 
 #include "core/campaign.h"
+#include "core/report.h"
 #include "core/run.h"
 #include "tests/test.h"
 
@@ -402,14 +403,16 @@ static void check_failover(const struct history *h)
 	ck_assert_int_eq(p->switching + p->data - p->overlap, p->brt);
 }
 
+static const char *const paths[] = {"failover", "in_place", "absorbed", "false_alarm",
+				    "unrecovered"};
+#define PATHS 5
+
 static void check_incident(struct history *h)
 {
-	static const char *const paths[] = {"failover", "in_place", "absorbed", "false_alarm",
-					    "unrecovered"};
 	int known = 0;
 
 	ck_assert_msg(h->closed, "an incident was never closed");
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+	for (int i = 0; i < PATHS; i++)
 		known += strcmp(h->path, paths[i]) == 0;
 	ck_assert_msg(known == 1, "path '%s'", h->path);
 	ck_assert_int_eq(h->alarm, strcmp(h->path, "false_alarm") == 0);
@@ -667,3 +670,499 @@ static void run_text(struct bench *b, const char *text, const char *const *more,
 	write_text(path, text);
 	run_drill(b, path, more, ret);
 }
+
+/* ---- many faults at once: scenarios drawn at random ---- */
+
+/* splitmix64 (Steele, Lea, Flood, OOPSLA 2014): the test's own chance, by case number. */
+struct dice {
+	uint64_t state;
+};
+
+static uint64_t roll(struct dice *dice)
+{
+	uint64_t z = dice->state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return z ^ z >> 31;
+}
+
+static unsigned below(struct dice *dice, unsigned n)
+{
+	return (unsigned)(roll(dice) % n);
+}
+
+static bool chance(struct dice *dice, unsigned percent)
+{
+	return below(dice, 100) < percent;
+}
+
+#define PICK(dice, ...)                                                                            \
+	pick(dice, (const char *const[]){__VA_ARGS__},                                            \
+	     sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+static const char *pick(struct dice *dice, const char *const *words, size_t count)
+{
+	return words[below(dice, (unsigned)count)];
+}
+
+/* What was drawn, as far as later choices or expectations depend on it. */
+struct draw {
+	struct dice dice;
+	FILE *out;
+	unsigned primaries, standbys, endpoints, nodes, racks, replicas, gpus;
+	unsigned classes; /* of the mask model 1, training 2, io 4 */
+	bool store, links, backups;
+	/* Everything that breaks is noticed, mended, and led back: the drill must end as it began. */
+	bool mendable;
+};
+
+static void draw_sites(struct draw *d)
+{
+	struct dice *dice = &d->dice;
+
+	d->primaries = chance(dice, 20) ? 2 : 1;
+	d->standbys = chance(dice, 12) ? 0 : chance(dice, 25) ? 2 : 1;
+	d->nodes = 1 + below(dice, 4);
+	d->racks = 1 + below(dice, d->nodes);
+	d->gpus = d->nodes > 3 && chance(dice, 50) ? 1 : 8;
+	fprintf(d->out, "deployment:\n  sites:\n");
+	for (unsigned i = 0; i < d->primaries; i++)
+		fprintf(d->out, "    - {name: p%u, nodes: %u, racks: %u, shape: gpu.%sh100-sxm}\n", i,
+			d->nodes, d->racks, d->gpus == 8 ? "8x" : "");
+	for (unsigned i = 0; i < d->standbys; i++) {
+		fprintf(d->out, "    - {name: s%u, nodes: %u, shape: gpu.8xh100-sxm, ", i, d->nodes);
+		fprintf(d->out, "standby: {heat: %s, replication_lag: %s", PICK(dice, "hot", "warm", "cold"),
+			PICK(dice, "0s", "5s", "2m"));
+		if (chance(dice, 20))
+			fprintf(d->out, ", replicas: %u", 1 + below(dice, 3));
+		fprintf(d->out, "}}\n");
+	}
+	d->links = chance(dice, 60);
+	if (!d->links)
+		return;
+	fprintf(d->out, "  links:\n");
+	for (unsigned i = 0; i < d->primaries + d->standbys; i++)
+		for (unsigned k = i + 1; k < d->primaries + d->standbys; k++)
+			fprintf(d->out, "    - {between: [%c%u, %c%u], rate: %s}\n",
+				i < d->primaries ? 'p' : 's', i < d->primaries ? i : i - d->primaries,
+				k < d->primaries ? 'p' : 's', k < d->primaries ? k : k - d->primaries,
+				PICK(dice, "100Gbit/s", "1Gbit/s", "10Gbit/s"));
+	if (d->primaries + d->standbys == 1) {
+		fprintf(d->out, "    []\n");
+		d->links = false;
+	}
+}
+
+static void draw_endpoints(struct draw *d)
+{
+	struct dice *dice = &d->dice;
+
+	d->endpoints = d->primaries + chance(dice, 25);
+	d->replicas = 1 + below(dice, 3);
+	fprintf(d->out, "  endpoints:\n");
+	for (unsigned i = 0; i < d->endpoints; i++) {
+		fprintf(d->out, "    - name: e%u\n      site: p%u\n      replicas: %u\n", i,
+			i % d->primaries, d->replicas);
+		fprintf(d->out, "      gpus_per_replica: %u\n", d->gpus == 1 ? i == 0 : below(dice, 2));
+		if (chance(dice, 60))
+			fprintf(d->out, "      model: {bytes: 14GB, start: %s}\n",
+				PICK(dice, "0s", "45s", "{uniform: {from: 10s, to: 60s}}"));
+		if (chance(dice, 70))
+			fprintf(d->out, "      load: {rate: %u/s, service_time: %s, concurrency: %u, "
+					"arrivals: %s, requests: %s}\n",
+				1 + below(dice, 20),
+				PICK(dice, "100ms", "{lognormal: {median: 200ms, sigma: 0.4}}"),
+				4 + below(dice, 60), PICK(dice, "poisson", "constant"),
+				PICK(dice, "windows", "windows", "windows", "never", "always"));
+	}
+	if (chance(dice, 40))
+		fprintf(d->out, "  gateway: {interval: %s, timeout: %s, misses: %u, retries: %u}\n",
+			PICK(dice, "1s", "5s", "30s"), PICK(dice, "500ms", "2s"),
+			1 + below(dice, 3), below(dice, 3));
+	if (chance(dice, 40))
+		fprintf(d->out, "  platform: {restart: %s, reschedule: %s, allocate: %s}\n",
+			PICK(dice, "true", "true", "false"), PICK(dice, "345s", "never", "30s"),
+			PICK(dice, "0s", "60s"));
+}
+
+static void draw_data(struct draw *d)
+{
+	static const char *const rows[] = {"model: {bytes: 140GB, change: 0B/s}",
+					   "training: {bytes: 200GB, change: 50GB/d}",
+					   "io: {bytes: 20GB, change: 1MB/s, records: 12/s}"};
+	struct dice *dice = &d->dice;
+	unsigned sites = d->primaries + d->standbys, store = below(dice, sites);
+
+	d->classes = chance(dice, 10) ? 0 : 1 + below(dice, 7);
+	if (d->classes)
+		fprintf(d->out, "  data:\n");
+	for (unsigned c = 0; c < 3; c++)
+		if (d->classes >> c & 1)
+			fprintf(d->out, "    %s\n", rows[c]);
+	d->store = d->classes && chance(dice, 80);
+	if (d->store)
+		fprintf(d->out, "  store: {site: %c%u, read: %s, write: 4GB/s}\n",
+			store < d->primaries ? 'p' : 's',
+			store < d->primaries ? store : store - d->primaries,
+			PICK(dice, "8GB/s", "1GB/s", "100MB/s"));
+	d->backups = d->classes && chance(dice, 90);
+	if (!d->backups)
+		return;
+	fprintf(d->out, "backup: {at_start: %s, every: %s, kind: %s, verify: %s, keep: %u, failure: %s",
+		PICK(dice, "true", "true", "false"), PICK(dice, "2m", "10m", "20m"),
+		PICK(dice, "full", "incremental"), PICK(dice, "true", "false"),
+		1 + below(dice, 24), PICK(dice, "0%", "0%", "30%"));
+	if (!d->store || chance(dice, 30))
+		fprintf(d->out, ", takes: %s", PICK(dice, "0s", "30s", "3m"));
+	fprintf(d->out, "}\n");
+}
+
+static void draw_detector(struct draw *d, unsigned i)
+{
+	struct dice *dice = &d->dice;
+	const char *scope = PICK(dice, "endpoint", "endpoint", "replica", "node", "gpu");
+
+	switch (i) {
+	case 0:
+		fprintf(d->out, "  - {kind: probe, scope: %s, interval: %s, timeout: 1s, misses: %u, "
+				"loss: %s}\n",
+			scope, PICK(dice, "2s", "10s"), 1 + below(dice, 4),
+			PICK(dice, "0%", "0%", "0%", "5%"));
+		break;
+	case 1:
+		fprintf(d->out, "  - {kind: phi, scope: %s, interval: 1s, threshold: %u}\n", scope,
+			4 + below(dice, 8));
+		break;
+	case 2:
+		fprintf(d->out, "  - {kind: poll, interval: 60s, false_fault: %s, blind: %s}\n",
+			PICK(dice, "0%", "0%", "5%"), PICK(dice, "false", "false", "true"));
+		d->mendable = false; /* it may cry wolf for ever */
+		break;
+	case 3:
+		fprintf(d->out, "  - {kind: fixed, delay: %s}\n",
+			PICK(dice, "0s", "30s", "{exponential: {mean: 40s}}"));
+		break;
+	case 4:
+		fprintf(d->out, "  - {kind: canary, every: %s, misses: %u}\n", PICK(dice, "10s", "60s"),
+			1 + below(dice, 2));
+		break;
+	default:
+		fprintf(d->out, "  - {kind: slo, window: %s, success: 95%%, latency: 2s}\n",
+			PICK(dice, "1m", "10s", "5m"));
+	}
+}
+
+static void draw_recovery(struct draw *d)
+{
+	static const char *const class_names[] = {"model", "training", "io"};
+	struct dice *dice = &d->dice;
+	unsigned wanted = d->classes & (unsigned)roll(dice), first = wanted & (unsigned)roll(dice);
+
+	fprintf(d->out, "detector:\n");
+	for (unsigned n = 1 + chance(dice, 30); n > 0; n--)
+		draw_detector(d, chance(dice, 40) ? 0 : below(dice, 6));
+	fprintf(d->out, "recovery:\n  decide: %s\n  switch: %s\n  verify: %s\n  diagnose: %s\n",
+		PICK(dice, "0s", "5s", "{uniform: {from: 0s, to: 2m}}"), PICK(dice, "0s", "20s", "3m"),
+		PICK(dice, "0s", "0s", "2m"), PICK(dice, "0s", "30s", "10m"));
+	if (chance(dice, 15))
+		fprintf(d->out, "  fence: none\n");
+	else
+		fprintf(d->out, "  fence: {timeout: %s, on_fail: %s}\n", PICK(dice, "0s", "10s", "2m"),
+			PICK(dice, "stop", "proceed"));
+	fprintf(d->out, "  restore: {order: %s", PICK(dice, "sequential", "parallel"));
+	if (chance(dice, 60)) {
+		fprintf(d->out, ", classes: [");
+		for (unsigned c = 3, n = 0; c-- > 0;)
+			if (wanted >> c & 1)
+				fprintf(d->out, "%s%s", n++ ? ", " : "", class_names[c]);
+		fprintf(d->out, "], before_serving: [");
+		for (unsigned c = 0, n = 0; c < 3; c++)
+			if (first >> c & 1)
+				fprintf(d->out, "%s%s", n++ ? ", " : "", class_names[c]);
+		fprintf(d->out, "]");
+	}
+	if (chance(dice, 5))
+		fprintf(d->out, ", into: faulty");
+	fprintf(d->out, "}\n  repair: {time: %s, crews: %u}\n",
+		PICK(dice, "0s", "2m", "20m", "{lognormal: {median: 10m, sigma: 0.3}}"),
+		1 + below(dice, 2));
+	fprintf(d->out, "  coverage: %s\n  failback: {after: %s, verify: %s}\n",
+		PICK(dice, "100%", "100%", "100%", "50%"), PICK(dice, "repaired", "repaired", "never"),
+		PICK(dice, "true", "false"));
+	if (chance(dice, 8)) {
+		fprintf(d->out, "  managed_by: target\n");
+		d->mendable = false;
+	}
+	if (chance(dice, 10))
+		fprintf(d->out, "  prefer: in_place\n");
+	if (chance(dice, 4))
+		fprintf(d->out, "  after_restore: stop_standby\n");
+}
+
+static void draw_when(struct draw *d, unsigned i)
+{
+	struct dice *dice = &d->dice;
+
+	if (i == 0 || chance(dice, 25))
+		fprintf(d->out, "  - {at: %us, ", 1200 + below(dice, 2400));
+	else if (chance(dice, 15))
+		fprintf(d->out, "  - {at: %us, ", 600 + below(dice, 600));
+	else if (chance(dice, 50))
+		fprintf(d->out, "  - {after: {phase: %s, delay: %s}, ",
+			PICK(dice, "detect", "switch", "restore", "verify", "repair", "failback"),
+			PICK(dice, "0s", "1s", "30s", "5m"));
+	else
+		fprintf(d->out, "  - {after: {phase: %s, progress: %s}, ",
+			PICK(dice, "detect", "switch", "restore", "verify", "repair", "failback"),
+			PICK(dice, "10%", "50%", "100%"));
+}
+
+/* A place that a fault of the site group can hit; mostly a primary. */
+static const char *draw_site(struct draw *d, char buffer[8])
+{
+	bool standby = d->standbys > 0 && chance(&d->dice, 35);
+
+	snprintf(buffer, 8, "%c%u", standby ? 's' : 'p',
+		 below(&d->dice, standby ? d->standbys : d->primaries));
+	return buffer;
+}
+
+/* Writes fault and target; true when the platform notices it by itself. */
+static bool draw_fault(struct draw *d)
+{
+	struct dice *dice = &d->dice;
+	char site[8];
+	const char *at = draw_site(d, site);
+	unsigned node = below(dice, d->nodes), gpu = at[0] == 's' ? 8 : d->gpus;
+
+	switch (below(dice, 14)) {
+	case 0:
+		fprintf(d->out, "fault: gpu.lost, target: \"%s/node[%u]/gpu[%u]\"", at, node,
+			below(dice, gpu) & (chance(dice, 70) ? 0u : ~0u));
+		return true;
+	case 1:
+		fprintf(d->out, "fault: gpu.xid, code: %s, target: \"%s/node[%u]/gpu[0]\"",
+			PICK(dice, "79", "31", "63", "94", "48"), at, node);
+		return true;
+	case 2:
+		fprintf(d->out, "fault: node.crash, target: \"%s/node[*]\", select: %s", at,
+			PICK(dice, "one", "all", "50%"));
+		return true;
+	case 3:
+		fprintf(d->out, "fault: node.hang, target: \"%s/node[%u]\"", at, node);
+		return true;
+	case 4:
+		fprintf(d->out, "fault: rack.power_loss, target: \"%c%c/rack[0]\"", 'p', '0');
+		return true;
+	case 5:
+	case 6:
+		fprintf(d->out, "fault: zone.outage, target: %s", at);
+		return true;
+	case 7:
+	case 8:
+		if (d->links && chance(dice, 30))
+			fprintf(d->out, "fault: net.partition, target: \"link[*]\", select: %s",
+				PICK(dice, "one", "all"));
+		else if (chance(dice, 30))
+			fprintf(d->out, "fault: net.partition, target: \"%s/node[%u]\"", at, node);
+		else
+			fprintf(d->out, "fault: net.partition, target: %s", at);
+		return true;
+	case 9:
+		fprintf(d->out, "fault: net.delay, latency: %s, target: %s",
+			PICK(dice, "10ms", "800ms", "5s"), at);
+		return false;
+	case 10:
+		fprintf(d->out, "fault: proc.kill, target: \"endpoint/e0%s\"",
+			PICK(dice, "", "/replica[0]"));
+		return true;
+	case 11:
+		if (d->classes)
+			fprintf(d->out, "fault: data.bitflip, target: data/%s",
+				d->classes & 4 ? "io" : d->classes & 1 ? "model" : "training");
+		else
+			fprintf(d->out, "fault: data.bitflip, target: \"endpoint/e0/replica[0]\"");
+		return false;
+	case 12:
+		if (!d->backups) {
+			fprintf(d->out, "fault: node.crash, target: \"p0/node[0]\"");
+			return true;
+		}
+		fprintf(d->out, "fault: backup.corrupt, target: \"backup[%s]\"", PICK(dice, "-1", "0", "-2"));
+		return false;
+	default:
+		fprintf(d->out, "fault: %s", d->standbys ? "standby.unavailable, target: standby"
+							 : "node.crash, target: \"p0/node[0]\"");
+		return true;
+	}
+}
+
+static void draw_steps(struct draw *d)
+{
+	struct dice *dice = &d->dice;
+
+	fprintf(d->out, "steps:\n");
+	for (unsigned i = 0, n = 2 + chance(dice, 50); i < n; i++) {
+		draw_when(d, i);
+		bool noticed = draw_fault(d);
+		if (chance(dice, 35)) {
+			fprintf(d->out, ", for: %s", PICK(dice, "1s", "45s", "3m", "15m", "40m"));
+		} else if (chance(dice, 15)) {
+			fprintf(d->out, ", for: permanent");
+			d->mendable = false;
+		} else {
+			d->mendable &= noticed;
+		}
+		fprintf(d->out, "}\n");
+	}
+}
+
+/* The scenario of case number `seed`; *ret_mendable as in struct draw. */
+static char *draw_scenario(uint64_t seed, bool *ret_mendable)
+{
+	struct draw d = {.dice = {seed}, .mendable = true};
+	char *text = NULL;
+	size_t size;
+
+	roll(&d.dice);
+	d.out = open_memstream(&text, &size);
+	ck_assert_ptr_nonnull(d.out);
+	fprintf(d.out, "apiVersion: drsim/v1\nname: case%" PRIu64 "\nseed: %" PRIu64
+		"\nduration: 8h\nobjectives: {frt: 10m, brp: {seconds: 20m}, availability: 90%%}\n",
+		seed, seed);
+	draw_sites(&d);
+	draw_endpoints(&d);
+	draw_data(&d);
+	draw_recovery(&d);
+	if (chance(&d.dice, 30))
+		fprintf(d.out, "steady_state: {success: %s, latency: %s, window: %s}\n",
+			PICK(&d.dice, "99%", "90%", "50%"), PICK(&d.dice, "2s", "1s", "10s"),
+			PICK(&d.dice, "30s", "5s"));
+	draw_steps(&d);
+	ck_assert_int_eq(fclose(d.out), 0);
+	*ret_mendable = d.mendable;
+	return text;
+}
+
+/* ---- running them inside this process ---- */
+
+static void load_text(struct arena *arena, const char *text, struct scenario **ret)
+{
+	struct error errors[4] = {0};
+	size_t count = 0;
+
+	ck_assert_msg(scenario_parse("case.yaml", text, strlen(text), NULL, 0, arena, ret, errors, 4,
+				     &count) == 0,
+		      "%u:%u: %s\n%s", errors[0].place.line, errors[0].place.column,
+		      errors[0].text, text);
+}
+
+struct tally {
+	unsigned paths[PATHS], faults, verdicts[5], mendable, cases;
+	double slowest;
+};
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void run_inside(struct bench *b, const struct scenario *scenario, uint64_t seed,
+		       const char *events, struct record *record)
+{
+	struct run_options options = {.driver = driver_find("sim"), .seed = seed};
+	struct timeline *timeline = arena_alloc(&b->arena, sizeof(*timeline));
+	struct error e = {0};
+	struct run *run;
+
+	ck_assert_msg(run_new(scenario, &options, &run, &e) == 0, "%s", e.text);
+	ck_assert_int_eq(timeline_open(timeline, events, &e), 0);
+	*record = (struct record){.scenario = scenario, .driver = "sim", .kind = "simulated",
+				  .id = "test", .started = "2000-01-01T00:00:00Z",
+				  .seed = seed, .headline = -1};
+	ck_assert_msg(run_trial(run, 0, timeline, record, &e) == 0, "%s", e.text);
+	ck_assert_int_eq(timeline_close(timeline, &e), 0);
+	ck_assert_int_eq(report_write_record(record, bench_path(b, "record.json"), &e), 0);
+	for (size_t i = 0; i < record->incident_count; i++)
+		ck_assert_msg(incident_check(&record->incidents[i], &e) == 0, "%s", e.text);
+	run_free(run);
+}
+
+static void run_case(struct bench *b, uint64_t number_, struct tally *tally)
+{
+	bool mendable;
+	char *text = draw_scenario(number_, &mendable);
+	struct scenario *scenario;
+	struct audit *a = arena_alloc(&b->arena, sizeof(*a));
+	struct record *record = arena_alloc(&b->arena, sizeof(*record));
+	const char *events = bench_path(b, "events.jsonl");
+	double started = seconds_now();
+
+	if (getenv("DRILLS_CASE"))
+		printf("%s", text);
+	load_text(&b->arena, text, &scenario);
+	remove(events);
+	run_inside(b, scenario, number_, events, record);
+	audit_read(b, events, a);
+	if (getenv("DRILLS_CASE"))
+		printf("%s", read_text(b, events, NULL));
+	fflush(stdout);
+	audit_check(a);
+	cJSON *json = cJSON_Parse(read_text(b, bench_path(b, "record.json"), NULL));
+	audit_compare(a, json);
+	cJSON_Delete(json);
+	ck_assert_str_eq(a->reason, record->verdict == VERDICT_INVALID ? a->reason : "complete");
+	if (mendable)
+		for (size_t i = 0; i < a->count; i++)
+			ck_assert_msg(a->incidents[i].t[T_NORMAL] != NEVER, "never back to normal");
+	for (size_t i = 0; i < a->count; i++)
+		for (int k = 0; k < PATHS; k++)
+			tally->paths[k] += strcmp(a->incidents[i].path, paths[k]) == 0;
+	tally->verdicts[record->verdict]++;
+	tally->faults += a->injected;
+	tally->mendable += mendable;
+	tally->cases++;
+	double took = seconds_now() - started;
+	tally->slowest = took > tally->slowest ? took : tally->slowest;
+	audit_free(a);
+	free(text);
+}
+
+#define CASES 400
+#define CASES_PER_TEST 20
+
+START_TEST(random_faults)
+{
+	const char *only = getenv("DRILLS_CASE");
+	struct tally tally = {0};
+
+	for (int i = 0; i < CASES_PER_TEST; i++) {
+		uint64_t n = (uint64_t)(_i * CASES_PER_TEST + i);
+		struct bench b;
+
+		if (only && strtoull(only, NULL, 10) != n)
+			continue;
+		fprintf(stderr, "case %" PRIu64 "\n", n);
+		bench_open(&b);
+		run_case(&b, n, &tally);
+		bench_close(&b);
+	}
+	printf("random faults %3d..: %u cases, %u faults, %u mendable; failover %u, in place %u, "
+	       "absorbed %u, false alarm %u, unrecovered %u; slowest %.2f s\n",
+	       _i * CASES_PER_TEST, tally.cases, tally.faults, tally.mendable,
+	       tally.paths[PATH_FAILOVER], tally.paths[PATH_IN_PLACE], tally.paths[PATH_ABSORBED],
+	       tally.paths[PATH_FALSE_ALARM], tally.paths[PATH_UNRECOVERED], tally.slowest);
+	fflush(stdout);
+}
+END_TEST
+
+static void add_cases(Suite *suite)
+{
+	test_add_loop(suite, "random_faults", random_faults, CASES / CASES_PER_TEST);
+}
+
+TEST_MAIN("drills", add_cases)

@@ -2,11 +2,13 @@
 /* What the DR controller asks for: probes, fencing, switching, standby up and down, diagnosis,
  * repair, the way back. */
 #include <math.h>
+#include <math.h>
 #include <string.h>
 
 #include "sim/model/world.h"
 
 #define PROBE_BASE NANOS_MS /* a health check's own time, without queue and delay */
+#define HEARTBEAT_SIGMAS 4  /* mean way of a heartbeat, in its own standard deviations */
 #define HEARTBEAT_SIGMAS 4  /* a heartbeat is on its way for so many deviations, so that none comes before it was sent */
 
 static void timed_out(void *context, uint64_t index, nanos now);
@@ -97,13 +99,24 @@ static enum serve look_at(struct world *w, const struct action *action, nanos *l
 	return SERVE_OK;
 }
 
+/*
+ * How long a heartbeat is on its way. The gap between two of them, a difference, is to have the
+ * deviation jitter_sigma: hence the root. None arrives before it was sent: hence the mean.
+ */
+static nanos heartbeat(const struct detector_config *config, struct prng *prng, nanos *ret_mean)
+{
+	double sigma = config->jitter_sigma * (double)config->interval / sqrt(2);
+	*ret_mean = (nanos)llround(HEARTBEAT_SIGMAS * sigma);
+	return *ret_mean + (nanos)llround(prng_normal(prng) * sigma);
+}
+
 static void probe(struct world *w, const struct action *action)
 {
 	const struct detector_config *config = &w->scenario->detectors[action->detector];
 	struct prng *prng = &w->probe_prng[action->detector];
 	struct completion done = {
 		.kind = COMPLETION_ACTION, .action = *action, .ok = true, .success = 1};
-	nanos latency = PROBE_BASE;
+	nanos latency = PROBE_BASE, mean = 0;
 	if (config->kind == DETECTOR_SLO) {
 		struct service *s = &w->services[action->entity.index];
 		load_look(w, action->entity.index);
@@ -120,8 +133,7 @@ static void probe(struct world *w, const struct action *action)
 	}
 	bool lost = config->loss > 0 && prng_uniform(prng) < config->loss;
 	if (config->kind == DETECTOR_PHI)
-		latency += (nanos)(prng_normal(prng) * config->jitter_sigma *
-				   (double)config->interval);
+		latency += heartbeat(config, prng, &mean);
 	if (latency < 0)
 		latency = 0;
 	done.latency = latency;
@@ -129,7 +141,7 @@ static void probe(struct world *w, const struct action *action)
 		action_timed(w, action, latency)->wrong_after = latency > 0 ? latency : 1;
 		return;
 	}
-	if (!lost && seen == SERVE_OK && latency <= action->timeout) {
+	if (!lost && seen == SERVE_OK && latency - mean <= action->timeout) {
 		/* The answer is certain already; it is handed over now with the instant at which it
 		 * will be known. */
 		done.at = world_now(w) + latency;
