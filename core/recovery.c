@@ -10,7 +10,6 @@
 
 #define RETRY_EVERY                                                                                \
 	(30 * NANOS_S)      /* a move that failed for want of a standby is tried again this often */
-#define BACKUPS_MAX 1000000 /* per trial; past it the oldest entries are of no use to anyone */
 
 const char *const recovery_state_names[] = {
 	[RECOVERY_NORMAL] = "normal",     [RECOVERY_DECIDING] = "deciding",
@@ -145,7 +144,7 @@ void recovery_reset(struct recovery *r, uint64_t seed, uint64_t trial)
 static void backup_start(struct recovery *r, uint32_t policy)
 {
 	struct policy_state *state = &r->policies[policy];
-	assert(r->backup_count < BACKUPS_MAX);
+	assert(r->backup_count < SCENARIO_BACKUPS_MAX);
 	if (state->running) {
 		r->host.note(r->host.self, SEVERITY_MEDIUM,
 			     "A backup was still running when the next one of its policy was due: "

@@ -30,6 +30,8 @@ struct fault_ops;
 #define SCENARIO_DETECTORS_MAX 16
 #define SCENARIO_POLICIES_MAX 8
 #define SCENARIO_GUARDS_MAX 16
+#define SCENARIO_BACKUPS_MAX 1000000    /* in one run, over all policies */
+#define SCENARIO_LOOKS_MAX 1000000000   /* rounds of one detector in one run */
 #define SCENARIO_DURATION_MAX (3650 * NANOS_DAY)
 
 /* The three data classes of the source document. Order is the order of a sequential restore when

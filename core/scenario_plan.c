@@ -467,12 +467,42 @@ static void check_site_links(struct loader *loader, uint32_t site, bool transfer
 		need_link(loader, (uint32_t)standby, d->store.site, d->store.place, "the restore");
 }
 
+/* What would never come to an end is refused before it begins. */
+static void check_counts(struct loader *loader)
+{
+	const struct scenario *s = loader->scenario;
+	int64_t backups = 0;
+
+	for (size_t i = 0; i < s->policy_count; i++) {
+		const struct backup_policy *policy = &s->policies[i];
+
+		backups += 1 + (policy->every == NANOS_NEVER ? 0 : s->duration / policy->every);
+		if (backups >= SCENARIO_BACKUPS_MAX) {
+			loader_error(loader, policy->place,
+				     "more than %d backups in one run; back up less often, or "
+				     "shorten 'duration'",
+				     SCENARIO_BACKUPS_MAX);
+			break;
+		}
+	}
+	for (size_t i = 0; i < s->detector_count; i++) {
+		nanos interval = s->detectors[i].interval;
+
+		if (interval > 0 && s->duration / interval > SCENARIO_LOOKS_MAX)
+			loader_error(loader, s->detectors[i].place,
+				     "more than %d looks in one run; look less often, or shorten "
+				     "'duration'",
+				     SCENARIO_LOOKS_MAX);
+	}
+}
+
 void check_plan(struct loader *loader)
 {
 	const struct scenario *s = loader->scenario;
 	const struct deployment *d = &s->deployment;
 	bool transfers = false, checked[SCENARIO_SITES_MAX] = {false};
 
+	check_counts(loader);
 	for (size_t i = 0; i < s->policy_count; i++) {
 		const struct backup_policy *policy = &s->policies[i];
 

@@ -33,7 +33,8 @@
  *   service.level     endpoint, success (0 … 1, expected for a request sent now), latency_s
  *                     (expected; null when nobody answers), rate, capacity (1/s), backlog
  *   service.requests  endpoint, from_ns, to_ns, sent, and the outcomes known in that second: good,
- *                     wrong, late, failed, p50_s, p99_s (single requests)
+ *                     wrong, late, failed, p50_s, p99_s (single requests); waited: how many found
+ *                     no free slot in that second and joined the queue
  *   service.bad       endpoint, since_ns
  *   service.good      endpoint, since_ns
  *   guard.abort       guard, value

@@ -197,6 +197,7 @@ static void backup_end(struct world *w, uint32_t id)
 	}
 	backup->running = false;
 	backup->ok = true;
+	w->newest[backup->policy] = (int32_t)id;
 	backup->ended = world_now(w);
 	struct completion done = {.kind = COMPLETION_ACTION,
 				  .ok = true,
@@ -225,10 +226,7 @@ static uint64_t backup_bytes(const struct world *w, uint32_t id)
 	const struct backup_state *backup = &w->backups[id];
 	const struct backup_policy *policy = &w->scenario->policies[backup->policy];
 	double total = 0;
-	int32_t last = -1;
-	for (int32_t i = 0; i < (int32_t)id; i++)
-		if (w->backups[i].policy == backup->policy && w->backups[i].ok)
-			last = i;
+	int32_t last = w->newest[backup->policy];
 	for (int c = 0; c < DATA_CLASSES; c++) {
 		double bytes = (double)data_of(w, c)->bytes, changed, records;
 		if (!(policy->classes & DATA_BIT(c)))
@@ -594,6 +592,8 @@ void storage_reset(struct world *w)
 		w->links[l].resource = flow_resource(w->flows, d->links[l].rate);
 	for (int c = 0; c < DATA_CLASSES; c++)
 		w->poisoned_at[c] = NANOS_NEVER;
+	for (uint32_t p = 0; p < w->scenario->policy_count; p++)
+		w->newest[p] = -1;
 	for (uint32_t p = 0; p < w->scenario->policy_count; p++)
 		prng_open(&w->backup_prng[p], w->seed, w->trial, p, PRNG_BACKUP);
 	w->writing_count = w->backup_count = w->transfer_count = 0;
