@@ -11,6 +11,7 @@
 
 #define FAULTS_MAX 512
 #define FIRST_LINES 16 /* of a scenario, in which its comment is looked for */
+#define NAME_COLUMNS 22
 
 /* ---- faults ---- */
 
@@ -179,36 +180,37 @@ static int list_drivers(const struct invocation *in, const char *name)
 
 /* ---- scenarios ---- */
 
-/* The first comment line that says something; "" without one. */
-static void first_comment(const char *path, char *out, size_t room)
+/* The first sentence of the comment that a scenario opens with; "" without one. */
+static const char *first_sentence(const char *path, struct arena *arena)
 {
 	FILE *file = fopen(path, "re");
+	const char *sentence = "";
 	char line[512];
 
-	*out = '\0';
 	if (!file)
-		return;
-	for (int i = 0; i < FIRST_LINES && fgets(line, sizeof(line), file); i++) {
-		const char *text = line;
+		return "";
+	for (int i = 0; i < FIRST_LINES && fgets(line, sizeof(line), file) && *line == '#'; i++) {
+		char *text = line + strspn(line, "# \t"), *stop;
 
-		if (*text != '#')
-			break;
-		text += strspn(text, "# \t");
 		line[strcspn(line, "\r\n")] = '\0';
 		if (*text == '\0' || strncmp(text, "SPDX", 4) == 0 ||
 		    strncmp(text, "yaml-language-server", 20) == 0)
 			continue;
-		snprintf(out, room, "%s", text);
-		break;
+		stop = strstr(text, ". ");
+		if (stop)
+			stop[1] = '\0';
+		sentence = arena_printf(arena, "%s%s%s", sentence, *sentence ? " " : "", text);
+		if (stop || sentence[strlen(sentence) - 1] == '.')
+			break;
 	}
 	fclose(file);
+	return sentence;
 }
 
 static int list_scenarios(const struct invocation *in, const char *name)
 {
 	const char *folder = command_scenarios_folder();
 	const char **names = command_scenario_names(folder, in->arena);
-	char comment[512];
 	bool found = false;
 
 	if (!folder) {
@@ -218,15 +220,17 @@ static int list_scenarios(const struct invocation *in, const char *name)
 	}
 	for (size_t i = 0; names[i]; i++) {
 		const char *path = arena_printf(in->arena, "%s/%s.yaml", folder, names[i]);
+		const char *comment;
 
 		if (name && strcmp(name, names[i]) != 0)
 			continue;
 		found = true;
-		first_comment(path, comment, sizeof(comment));
+		comment = first_sentence(path, in->arena);
 		if (name)
-			printf("%s\n%s\n", path, comment);
+			printf("%s\n", path);
 		else
-			printf("%-22s %s\n", names[i], comment);
+			printf("%-*s ", NAME_COLUMNS, names[i]);
+		command_print_wrapped(stdout, comment, name ? 0 : NAME_COLUMNS + 1);
 	}
 	if (name && !found)
 		return command_unknown(in->command, "scenario", name, names);

@@ -65,8 +65,7 @@ const char *command_quote(const char *word, struct arena *arena)
 
 /* ---- help ---- */
 
-/* Words of `text` between `column` and 90, the first line is already at `column`. */
-static void print_wrapped(FILE *out, const char *text, int column)
+void command_print_wrapped(FILE *out, const char *text, int column)
 {
 	int at = column;
 
@@ -102,7 +101,7 @@ static void print_option(FILE *out, const struct option *option)
 		length = 0;
 	}
 	fprintf(out, "%*s", USAGE_COLUMN - length, "");
-	print_wrapped(out, option->help, USAGE_COLUMN);
+	command_print_wrapped(out, option->help, USAGE_COLUMN);
 }
 
 void command_print_help(const struct command *command, FILE *out)
@@ -111,7 +110,7 @@ void command_print_help(const struct command *command, FILE *out)
 
 	fprintf(out, "usage: drsim %s%s%s%s\n\n", command->name, *command->arguments ? " " : "",
 		command->arguments, option->name ? " [OPTION]..." : "");
-	print_wrapped(out, command->help, 0);
+	command_print_wrapped(out, command->help, 0);
 	if (option->name)
 		fputs("\noptions:\n", out);
 	for (; option->name; option++)

@@ -10,7 +10,6 @@
 #include "core/words.h"
 
 #define COLUMNS 5
-#define PARAGRAPH_COLUMNS 90
 #define NAMED_MAX 2 /* entities of a target that are named one by one */
 
 struct plan_command {
@@ -243,12 +242,13 @@ static void write_detector(const struct plan *plan, const struct detector_config
 		write_range(plan, after, interval + after, out);
 		break;
 	case DETECTOR_POLL:
-		if (detector->blind)
+		if (detector->blind) {
 			fprintf(out,
-				"looks at nothing: every %s it says fault with a chance of %g %%",
+				"looks at nothing: every %s it says fault with a chance of %g %%. ",
 				nanos_text(plan, detector->interval), detector->false_fault * 100);
-		else
-			write_range(plan, (misses - 1) * interval, misses * interval, out);
+			return;
+		}
+		write_range(plan, (misses - 1) * interval, misses * interval, out);
 		break;
 	case DETECTOR_FIXED:
 		fprintf(out, "takes %s", dist_text(plan, &detector->delay));
@@ -349,24 +349,6 @@ static void write_objectives(const struct plan *plan, FILE *out)
 		fputc('.', out);
 }
 
-static void print_wrapped(const char *text)
-{
-	size_t at = 0;
-
-	while (*text) {
-		size_t length = strcspn(text, " ");
-
-		if (at > 0 && at + 1 + length > PARAGRAPH_COLUMNS) {
-			fputc('\n', stdout);
-			at = 0;
-		}
-		at += (size_t)printf("%s%.*s", at > 0 ? " " : "", (int)length, text);
-		text += length;
-		text += strspn(text, " ");
-	}
-	fputc('\n', stdout);
-}
-
 static int print_paragraph(const struct plan *plan)
 {
 	char *text = NULL;
@@ -388,7 +370,7 @@ static int print_paragraph(const struct plan *plan)
 	}
 	write_objectives(plan, out);
 	if (fclose(out) == 0)
-		print_wrapped(text);
+		command_print_wrapped(stdout, text, 0);
 	free(text);
 	return 0;
 }

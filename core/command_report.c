@@ -27,14 +27,15 @@ static int check_folder(const struct invocation *in, const char *dir)
 	return 0;
 }
 
-static int write_new(struct report_input *input, const char *out, struct error *e)
+static int write_new(const struct report_input *from, const char *out, struct error *e)
 {
+	struct report_input input = *from;
 	struct run_folder folder;
 
 	if (folder_open(&folder, out, e))
 		return -1;
-	input->out_dir = folder.temporary;
-	if (report_write_all(input, e) || folder_commit(&folder, e)) {
+	input.out_dir = folder.temporary;
+	if (report_write_all(&input, e) || folder_commit(&folder, e)) {
 		folder_discard(&folder);
 		return -1;
 	}

@@ -150,8 +150,15 @@ static int write_reports(struct drill *drill, struct error *e)
 	if (report_write_record(&drill->record,
 				folder_file(&drill->folder, "record.json", drill->in->arena), e))
 		return -1;
-	if (report_load(drill->folder.temporary, &input, e))
-		return -1;
+	if (report_load(drill->folder.temporary, &input, e)) {
+		if (e->kind != ERROR_LIMIT)
+			return -1;
+		/* Too large to be read back into pages: the record and its events still count. */
+		error_print(e);
+		fputs("drsim: the record is written, its pages are not\n", stderr);
+		*e = (struct error){0};
+		return 0;
+	}
 	input.out_dir = drill->folder.temporary;
 	input.plots = !drill->command->no_plots;
 	input.png = drill->command->png;

@@ -99,6 +99,8 @@ int command_usage(const struct command *command, const char *format, ...)
 /* The help of one command; the overview of all. */
 void command_print_help(const struct command *command, FILE *out);
 void command_print_overview(FILE *out);
+/* The words of `text` in lines of at most 90 columns, all of which begin at `column`. */
+void command_print_wrapped(FILE *out, const char *text, int column);
 const struct command *command_find(const char *name);
 /* An unknown word where one of `words` (NULL-terminated) belongs: "unknown driver 'smi'; did you
  * mean 'sim'?" */

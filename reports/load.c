@@ -244,8 +244,8 @@ static void keep_seed(cJSON *record, const char *text)
 static int load_record(const char *path, cJSON **ret_record, struct error *e)
 {
 	const char *end = NULL;
-	char place[REPORT_PATH_MAX + 16], *text;
-	size_t size;
+	char place[REPORT_PATH_MAX + 16], *text = NULL;
+	size_t size = 0;
 	cJSON *record;
 
 	if (read_file(path, &text, &size, e))
@@ -297,10 +297,10 @@ static int check_event(const cJSON *event, double seq, double *last, const char 
 
 static int load_events(const char *path, cJSON **ret_events, struct error *e)
 {
-	char place[REPORT_PATH_MAX + 16], *text, *line, *stop;
+	char place[REPORT_PATH_MAX + 16], *text = NULL, *line, *stop;
 	cJSON *events, *event;
 	double last = 0;
-	size_t size, count = 0;
+	size_t size = 0, count = 0;
 
 	if (read_file(path, &text, &size, e))
 		return -1;

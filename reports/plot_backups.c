@@ -115,7 +115,7 @@ static void choose_window(const struct backups *all, const cJSON *record, double
 {
 	double duration = view_real(record, "drill.duration_s"),
 	       centre = isfinite(t_loss) ? t_loss : duration;
-	size_t first = all->count, last = 0;
+	size_t first, last = 0;
 
 	*begin = 0;
 	*end = duration > 0 ? duration : 1;
@@ -256,7 +256,7 @@ static bool draw_all(FILE *script, const struct report_input *input, struct back
 	put_backups(script, all, begin, end, axis.scale);
 	put_loss(script, incident, t_bp, t_loss, begin, end, axis.scale);
 	put_source(script, all, t_bp, begin, end, axis.scale);
-	for (double row = 0; row <= rows; row++)
+	for (int row = 0; row <= (int)rows; row++)
 		put_name(script, all, row);
 	fprintf(script,
 		"unset ytics\nset border 1\nset lmargin 18\nset rmargin 3\nset tmargin 4\n"

@@ -15,7 +15,7 @@ static const char *plain(char out[TEXT_MAX], double value, int decimals)
 	size_t length = (size_t)snprintf(out, TEXT_MAX, "%.*f", decimals, value);
 
 	if (length >= TEXT_MAX)
-		length = (size_t)snprintf(out, TEXT_MAX, "%.3g", value);
+		snprintf(out, TEXT_MAX, "%.3g", value);
 	else if (decimals > 0) {
 		while (length > 0 && out[length - 1] == '0')
 			out[--length] = '\0';

@@ -743,13 +743,33 @@ START_TEST(shipped_scenarios_plan)
 }
 END_TEST
 
+/* The annotated example of the README. */
+START_TEST(readme_example)
+{
+	char path[PATH_MAX + 16], *text, *begin, *end;
+
+	snprintf(path, sizeof(path), "%s/README.md", root);
+	text = read_text(path);
+	begin = strstr(text, "```yaml\n");
+	ck_assert_ptr_nonnull(begin);
+	begin += strlen("```yaml\n");
+	end = strstr(begin, "```");
+	ck_assert_ptr_nonnull(end);
+	*end = '\0';
+	write_text("readme.yaml", begin, "");
+	free(text);
+	expect("run readme.yaml --no-plots --out one", 0, "PASSED");
+}
+END_TEST
+
 /* The example of every fault of the catalogue is a step that loads. */
 START_TEST(fault_examples_load)
 {
 	struct result list = drsim("list faults");
 	size_t count = 0;
 
-	for (char *line = strtok(list.out, "\n"); line; line = strtok(NULL, "\n")) {
+	for (char *rest, *line = strtok_r(list.out, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
 		char command[128], name[64] = "", *example;
 		struct result fault;
 
@@ -910,6 +930,7 @@ static void add_cases(Suite *suite)
 	add(suite, "check", check_tells_every_error, 1);
 	add(suite, "plan", plan_touches_nothing, 1);
 	add(suite, "plan, shipped", shipped_scenarios_plan, 1);
+	add(suite, "readme", readme_example, 1);
 	add(suite, "fault examples", fault_examples_load, 1);
 	add(suite, "list drivers", list_drivers, 1);
 	add(suite, "doctor", doctor, 1);

@@ -613,7 +613,8 @@ END_TEST
 
 START_TEST(works_without_gnuplot)
 {
-	char *text, *path = strdup(getenv("PATH"));
+	const char *search = getenv("PATH");
+	char *text, *path = strdup(search ? search : "");
 
 	sample_failover(&sample);
 	write_sample();
@@ -635,7 +636,8 @@ START_TEST(works_with_a_broken_gnuplot)
 {
 	static const char *const scripts[] = {"#!/bin/sh\nexit 3\n", "#!/bin/sh\nexit 0\n",
 					      "#!/bin/sh\nexec cat /dev/zero\n"};
-	char *text, *path = strdup(getenv("PATH")), fake[512];
+	const char *search = getenv("PATH");
+	char *text, *path = strdup(search ? search : ""), fake[512];
 
 	sample_failover(&sample);
 	write_sample();
