@@ -17,6 +17,8 @@ const char *const recovery_state_names[] = {
 	[RECOVERY_IN_PLACE] = "in place", [RECOVERY_RETURNING] = "returning",
 };
 
+#define TAKEOVER_GRACE (5 * NANOS_MINUTE) /* before a standby that never served is given up */
+
 /* What the controller knows of one backup: what its completion said, and what a restore found out.
  */
 struct backup_entry {
@@ -36,6 +38,10 @@ struct domain {
 	uint32_t index, site, active, to;
 	enum recovery_state state;
 	nanos decide_at, retry_at;
+	nanos return_at;  /* the way back failed: not again before then */
+	nanos restore_at; /* the store could not be reached: a class is tried again then */
+	nanos grace_ends; /* so long a standby that was switched to may take to come up */
+	uint64_t used;   /* standby sites that were started since, one bit each */
 	struct prng decide, coverage;
 	bool open; /* something is being handled: a declaration or a notice */
 	bool declared, wrong_answers, calm;
@@ -43,6 +49,8 @@ struct domain {
 	bool touched, moved;   /* the old primary was fenced or traffic was taken from it / the
 				  standby serves */
 	bool fenced, switched; /* of this move */
+	bool served;           /* the standby was seen to serve since the switch */
+	bool failed_back;      /* traffic is on the primary again, the incident still open */
 	bool no_retry; /* a person has to decide: fencing failed, or nothing to restore from */
 	action_id fence, activate, switching, diagnose, verify, back, switch_back;
 	action_id restore[DATA_CLASSES];
@@ -132,7 +140,7 @@ void recovery_reset(struct recovery *r, uint64_t seed, uint64_t trial)
 		memset(d, 0, sizeof(*d));
 		d->index = index;
 		d->site = d->active = site;
-		d->decide_at = d->retry_at = NANOS_NEVER;
+		d->decide_at = d->retry_at = d->return_at = d->restore_at = NANOS_NEVER;
 		d->calm = true;
 		prng_open(&d->decide, seed, trial, index, PRNG_DECIDE);
 		prng_open(&d->coverage, seed, trial, index, PRNG_COVERAGE);
@@ -210,7 +218,7 @@ void recovery_begin(struct recovery *r, nanos now)
 
 /* ---- diagnosis and repair, beside everything else ---- */
 
-static void begin_diagnosis(struct recovery *r, struct domain *d)
+static void begin_diagnosis(struct recovery *r, struct domain *d, uint32_t site)
 {
 	if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET)
 		return;
@@ -219,7 +227,7 @@ static void begin_diagnosis(struct recovery *r, struct domain *d)
 	if (d->repaired)
 		mark(r, d, MARK_REPAIRED, NANOS_NEVER);
 	d->diagnosed = d->repaired = d->repairing = false;
-	d->diagnose = start(r, d, (struct action){.kind = ACTION_DIAGNOSE, .site = d->active});
+	d->diagnose = start(r, d, (struct action){.kind = ACTION_DIAGNOSE, .site = site});
 }
 
 static void diagnose_done(struct recovery *r, struct domain *d, const struct completion *c,
@@ -247,28 +255,42 @@ void recovery_repaired(struct recovery *r, uint32_t domain, nanos now)
 	d->repairing = false;
 	if (!d->diagnose)
 		mark(r, d, MARK_REPAIRED, now);
+	if (d->failed_back) /* the traffic was there, but now it is on a primary that is whole */
+		mark(r, d, MARK_FAILBACK, now);
 	settle(r, d, now);
 }
 
-void recovery_noticed(struct recovery *r, uint32_t domain, nanos now)
+void recovery_broken(struct recovery *r, uint32_t domain)
 {
 	struct domain *d = &r->domains[domain];
-	(void)now;
+	if (d->repaired) {
+		d->diagnosed = false; /* what was found is mended; this is something else */
+		mark(r, d, MARK_REPAIRED, NANOS_NEVER);
+	}
+	if (d->failed_back)
+		mark(r, d, MARK_FAILBACK, NANOS_NEVER);
+	d->repaired = false;
+}
+
+void recovery_noticed(struct recovery *r, uint32_t domain, uint32_t site)
+{
+	struct domain *d = &r->domains[domain];
 	if (d->diagnose || d->repairing)
 		return;
 	d->open = true;
-	begin_diagnosis(r, d);
+	begin_diagnosis(r, d, site);
 }
 
 /* ---- the move to a standby ---- */
 
-/* The next standby after the one that failed, in order of declaration; -1 without one. */
-static int standby_for(const struct recovery *r, const struct domain *d)
+/* The next standby after `last`, in order of declaration, that is not the one that serves; -1
+ * without one. */
+static int standby_for(const struct recovery *r, const struct domain *d, uint32_t last)
 {
 	const struct deployment *deployment = &r->scenario->deployment;
 	size_t n = deployment->site_count;
 	for (size_t k = 1; k <= n; k++) {
-		uint32_t s = (uint32_t)((d->active + k) % n);
+		uint32_t s = (uint32_t)((last + k) % n);
 		if (deployment->sites[s].standby.heat != HEAT_NONE && s != d->active)
 			return (int)s;
 	}
@@ -280,7 +302,7 @@ static void enter_in_place(struct recovery *r, struct domain *d, nanos now)
 	d->state = RECOVERY_IN_PLACE;
 	d->retry_at = NANOS_NEVER;
 	if (!d->no_retry && r->scenario->recovery.prefer == PREFER_FAILOVER &&
-	    standby_for(r, d) >= 0)
+	    standby_for(r, d, d->active) >= 0)
 		d->retry_at = now + RETRY_EVERY;
 	settle(r, d, now);
 }
@@ -347,6 +369,8 @@ static void check_moved(struct recovery *r, struct domain *d, nanos now)
 		d->state = RECOVERY_ON_STANDBY;
 		d->active = d->to;
 		d->moved = true;
+		d->served = d->calm;
+		d->grace_ends = now + TAKEOVER_GRACE;
 		d->declared = false; /* of the old place; a standby that does not serve is declared
 					again */
 	}
@@ -439,10 +463,11 @@ static void restore_done(struct recovery *r, struct domain *d, const struct comp
 			return;
 		class_lost(r, d, class, now);
 	} else {
+		/* While the standby serves without this class it is tried again and again. */
 		if (d->state == RECOVERY_MOVING)
 			move_failed(r, d, now);
 		else
-			d->given_up |= DATA_BIT(class);
+			d->restore_at = now + RETRY_EVERY;
 		return;
 	}
 	if (r->scenario->recovery.restore.order == RESTORE_SEQUENTIAL)
@@ -500,9 +525,16 @@ static void move(struct recovery *r, struct domain *d, uint32_t to, nanos now)
 	d->state = RECOVERY_MOVING;
 	d->to = to;
 	d->touched = true;
-	d->fenced = d->switched = d->restoring = d->verified = false;
+	d->fenced = d->switched = d->restoring = d->verified = d->served = false;
+	d->fence = d->activate = d->switching = d->verify = 0; /* of an earlier move */
+	memset(d->restore, 0, sizeof(d->restore));
+	d->restore_at = NANOS_NEVER;
 	d->restored = d->given_up = 0;
 	d->next_class = 0;
+	d->used |= (uint64_t)1 << to;
+	if (d->failed_back)
+		mark(r, d, MARK_FAILBACK, NANOS_NEVER);
+	d->failed_back = false;
 	mark(r, d, MARK_SWITCH_BEGIN, now);
 	mark(r, d, MARK_SWITCHED, NANOS_NEVER);
 	mark(r, d, MARK_DATA_BEGIN, NANOS_NEVER);
@@ -536,7 +568,7 @@ static void decide(struct recovery *r, struct domain *d, nanos now)
 	const struct recovery_config *config = &r->scenario->recovery;
 	d->decide_at = NANOS_NEVER;
 	mark(r, d, MARK_DECIDE, now);
-	int to = standby_for(r, d);
+	int to = standby_for(r, d, d->active);
 	if (config->prefer == PREFER_IN_PLACE || to < 0)
 		enter_in_place(r, d, now);
 	else
@@ -550,45 +582,72 @@ static void begin_deciding(struct recovery *r, struct domain *d, nanos now)
 	mark(r, d, MARK_DETECT, now);
 	if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET) {
 		d->state = RECOVERY_IN_PLACE; /* the target's own DR acts; we watch */
+		if (d->repaired)
+			mark(r, d, MARK_REPAIRED, now); /* it was over before anybody saw it */
 		return;
 	}
 	d->state = RECOVERY_DECIDING;
 	d->retry_at = NANOS_NEVER;
 	d->decide_at = now + dist_sample_nanos(&r->scenario->recovery.decide, &d->decide);
 	if (!d->diagnose && !d->repairing)
-		begin_diagnosis(r, d);
+		begin_diagnosis(r, d, d->active);
 	else if (d->diagnosed)
 		mark(r, d, MARK_DIAGNOSED, now); /* the platform had noticed before: it is known */
 	if (d->decide_at == now)
 		decide(r, d, now);
 }
 
-void recovery_declared(struct recovery *r, uint32_t domain, nanos now, enum detector_kind by)
+void recovery_declared(struct recovery *r, uint32_t domain, nanos now, bool wrong_answers)
 {
 	struct domain *d = &r->domains[domain];
-	d->wrong_answers |= by == DETECTOR_CANARY;
+	bool coming_up = d->state == RECOVERY_ON_STANDBY && !d->served && now < d->grace_ends;
+	bool here = d->state == RECOVERY_NORMAL || (d->state == RECOVERY_ON_STANDBY && !coming_up);
+	d->wrong_answers |= wrong_answers;
 	d->declared = true;
+	mark(r, d, MARK_DETECT, now);
+	if (coming_up)
+		d->retry_at = d->grace_ends;
+	/* Back on the primary, or back before anybody decided, and it breaks again. */
+	here |= d->state == RECOVERY_IN_PLACE && d->retry_at == NANOS_NEVER && !d->no_retry &&
+		r->scenario->recovery.managed_by != MANAGED_BY_TARGET;
 	/* Elsewhere it is being handled; what breaks meanwhile shows as an action that fails. */
-	if (d->state == RECOVERY_NORMAL || d->state == RECOVERY_ON_STANDBY)
+	if (here)
 		begin_deciding(r, d, now);
+	else if (!d->diagnose && !d->repairing && !d->diagnosed)
+		begin_diagnosis(r, d, d->active);
 }
 
 void recovery_cleared(struct recovery *r, uint32_t domain, nanos now)
 {
 	struct domain *d = &r->domains[domain];
 	d->declared = false;
+	d->served |= d->state == RECOVERY_ON_STANDBY;
 	if (d->state == RECOVERY_DECIDING) { /* it came back before anybody decided */
 		d->decide_at = NANOS_NEVER;
-		if (d->moved)
-			d->state = RECOVERY_ON_STANDBY;
-		else
+		if (!d->moved) {
 			enter_in_place(r, d, now);
-		return;
+			return;
+		}
+		d->state = RECOVERY_ON_STANDBY;
+	} else if (d->state == RECOVERY_IN_PLACE && d->moved) {
+		d->state = RECOVERY_ON_STANDBY; /* the standby that had failed serves again */
+		d->retry_at = NANOS_NEVER;
 	}
 	settle(r, d, now);
 }
 
 /* ---- the way back ---- */
+
+/* Of the standbys that were started only the one that serves, if any, goes on. */
+static void stop_standbys(struct recovery *r, struct domain *d)
+{
+	for (uint32_t s = 0; s < r->scenario->deployment.site_count; s++) {
+		if (s == d->active || !(d->used >> s & 1))
+			continue;
+		d->used &= ~((uint64_t)1 << s);
+		start(r, d, (struct action){.kind = ACTION_STOP, .site = s});
+	}
+}
 
 static void become_normal(struct recovery *r, struct domain *d, nanos now)
 {
@@ -597,9 +656,11 @@ static void become_normal(struct recovery *r, struct domain *d, nanos now)
 	d->open = d->wrong_answers = d->diagnosed = d->repaired = d->repairing = d->verified =
 		false;
 	d->touched = d->fenced = d->switched = d->restoring = d->no_retry = false;
+	d->failed_back = false;
 	d->moved = d->active != d->site;
-	d->decide_at = d->retry_at = NANOS_NEVER;
+	d->decide_at = d->retry_at = d->return_at = d->restore_at = NANOS_NEVER;
 	d->diagnose = d->verify = 0;
+	stop_standbys(r, d);
 	r->host.normal(r->host.self, d->index);
 }
 
@@ -616,6 +677,11 @@ static void try_return(struct recovery *r, struct domain *d, nanos now)
 static void return_done(struct recovery *r, struct domain *d, const struct completion *c, nanos now)
 {
 	d->back = 0;
+	if (c->ok && c->corrupt)
+		r->host.note(r->host.self, SEVERITY_HIGH,
+			     "The standby was lost before what it had written was back on the "
+			     "primary: those writes are lost.",
+			     0);
 	if (c->ok) {
 		d->switch_back = start(r, d,
 				       (struct action){.kind = ACTION_SWITCH_BACK,
@@ -625,8 +691,8 @@ static void return_done(struct recovery *r, struct domain *d, const struct compl
 	}
 	/* The primary broke again: look again, and come back when that is mended. */
 	d->state = d->moved ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
-	d->retry_at = now + RETRY_EVERY;
-	begin_diagnosis(r, d);
+	d->return_at = now + RETRY_EVERY;
+	begin_diagnosis(r, d, d->site);
 }
 
 static void switch_back_done(struct recovery *r, struct domain *d, const struct completion *c,
@@ -635,16 +701,17 @@ static void switch_back_done(struct recovery *r, struct domain *d, const struct 
 	d->switch_back = 0;
 	if (!c->ok) {
 		d->state = d->moved ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
-		d->retry_at = now + RETRY_EVERY;
-		begin_diagnosis(r, d);
+		d->return_at = now + RETRY_EVERY;
+		begin_diagnosis(r, d, d->site);
 		return;
 	}
-	if (d->moved)
+	if (d->moved) {
 		mark(r, d, MARK_FAILBACK, now);
-	if (d->active != d->site)
-		start(r, d, (struct action){.kind = ACTION_STOP, .site = d->active});
+		d->failed_back = true;
+	}
 	d->active = d->site;
-	d->moved = d->touched = false;
+	d->moved = d->touched = d->no_retry = false;
+	stop_standbys(r, d);
 	d->state = RECOVERY_IN_PLACE; /* on the primary again: calm is all that is missing */
 	settle(r, d, now);
 }
@@ -661,13 +728,16 @@ static void settle(struct recovery *r, struct domain *d, nanos now)
 	case RECOVERY_IN_PLACE:
 		if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET)
 			mended = true;
-		if (mended && (d->touched || d->moved))
+		if (mended && (d->touched || d->moved) && d->return_at == NANOS_NEVER)
 			try_return(r, d, now);
+		else if (d->touched || d->moved)
+			break;
 		else if (mended && d->calm && !d->declared)
 			become_normal(r, d, now);
 		break;
 	case RECOVERY_ON_STANDBY:
-		if (!mended || !d->verified || !restores_done(r, d, ~0u))
+		if (!mended || !d->verified || !restores_done(r, d, ~0u) ||
+		    d->return_at != NANOS_NEVER)
 			break;
 		if (r->scenario->recovery.failback.after == FAILBACK_REPAIRED)
 			try_return(r, d, now);
@@ -686,6 +756,7 @@ void recovery_calm(struct recovery *r, uint32_t domain, nanos now, bool calm)
 	struct domain *d = &r->domains[domain];
 	bool waits = d->state == RECOVERY_IN_PLACE && d->repaired && !d->touched;
 	d->calm = calm;
+	d->served |= calm && d->state == RECOVERY_ON_STANDBY;
 	if (calm)
 		settle(r, d, now);
 	else if (waits && d->declared) /* a declaration that never cleared, and now it is true */
@@ -767,6 +838,8 @@ nanos recovery_deadline(const struct recovery *r)
 		const struct domain *d = &r->domains[i];
 		next = d->decide_at < next ? d->decide_at : next;
 		next = d->retry_at < next ? d->retry_at : next;
+		next = d->return_at < next ? d->return_at : next;
+		next = d->restore_at < next ? d->restore_at : next;
 	}
 	return next;
 }
@@ -774,13 +847,30 @@ nanos recovery_deadline(const struct recovery *r)
 static void retry(struct recovery *r, struct domain *d, nanos now)
 {
 	d->retry_at = NANOS_NEVER;
-	if (d->state == RECOVERY_IN_PLACE && !d->repaired && !d->calm && !d->no_retry) {
-		int to = standby_for(r, d);
-		if (to >= 0)
+	if (d->state == RECOVERY_IN_PLACE && !d->repaired && !d->calm && d->declared) {
+		int to = standby_for(r, d, d->to);
+		if (to >= 0) {
+			mark(r, d, MARK_DECIDE, now);
 			move(r, d, (uint32_t)to, now);
+		}
+		return;
+	}
+	if (d->state == RECOVERY_ON_STANDBY && d->declared && !d->served) {
+		begin_deciding(r, d, now);
 		return;
 	}
 	settle(r, d, now);
+}
+
+/* Those that were begun and not brought to an end. */
+static void restore_again(struct recovery *r, struct domain *d)
+{
+	d->restore_at = NANOS_NEVER;
+	for (size_t i = 0; d->state == RECOVERY_ON_STANDBY && i < d->next_class; i++) {
+		enum data_class c = d->order[i];
+		if (!d->restore[c] && !((d->restored | d->given_up) & DATA_BIT(c)))
+			restore_start(r, d, c);
+	}
 }
 
 void recovery_tick(struct recovery *r, nanos now)
@@ -791,6 +881,12 @@ void recovery_tick(struct recovery *r, nanos now)
 			decide(r, d, now);
 		if (d->retry_at <= now)
 			retry(r, d, now);
+		if (d->restore_at <= now)
+			restore_again(r, d);
+		if (d->return_at <= now) {
+			d->return_at = NANOS_NEVER;
+			settle(r, d, now);
+		}
 	}
 	for (uint32_t p = 0; p < r->scenario->policy_count; p++) {
 		if (r->policies[p].due > now)

@@ -81,15 +81,17 @@ void recovery_begin(struct recovery *recovery, nanos now);
 nanos recovery_deadline(const struct recovery *recovery);
 void recovery_tick(struct recovery *recovery, nanos now);
 
-/* A detector declared, or cleared, a target of `domain`. */
-void recovery_declared(struct recovery *recovery, uint32_t domain, nanos now,
-		       enum detector_kind by);
+/* A detector declared, or cleared, a target of the place that serves `domain`; `wrong_answers` when
+ * it was the content of an answer that told. */
+void recovery_declared(struct recovery *recovery, uint32_t domain, nanos now, bool wrong_answers);
 void recovery_cleared(struct recovery *recovery, uint32_t domain, nanos now);
 /* An action ended. Probes do not come here. */
 void recovery_completed(struct recovery *recovery, const struct completion *completion, nanos now);
-/* The platform noticed broken hardware in `domain` that no detector declared: diagnose and repair,
- * no failover. */
-void recovery_noticed(struct recovery *recovery, uint32_t domain, nanos now);
+/* The platform noticed broken hardware at a site of `domain` that no detector declared: diagnose and
+ * repair, no failover. */
+void recovery_noticed(struct recovery *recovery, uint32_t domain, uint32_t site);
+/* Something else broke that belongs to the open incident of `domain`: it is not mended any more. */
+void recovery_broken(struct recovery *recovery, uint32_t domain);
 /* Everything that the open incident of `domain` broke is mended. */
 void recovery_repaired(struct recovery *recovery, uint32_t domain, nanos now);
 /* Whether the service of `domain` is calm: good, all replicas up, backlog and latency as before the

@@ -174,7 +174,6 @@ static void host_restored(void *self, uint32_t domain, enum data_class data_clas
 {
 	struct run *run = self;
 	run->places[domain].as_of[data_class] = as_of;
-	run->places[domain].restored = true;
 	incident_losing(run, domain);
 }
 
@@ -215,28 +214,44 @@ static void tell_detector(struct run *run, const struct detector *detector,
 	timeline_end(run->timeline);
 }
 
+/* Nodes, GPUs and replicas are looked at where they belong, at the primary site: while a standby
+ * serves, they say nothing about the service. */
+static bool about_service(const struct run *run, const struct detector_target *target)
+{
+	enum entity_kind kind = target->entity.kind;
+	int domain = recovery_domain_of(run->recovery, target->domain);
+	if (kind != ENTITY_NODE && kind != ENTITY_GPU && kind != ENTITY_REPLICA)
+		return true;
+	return recovery_active_site(run->recovery, (uint32_t)domain) == target->domain;
+}
+
 bool run_declared(const struct run *run, uint32_t domain)
 {
 	for (size_t i = 0; i < run->scenario->detector_count; i++)
-		for (size_t t = 0; t < run->detectors[i].target_count; t++)
-			if (run->detectors[i].targets[t].declared &&
-			    recovery_domain_of(run->recovery,
-					       run->detectors[i].targets[t].domain) == (int)domain)
+		for (size_t t = 0; t < run->detectors[i].target_count; t++) {
+			const struct detector_target *target = &run->detectors[i].targets[t];
+			if (target->declared && about_service(run, target) &&
+			    recovery_domain_of(run->recovery, target->domain) == (int)domain)
 				return true;
+		}
 	return false;
 }
 
-static void heard(struct run *run, struct detector *detector, const struct detector_news *news)
+static void heard(struct run *run, struct detector *detector, const struct detector_news *news,
+		  bool wrong_answer)
 {
 	uint32_t domain;
 	if (news->verdict == DETECTOR_QUIET)
 		return;
 	tell_detector(run, detector, news);
 	domain = (uint32_t)recovery_domain_of(run->recovery, news->target->domain);
-	if (news->verdict == DETECTOR_DECLARE) {
+	if (news->verdict == DETECTOR_DECLARE && !about_service(run, news->target)) {
+		if (run->places[domain].incident >= 0)
+			recovery_noticed(run->recovery, domain, news->target->domain);
+	} else if (news->verdict == DETECTOR_DECLARE) {
 		run->declarations++;
 		incident_declared(run, domain);
-		recovery_declared(run->recovery, domain, run->now, detector->config->kind);
+		recovery_declared(run->recovery, domain, run->now, wrong_answer);
 	} else if (news->verdict == DETECTOR_CLEAR && !run_declared(run, domain)) {
 		recovery_cleared(run->recovery, domain, run->now);
 	}
@@ -248,7 +263,16 @@ static void expire(struct run *run, struct detector *detector)
 		struct detector_news news = detector_expire(detector, run->now);
 		if (news.verdict == DETECTOR_QUIET)
 			return;
-		heard(run, detector, &news);
+		heard(run, detector, &news, false);
+	}
+}
+
+void run_clear_fixed(struct run *run, uint32_t domain)
+{
+	for (size_t i = 0; i < run->scenario->detector_count; i++) {
+		struct detector_news news = detector_clear_domain(
+			&run->detectors[i], recovery_site(run->recovery, domain), run->now);
+		heard(run, &run->detectors[i], &news, false);
 	}
 }
 
@@ -291,6 +315,15 @@ static void tell_end(struct run *run, const struct completion *c)
 	timeline_end(run->timeline);
 }
 
+/* Hand it to the controller; when the traffic is elsewhere then, it has left what broke. */
+static void follow(struct run *run, const struct completion *c)
+{
+	uint32_t before = recovery_active_site(run->recovery, c->action.domain);
+	recovery_completed(run->recovery, c, run->now);
+	if (recovery_active_site(run->recovery, c->action.domain) != before)
+		run_clear_fixed(run, c->action.domain);
+}
+
 static void complete(struct run *run, const struct completion *c)
 {
 	struct detector_news news;
@@ -299,11 +332,13 @@ static void complete(struct run *run, const struct completion *c)
 		tell_end(run, c);
 		if (c->action.kind == ACTION_PROBE) {
 			news = detector_result(&run->detectors[c->action.detector], c);
-			heard(run, &run->detectors[c->action.detector], &news);
+			heard(run, &run->detectors[c->action.detector], &news, c->ok && c->wrong);
 		} else if (c->action.kind == ACTION_REPAIR) {
 			incident_repaired(run, c);
 		} else {
-			recovery_completed(run->recovery, c, run->now);
+			if (c->action.kind == ACTION_RETURN && c->ok && c->corrupt)
+				incident_return_lost(run, c->action.domain, c->action.site);
+			follow(run, c);
 		}
 		break;
 	case COMPLETION_BAD:
@@ -463,7 +498,7 @@ static int loop(struct run *run, struct error *e)
 			check_guards(run);
 		if (run->options.progress)
 			run->options.progress(run->options.progress_self, run->now, "running");
-		if (run->aborted)
+		if (run->aborted || run->too_many)
 			return 0;
 	}
 	run->now = run->scenario->duration;
@@ -572,7 +607,7 @@ static int begin(struct run *run, struct error *e)
 	run->clock = driver->clock(run->driver);
 	run->now = 0;
 	run->next_action = 0;
-	run->any_invalid = run->any_residue = run->aborted = false;
+	run->any_invalid = run->any_residue = run->aborted = run->too_many = false;
 	run->abort_reason = NULL;
 	recovery_reset(run->recovery, seed, trial);
 	for (size_t i = 0; i < run->scenario->detector_count; i++)
@@ -598,6 +633,10 @@ int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct
 		return -1;
 	recovery_begin(run->recovery, 0);
 	int failed = loop(run, e);
+	if (!failed && run->too_many)
+		failed = error_set(e, ERROR_LIMIT, NO_PLACE,
+				   "more than %d incidents in one run, or %d faults in one of them",
+				   INCIDENTS_MAX, INCIDENT_FAULTS_MAX);
 	incidents_close(run);
 	steps_unwind(run);
 	tell_finish(run);

@@ -3,6 +3,7 @@
  */
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/run_private.h"
@@ -90,8 +91,10 @@ static void set_mark(struct run *run, int index, enum mark mark, nanos at)
 
 static int incident_open(struct run *run, uint32_t place, const struct injection *injection)
 {
-	if (run->incident_count == INCIDENTS_MAX)
+	if (run->incident_count == INCIDENTS_MAX) {
+		run->too_many = true;
 		return -1;
+	}
 	run->incidents = arena_grow(&run->trial, run->incidents, run->incident_count,
 				    &run->incident_capacity, sizeof(*run->incidents));
 	int index = (int)run->incident_count++;
@@ -178,8 +181,47 @@ static void take_over(struct run *run, uint32_t place, const struct injection *i
 	if (!moving)
 		return;
 	run->places[place].moved_from = before.moved_from;
-	run->places[place].restored = before.restored;
 	memcpy(run->places[place].as_of, before.as_of, sizeof(before.as_of));
+}
+
+/* Does it break the place that serves? What has no site of its own may. */
+static bool hits_service(const struct run *run, uint32_t domain, struct entity entity)
+{
+	uint32_t active = recovery_active_site(run->recovery, domain);
+	switch (entity.kind) {
+	case ENTITY_SITE:
+	case ENTITY_RACK:
+	case ENTITY_NODE:
+	case ENTITY_GPU:
+	case ENTITY_STANDBY:
+		return entity.site == active;
+	case ENTITY_REPLICA:
+	case ENTITY_DATA:
+		return recovery_site(run->recovery, domain) == active;
+	case ENTITY_NONE:
+	case ENTITY_LINK:
+	case ENTITY_STORE:
+	case ENTITY_ENDPOINT:
+	case ENTITY_JOB:
+	case ENTITY_BACKUP:
+		break;
+	}
+	return true;
+}
+
+/* A declaration that stands already, false until now, is acted on like a new one. */
+static void tell_controller(struct run *run, uint32_t domain, struct entity entity, bool joined)
+{
+	bool hits = hits_service(run, domain, entity);
+	if (joined)
+		recovery_broken(run->recovery, domain);
+	if (run_declared(run, domain)) {
+		set_mark(run, run->places[domain].incident, MARK_DETECT, run->now);
+		if (hits)
+			recovery_declared(run->recovery, domain, run->now, false);
+	}
+	for (size_t i = 0; hits && i < run->scenario->detector_count; i++)
+		detector_fault(&run->detectors[i], recovery_site(run->recovery, domain), run->now);
 }
 
 int incident_fault(struct run *run, struct injection *injection)
@@ -187,27 +229,26 @@ int incident_fault(struct run *run, struct injection *injection)
 	uint32_t place = place_of(run, injection->effects[0].entity);
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
-	if (incident && incident->path == PATH_FALSE_ALARM) {
+	bool open = incident != NULL;
+	if (open && incident->path == PATH_FALSE_ALARM)
 		take_over(run, place, injection);
-	} else if (incident) {
+	else if (open)
 		join(run, place, injection);
-	} else if (incident_open(run, place, injection) < 0) {
-		return -1;
-	}
+	else
+		incident_open(run, place, injection);
 	incident = open_incident(run, place);
-	if (incident->fault_count < INCIDENT_FAULTS_MAX)
+	if (!incident)
+		return -1;
+	if (incident->fault_count == INCIDENT_FAULTS_MAX)
+		run->too_many = true;
+	else
 		incident->faults[incident->fault_count++] = injection->step->index;
 	injection->incident = state->incident;
 	set_mark(run, state->incident, MARK_FAULT, run->now);
-	if (place < recovery_domains(run->recovery)) {
-		if (run_declared(run, place))
-			set_mark(run, state->incident, MARK_DETECT, run->now);
-		for (size_t i = 0; i < run->scenario->detector_count; i++)
-			detector_fault(&run->detectors[i], recovery_site(run->recovery, place),
-				       run->now);
-	}
 	if (state->repair_wanted)
 		repair_start(run, place, injection);
+	if (place < recovery_domains(run->recovery))
+		tell_controller(run, place, injection->effects[0].entity, open);
 	return state->incident;
 }
 
@@ -241,6 +282,14 @@ static void update_restored(struct run *run, uint32_t place, bool closing)
 	set_mark(run, state->incident, MARK_RESTORED, at);
 }
 
+static void end_bad_time(struct run *run, size_t endpoint, nanos to)
+{
+	run->bad = arena_grow(&run->trial, run->bad, run->bad_count, &run->bad_capacity,
+			      sizeof(*run->bad));
+	run->bad[run->bad_count++] = (struct bad_time){run->bad_since[endpoint], to};
+	run->bad_since[endpoint] = NANOS_NEVER;
+}
+
 void incident_client(struct run *run, const struct completion *c)
 {
 	uint32_t place = c->action.domain;
@@ -254,16 +303,11 @@ void incident_client(struct run *run, const struct completion *c)
 	if (bad) {
 		state->bad_endpoints++;
 		state->ever_bad = true;
-		if (run->bad_endpoints++ == 0)
-			run->bad_from = c->since;
-		if (run->first_bad == NANOS_NEVER)
-			run->first_bad = c->since;
+		run->bad_since[c->endpoint] = c->since;
 	} else {
 		state->bad_endpoints--;
 		state->good_since = c->since > state->good_since ? c->since : state->good_since;
-		if (--run->bad_endpoints == 0)
-			run->bad_sum += state->good_since - run->bad_from;
-		run->last_bad_end = state->good_since;
+		end_bad_time(run, c->endpoint, c->since);
 	}
 	update_restored(run, place, false);
 }
@@ -348,6 +392,21 @@ static void sum_losses(struct run *run, uint32_t place, struct incident *inciden
 		if (brp->by_class[c].records > brp->records)
 			brp->records = brp->by_class[c].records;
 	}
+}
+
+/*
+ * The standby died before what it had written was back: the primary's own copy, as of its last write,
+ * is what remains, and what only the standby had is the loss.
+ */
+void incident_return_lost(struct run *run, uint32_t domain, uint32_t site)
+{
+	struct place_state *state = &run->places[domain];
+	nanos kept = run->options.driver->last_write(run->driver,
+						     recovery_site(run->recovery, domain));
+	for (int c = 0; c < DATA_CLASSES; c++)
+		state->as_of[c] = kept;
+	state->moved_from = site;
+	incident_losing(run, domain);
 }
 
 /* ---- marks from the controller ---- */
@@ -442,9 +501,7 @@ void incident_normal(struct run *run, uint32_t domain)
 	if (run->places[domain].incident < 0)
 		return;
 	close_incident(run, domain);
-	for (size_t i = 0; i < run->scenario->detector_count; i++)
-		detector_clear_domain(&run->detectors[i], recovery_site(run->recovery, domain),
-				      run->now);
+	run_clear_fixed(run, domain);
 }
 
 void incidents_close(struct run *run)
@@ -458,27 +515,35 @@ void incidents_close(struct run *run)
 			incident_losing(run, p);
 		close_incident(run, p);
 	}
-	if (run->bad_endpoints > 0) {
-		run->bad_sum += run->now - run->bad_from;
-		run->last_bad_end = run->now;
-	}
+	for (size_t i = 0; i < run->scenario->deployment.endpoint_count; i++)
+		if (run->bad_since[i] != NANOS_NEVER)
+			end_bad_time(run, i, run->now);
 }
 
 /* ---- repair ---- */
+
+/* Where the incident is open: a standby's own, or the domain that it has served since then. */
+static uint32_t place_of_incident(const struct run *run, int index)
+{
+	uint32_t place = 0;
+	while (place < run->place_count &&
+	       (index < 0 || run->places[place].incident != index))
+		place++;
+	return place;
+}
 
 /* All that the incident broke is gone: the controller is told, or, at a place without one, it is
  * over. */
 void incident_ended_faults(struct run *run, int index)
 {
-	uint32_t place = 0;
-	while (place < run->place_count && run->places[place].incident != index)
-		place++;
-	if (index < 0 || place == run->place_count)
+	uint32_t place = place_of_incident(run, index);
+	if (place == run->place_count)
 		return;
 	for (size_t i = 0; i < run->injection_count; i++)
 		if (run->injections[i].incident == index && run->injections[i].active)
 			return;
 	if (place < recovery_domains(run->recovery)) {
+		run_clear_fixed(run, place);
 		recovery_repaired(run->recovery, place, run->now);
 		return;
 	}
@@ -514,17 +579,25 @@ void incident_repaired(struct run *run, const struct completion *c)
 	incident_ended_faults(run, injection->incident);
 }
 
+static uint32_t broken_site(const struct run *run, uint32_t domain, struct entity entity)
+{
+	bool of_site = entity.kind == ENTITY_SITE || entity.kind == ENTITY_RACK ||
+		       entity.kind == ENTITY_NODE || entity.kind == ENTITY_GPU ||
+		       entity.kind == ENTITY_STANDBY;
+	return of_site ? entity.site : recovery_active_site(run->recovery, domain);
+}
+
 void incident_notice(struct run *run, uint32_t step)
 {
 	for (size_t i = 0; i < run->injection_count; i++) {
 		struct injection *injection = &run->injections[i];
-		if (injection->step->index != step || !injection->active || injection->incident < 0)
-			continue;
-		uint32_t place = place_of(run, injection->effects[0].entity);
-		if (run->places[place].incident != injection->incident)
+		uint32_t place = place_of_incident(run, injection->incident);
+		if (injection->step->index != step || !injection->active ||
+		    place == run->place_count)
 			continue;
 		if (place < recovery_domains(run->recovery))
-			recovery_noticed(run->recovery, place, run->now);
+			recovery_noticed(run->recovery, place,
+					 broken_site(run, place, injection->effects[0].entity));
 		else
 			repair_start(run, place, injection);
 	}
@@ -536,9 +609,13 @@ void incidents_reset(struct run *run)
 {
 	run->incidents = NULL;
 	run->incident_count = run->incident_capacity = 0;
-	run->bad_endpoints = run->declarations = 0;
-	run->bad_from = run->bad_sum = run->last_bad_end = 0;
-	run->first_bad = NANOS_NEVER;
+	run->declarations = 0;
+	run->bad = NULL;
+	run->bad_count = run->bad_capacity = 0;
+	run->bad_since = arena_array(&run->trial, run->scenario->deployment.endpoint_count + 1,
+				     sizeof(*run->bad_since));
+	for (size_t i = 0; i < run->scenario->deployment.endpoint_count; i++)
+		run->bad_since[i] = NANOS_NEVER;
 	for (size_t p = 0; p < run->place_count; p++)
 		run->places[p] = (struct place_state){.incident = -1};
 	for (size_t g = 0; g < SCENARIO_GUARDS_MAX; g++)
@@ -604,17 +681,39 @@ static void worst_brp(const struct run *run, struct record *record)
 	}
 }
 
+static int compare_bad_times(const void *left, const void *right)
+{
+	const struct bad_time *a = left, *b = right;
+	if (a->from != b->from)
+		return a->from < b->from ? -1 : 1;
+	return (a->to > b->to) - (a->to < b->to);
+}
+
+/* The union of what was bad, and from its first to its last instant. */
+static void measure_bad_time(struct run *run, struct record *record)
+{
+	nanos sum = 0, covered = 0, last = 0;
+	if (run->bad_count > 0)
+		qsort(run->bad, run->bad_count, sizeof(*run->bad), compare_bad_times);
+	for (size_t i = 0; i < run->bad_count; i++) {
+		nanos from = run->bad[i].from > covered ? run->bad[i].from : covered;
+		last = run->bad[i].to > last ? run->bad[i].to : last;
+		if (run->bad[i].to <= from)
+			continue;
+		sum += run->bad[i].to - from;
+		covered = run->bad[i].to;
+	}
+	record->bad_s = (double)sum / 1e9;
+	record->span_s = run->bad_count > 0 ? (double)(last - run->bad[0].from) / 1e9 : 0;
+	record->availability_time = run->now > 0 ? 1 - (double)sum / (double)run->now : NAN;
+}
+
 void incidents_measure(struct run *run, struct record *record)
 {
 	record->incidents = run->incidents;
 	record->incident_count = run->incident_count;
 	find_headline(run, record);
 	worst_brp(run, record);
-	record->bad_s = (double)run->bad_sum / 1e9;
-	record->span_s = run->first_bad == NANOS_NEVER
-				 ? 0
-				 : (double)(run->last_bad_end - run->first_bad) / 1e9;
+	measure_bad_time(run, record);
 	record->unprotected_s = unprotected_time(run);
-	record->availability_time =
-		run->now > 0 ? 1 - (double)run->bad_sum / (double)run->now : NAN;
 }

@@ -45,7 +45,11 @@ struct place_state {
 	uint32_t repairing;        /* actions under way */
 	uint32_t moved_from;       /* site that lost the traffic */
 	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
-	bool restored;             /* any */
+};
+
+/* An endpoint was bad in [from, to). It is known to be good again only a while after `to`. */
+struct bad_time {
+	nanos from, to;
 };
 
 struct guard_state {
@@ -80,9 +84,11 @@ struct run {
 	size_t place_count;
 	struct guard_state guards[SCENARIO_GUARDS_MAX];
 
-	uint32_t bad_endpoints;
-	nanos bad_from, bad_sum, first_bad, last_bad_end;
+	struct bad_time *bad; /* of all endpoints, in the order in which they ended */
+	size_t bad_count, bad_capacity;
+	nanos *bad_since; /* of each endpoint; NANOS_NEVER: it is good */
 	bool any_invalid, any_residue, aborted, effectless;
+	bool too_many; /* incidents, or faults in one: the run ends with an error */
 	const char *abort_reason;
 	uint32_t declarations;
 	struct record *record;
@@ -91,8 +97,10 @@ struct run {
 /* run.c */
 action_id run_start(struct run *run, struct action action);
 void run_drain(struct run *run);
-bool run_declared(const struct run *run,
-		  uint32_t domain); /* does any detector's declaration stand? */
+/* Does any detector's declaration about the place that serves stand? */
+bool run_declared(const struct run *run, uint32_t domain);
+/* What `domain` was told to be broken is gone, or its traffic is: detectors that cannot see it. */
+void run_clear_fixed(struct run *run, uint32_t domain);
 
 /* run_step.c */
 int steps_new(struct run *run, struct error *e);
@@ -109,6 +117,7 @@ void steps_unwind(struct run *run); /* last in, first out, whatever happened */
 void incidents_reset(struct run *run);
 int incident_fault(struct run *run,
 		   struct injection *injection); /* opens or joins; returns the incident */
+void incident_return_lost(struct run *run, uint32_t domain, uint32_t site);
 void incident_declared(struct run *run, uint32_t domain);
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
 void incident_client(struct run *run, const struct completion *completion); /* bad or good */

@@ -17,13 +17,14 @@ static nanos sim_now(void *self)
 }
 
 /* Events before `when` run; those at `when` itself come after what the run loop does at that
- * instant. */
+ * instant, but for looks that end then: the next round is to know what they saw. */
 static int sim_wait_until(void *self, nanos when, struct error *e)
 {
 	struct world *w = self;
 	if (w->done_count > 0)
 		return 0;
-	engine_run_before(w->engine, when);
+	if (engine_run_before(w->engine, when) && w->probes_meet)
+		actions_probes_over(w);
 	if (engine_overflowed(w->engine))
 		return error_set(e, ERROR_LIMIT, NO_PLACE,
 				 "the simulation has too many pending events");

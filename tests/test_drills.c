@@ -27,7 +27,7 @@
 #include "tests/test.h"
 
 #define NEVER NANOS_NEVER
-#define INCIDENTS_SEEN_MAX 512
+#define INCIDENTS_SEEN_MAX 4096
 #define ENDPOINTS_SEEN_MAX 8
 #define STEPS_SEEN_MAX 64
 #define ARGS_MAX 24
@@ -123,8 +123,12 @@ struct audit {
 	bool bad[ENDPOINTS_SEEN_MAX];
 	size_t endpoint_count;
 	unsigned bad_now, injected, effective, reverted, dirty, declared;
-	nanos bad_from, bad_sum, first_bad, last_bad, last_t, end;
-	nanos good_since;
+	nanos since[ENDPOINTS_SEEN_MAX];
+	struct outage {
+		nanos from, to;
+	} *outages; /* of all endpoints; one place more than there are lines */
+	size_t outage_count;
+	nanos bad_sum, bad_span, last_t, end;
 	int64_t lines;
 	char reason[16];
 	cJSON **events; /* all lines, parsed */
@@ -216,19 +220,15 @@ static void hear_service(struct audit *a, const cJSON *event, nanos t, bool bad)
 	ck_assert_msg(since <= t, "service since the future");
 	ck_assert_msg(a->bad[i] != bad, "an endpoint is %s twice", bad ? "bad" : "good");
 	a->bad[i] = bad;
-	if (bad) {
-		if (a->first_bad == NEVER)
-			a->first_bad = since;
-		if (a->bad_now++ == 0)
-			a->bad_from = since;
-		for (size_t k = 0; k < a->count; k++)
-			a->incidents[k].ever_bad |= !a->incidents[k].closed;
+	if (!bad) {
+		a->bad_now--;
+		a->outages[a->outage_count++] = (struct outage){a->since[i], since};
 		return;
 	}
-	a->good_since = since > a->good_since ? since : a->good_since;
-	if (--a->bad_now == 0)
-		a->bad_sum += a->good_since - a->bad_from;
-	a->last_bad = a->good_since;
+	a->bad_now++;
+	a->since[i] = since;
+	for (size_t k = 0; k < a->count; k++)
+		a->incidents[k].ever_bad |= !a->incidents[k].closed;
 }
 
 static void hear_fault(struct audit *a, const cJSON *event)
@@ -278,27 +278,51 @@ static void hear(struct audit *a, const cJSON *event)
 	}
 }
 
+/* Every instant at which any endpoint was bad, once; a good one is heard of late, so that outages
+ * that look as one in the order of the lines may be two. */
+static void add_up_outages(struct audit *a)
+{
+	nanos first = NEVER, last = 0;
+
+	for (size_t i = 0; i < a->endpoint_count; i++)
+		if (a->bad[i])
+			a->outages[a->outage_count++] = (struct outage){a->since[i], a->end};
+	for (size_t i = 1; i < a->outage_count; i++) /* insertion: they are nearly in order */
+		for (size_t k = i; k > 0 && a->outages[k].from < a->outages[k - 1].from; k--) {
+			struct outage swap = a->outages[k];
+
+			a->outages[k] = a->outages[k - 1];
+			a->outages[k - 1] = swap;
+		}
+	for (size_t i = 0; i < a->outage_count; i++) {
+		nanos from = a->outages[i].from, to = a->outages[i].to;
+
+		first = from < first ? from : first;
+		from = i > 0 && from < last ? last : from;
+		a->bad_sum += to > from ? to - from : 0;
+		last = to > last ? to : last;
+	}
+	a->bad_span = first == NEVER ? 0 : last - first;
+}
+
 static void audit_read(struct bench *b, const char *path, struct audit *a)
 {
 	size_t size, lines = 0, i = 0;
 	char *text = read_text(b, path, &size), *rest = NULL;
 
 	memset(a, 0, sizeof(*a));
-	a->first_bad = NEVER;
 	for (size_t k = 0; k < size; k++)
 		lines += text[k] == '\n';
 	ck_assert_msg(size > 0 && text[size - 1] == '\n', "the last line is cut off");
 	a->events = arena_array(&b->arena, lines + 1, sizeof(*a->events));
+	a->outages = arena_array(&b->arena, lines + ENDPOINTS_SEEN_MAX, sizeof(*a->outages));
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		a->events[i] = cJSON_Parse(line);
 		ck_assert_msg(a->events[i] != NULL, "not JSON: %s", line);
 		hear(a, a->events[i++]);
 	}
 	ck_assert_str_ne(a->reason, "");
-	if (a->bad_now > 0) {
-		a->bad_sum += a->end - a->bad_from;
-		a->last_bad = a->end;
-	}
+	add_up_outages(a);
 }
 
 static void audit_free(struct audit *a)
@@ -528,7 +552,7 @@ static void compare_metrics(const struct audit *a, const cJSON *metrics)
 	}
 	same_seconds(field(metrics, "unprotected_s"), open);
 	same_seconds(field(metrics, "bad_s"), a->bad_sum);
-	same_seconds(field(metrics, "span_s"), a->first_bad == NEVER ? 0 : a->last_bad - a->first_bad);
+	same_seconds(field(metrics, "span_s"), a->bad_span);
 	ck_assert(fabs(under(metrics, "availability", "time")->valuedouble -
 		       (1 - (double)a->bad_sum / (double)a->end)) < 1e-12);
 }
@@ -773,7 +797,7 @@ static void draw_endpoints(struct draw *d)
 					"arrivals: %s, requests: %s}\n",
 				1 + below(dice, 20),
 				PICK(dice, "100ms", "{lognormal: {median: 200ms, sigma: 0.4}}"),
-				4 + below(dice, 60), PICK(dice, "poisson", "constant"),
+				12 + below(dice, 60), PICK(dice, "poisson", "constant"),
 				PICK(dice, "windows", "windows", "windows", "never", "always"));
 	}
 	if (chance(dice, 40))
@@ -825,10 +849,14 @@ static void draw_detector(struct draw *d, unsigned i)
 
 	switch (i) {
 	case 0:
-		fprintf(d->out, "  - {kind: probe, scope: %s, interval: %s, timeout: 1s, misses: %u, "
-				"loss: %s}\n",
-			scope, PICK(dice, "2s", "10s"), 1 + below(dice, 4),
-			PICK(dice, "0%", "0%", "0%", "5%"));
+		if (chance(dice, 20)) {
+			fprintf(d->out, "  - {kind: probe, misses: 2, loss: 3%%}\n");
+			d->mendable = false;
+		} else {
+			fprintf(d->out, "  - {kind: probe, scope: %s, interval: %s, timeout: 1s, "
+					"misses: %u}\n",
+				scope, PICK(dice, "2s", "10s"), 1 + below(dice, 4));
+		}
 		break;
 	case 1:
 		fprintf(d->out, "  - {kind: phi, scope: %s, interval: 1s, threshold: %u}\n", scope,
@@ -919,11 +947,11 @@ static void draw_when(struct draw *d, unsigned i)
 }
 
 /* A place that a fault of the site group can hit; mostly a primary. */
-static const char *draw_site(struct draw *d, char buffer[8])
+static const char *draw_site(struct draw *d, char buffer[16])
 {
 	bool standby = d->standbys > 0 && chance(&d->dice, 35);
 
-	snprintf(buffer, 8, "%c%u", standby ? 's' : 'p',
+	snprintf(buffer, 16, "%c%u", standby ? 's' : 'p',
 		 below(&d->dice, standby ? d->standbys : d->primaries));
 	return buffer;
 }
@@ -932,7 +960,7 @@ static const char *draw_site(struct draw *d, char buffer[8])
 static bool draw_fault(struct draw *d)
 {
 	struct dice *dice = &d->dice;
-	char site[8];
+	char site[16];
 	const char *at = draw_site(d, site);
 	unsigned node = below(dice, d->nodes), gpu = at[0] == 's' ? 8 : d->gpus;
 
@@ -1103,7 +1131,7 @@ static void run_case(struct bench *b, uint64_t number_, struct tally *tally)
 	double started = seconds_now();
 
 	if (getenv("DRILLS_CASE"))
-		printf("%s", text);
+		printf("%s", text), fflush(stdout);
 	load_text(&b->arena, text, &scenario);
 	remove(events);
 	run_inside(b, scenario, number_, events, record);
@@ -1116,9 +1144,10 @@ static void run_case(struct bench *b, uint64_t number_, struct tally *tally)
 	audit_compare(a, json);
 	cJSON_Delete(json);
 	ck_assert_str_eq(a->reason, record->verdict == VERDICT_INVALID ? a->reason : "complete");
-	if (mendable)
+	if (mendable && record->verdict != VERDICT_INVALID)
 		for (size_t i = 0; i < a->count; i++)
-			ck_assert_msg(a->incidents[i].t[T_NORMAL] != NEVER, "never back to normal");
+			ck_assert_msg(a->incidents[i].alarm || a->incidents[i].t[T_NORMAL] != NEVER,
+				      "incident %zu never came back to normal", i);
 	for (size_t i = 0; i < a->count; i++)
 		for (int k = 0; k < PATHS; k++)
 			tally->paths[k] += strcmp(a->incidents[i].path, paths[k]) == 0;
@@ -1132,8 +1161,10 @@ static void run_case(struct bench *b, uint64_t number_, struct tally *tally)
 	free(text);
 }
 
+#ifndef CASES
 #define CASES 400
 #define CASES_PER_TEST 20
+#endif
 
 START_TEST(random_faults)
 {

@@ -2,14 +2,12 @@
 /* What the DR controller asks for: probes, fencing, switching, standby up and down, diagnosis,
  * repair, the way back. */
 #include <math.h>
-#include <math.h>
 #include <string.h>
 
 #include "sim/model/world.h"
 
 #define PROBE_BASE NANOS_MS /* a health check's own time, without queue and delay */
 #define HEARTBEAT_SIGMAS 4  /* mean way of a heartbeat, in its own standard deviations */
-#define HEARTBEAT_SIGMAS 4  /* a heartbeat is on its way for so many deviations, so that none comes before it was sent */
 
 static void timed_out(void *context, uint64_t index, nanos now);
 
@@ -48,16 +46,43 @@ nanos action_expected_end(struct world *w, action_id id)
 
 /* ---- probes ---- */
 
-/* One request through the gateway: which replica it meets is drawn only when they differ. */
+/* Looks whose timeout is over are known before the next round begins at this very instant. */
+void actions_probes_over(struct world *w)
+{
+	for (size_t i = 0; i < w->timed_count; i++) {
+		struct timed *timed = &w->timed[i];
+		if (!timed->used || timed->action.kind != ACTION_PROBE ||
+		    timed->end != world_now(w))
+			continue;
+		engine_cancel(w->engine, timed->event);
+		timed_out(w, i, world_now(w));
+	}
+}
+
+/* A replica of those in rotation that was not tried yet. */
+static uint32_t draw(const struct service *s, struct prng *prng, const uint32_t *tried, uint32_t k)
+{
+	for (;;) {
+		uint32_t pick =
+			s->member_count > 1 ? (uint32_t)prng_below(prng, s->member_count) : 0;
+		uint32_t i = 0;
+		while (i < k && tried[i] != s->members[pick])
+			i++;
+		if (i == k)
+			return s->members[pick];
+	}
+}
+
+/* One request through the gateway, on the way of the clients' requests. */
 static enum serve through_gateway(struct world *w, struct service *s, struct prng *prng,
 				  nanos *latency)
 {
 	uint32_t tries = w->scenario->deployment.gateway.retries + 1;
+	uint32_t tried[LOAD_ATTEMPTS_MAX];
 	enum serve last = SERVE_REFUSE;
-	for (uint32_t k = 0; k < tries && k < s->member_count; k++) {
-		uint32_t pick =
-			s->member_count > 1 ? (uint32_t)prng_below(prng, s->member_count) : 0;
-		last = w->replicas[s->members[pick]].serve;
+	for (uint32_t k = 0; k < tries && k < LOAD_ATTEMPTS_MAX && k < s->member_count; k++) {
+		tried[k] = draw(s, prng, tried, k);
+		last = w->replicas[tried[k]].serve;
 		if (last == SERVE_OK || last == SERVE_WRONG)
 			return last;
 		if (last == SERVE_HANG)
@@ -153,11 +178,12 @@ static void probe(struct world *w, const struct action *action)
 
 /* ---- fencing and switching ---- */
 
-static void set_fence(struct world *w, uint32_t site, bool fenced)
+static void set_fence(struct world *w, const struct action *action, uint32_t site, bool on)
 {
-	if (w->sites[site].fenced == fenced)
+	uint64_t bit = DOMAIN_BIT(action->domain), *fenced = &w->sites[site].fenced;
+	if (((*fenced & bit) != 0) == on)
 		return;
-	w->sites[site].fenced = fenced;
+	*fenced ^= bit;
 	cluster_changed(w);
 }
 
@@ -169,14 +195,15 @@ static void fence(struct world *w, const struct action *action)
 		action_timed(w, action, action->timeout);
 		return;
 	}
-	set_fence(w, action->site, true);
+	set_fence(w, action, action->site, true);
 	action_end(w, action, true, NULL);
 }
 
+/* Wherever the traffic is: a failover that was given up may have moved it already. */
 static void route(struct world *w, const struct action *action)
 {
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
-		if (w->services[e].route == action->site)
+		if (world_domain(w, e) == action->domain && w->services[e].route != action->to)
 			load_route(w, e, action->to);
 	storage_look(w);
 }
@@ -187,7 +214,7 @@ static void activate(struct world *w, const struct action *action)
 		action_end(w, action, false, "the standby is not usable");
 		return;
 	}
-	replicas_activate(w, action->to);
+	replicas_activate(w, action->to, action->domain);
 	action_end(w, action, true, NULL);
 }
 
@@ -217,7 +244,7 @@ static void switched_back(struct world *w, const struct action *action)
 		action_end(w, action, false, "the primary went away again");
 		return;
 	}
-	set_fence(w, action->to, false);
+	set_fence(w, action, action->to, false);
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
 		if (w->scenario->deployment.endpoints[e].site == action->to &&
 		    w->services[e].route != action->to)
@@ -230,20 +257,31 @@ static void stop(struct world *w, const struct action *action)
 {
 	struct site_state *site = &w->sites[action->site];
 	uint32_t holds = w->scenario->deployment.sites[action->site].standby.holds;
-	replicas_stop(w, action->site);
-	site->data_ready &= holds; /* what was restored grows stale; what replicates goes on */
-	set_fence(w, action->site, false);
+	replicas_stop(w, action->site, action->domain);
+	if (action->domain == DOMAIN_OF_DATA)
+		site->data_ready &= holds; /* restored data grow stale; replication goes on */
+	set_fence(w, action, action->site, false);
 	storage_look(w);
 	action_end(w, action, true, NULL);
 }
 
 /* ---- the way back to the primary ---- */
 
+static void returned(struct world *w, const struct action *action)
+{
+	struct completion done = {.kind = COMPLETION_ACTION, .action = *action, .ok = true};
+	done.corrupt = w->sites[action->to].return_lost;
+	if (done.corrupt)
+		done.reason = "the standby was lost with what it had written";
+	w->sites[action->to].return_lost = false;
+	world_complete(w, &done);
+}
+
 void action_wait_primary(struct world *w, const struct action *action)
 {
-	set_fence(w, action->to, false);
+	set_fence(w, action, action->to, false);
 	if (!w->scenario->recovery.failback.verify || replica_hosts_ready(w, action->to)) {
-		action_end(w, action, true, NULL);
+		returned(w, action);
 		return;
 	}
 	w->waiting = arena_grow(&w->arena, w->waiting, w->waiting_count, &w->waiting_capacity,
@@ -261,7 +299,10 @@ void actions_look(struct world *w)
 			continue;
 		}
 		w->waiting[i] = w->waiting[--w->waiting_count];
-		action_end(w, &action, !gone, gone ? "the primary went away" : NULL);
+		if (gone)
+			action_end(w, &action, false, "the primary went away");
+		else
+			returned(w, &action);
 	}
 }
 
@@ -394,7 +435,7 @@ static void timed_out(void *context, uint64_t index, nanos now)
 			action_end(w, &action, false, "the old primary cannot be reached");
 			break;
 		}
-		set_fence(w, action.site, true);
+		set_fence(w, &action, action.site, true);
 		action_end(w, &action, true, NULL);
 		break;
 	case ACTION_SWITCH:

@@ -8,7 +8,8 @@
 #include "sim/lepton.h"
 #include "sim/model/world.h"
 
-#define LEVELS_MAX 4096 /* history that the slo detector can look back on */
+#define LEVELS_MAX 4096    /* history that the slo detector can look back on */
+#define SUCCESS_PANELS 128 /* of the integral of success over a wait that grows or shrinks */
 
 static const struct load *load_of(const struct world *w, const struct service *s)
 {
@@ -31,8 +32,7 @@ nanos load_wait(const struct service *s)
 	return (nanos)llround(waiting / s->capacity * 1e9);
 }
 
-/* Share of good answers when a request waits `wait`: right, and within the latency limit. */
-static double success_at(const struct world *w, const struct service *s, nanos wait)
+double load_success(const struct world *w, const struct service *s, nanos wait)
 {
 	const struct load *load = load_of(w, s);
 	nanos limit = w->scenario->steady_state.latency - s->delay - wait;
@@ -47,17 +47,44 @@ static double success_at(const struct world *w, const struct service *s, nanos w
 	return sum;
 }
 
-/* The longest wait at which the service is still good; -1: not even without waiting. Bisection to a
- * microsecond. */
+/* Mean of the distribution function over [from, to]: exact for a constant, else by Simpson's rule. */
+static double mean_cdf(const struct dist *dist, double from, double to)
+{
+	double low = fmax(from, 0), step = (to - low) / SUCCESS_PANELS, sum;
+	if (to <= low)
+		return 0;
+	if (dist->kind == DIST_CONSTANT)
+		return (to - fmin(fmax(low, dist->a), to)) / (to - from);
+	sum = dist_cdf(dist, low) + dist_cdf(dist, to);
+	for (int i = 1; i < SUCCESS_PANELS; i++)
+		sum += dist_cdf(dist, low + i * step) * (i % 2 ? 4 : 2);
+	return sum * step / 3 / (to - from);
+}
+
+/* Mean success of requests sent while the wait goes in a straight line from one value to another. */
+static double mean_success(const struct world *w, const struct service *s, double from, double to)
+{
+	double limit = (double)(w->scenario->steady_state.latency - s->delay), sum = 0;
+	double retry = (double)w->scenario->deployment.gateway.timeout;
+	for (int i = 0; i < LOAD_ATTEMPTS_MAX; i++)
+		if (s->right[i] > 0)
+			sum += s->right[i] * mean_cdf(&load_of(w, s)->service_time,
+						      limit - i * retry - fmax(from, to),
+						      limit - i * retry - fmin(from, to));
+	return sum;
+}
+
+/* The longest wait at which the service is still good, to the nanosecond: one more is bad. -1: not
+ * even without waiting. */
 static nanos wait_limit(const struct world *w, const struct service *s)
 {
 	double wanted = w->scenario->steady_state.success;
-	nanos low = 0, high = w->scenario->steady_state.latency;
-	if (success_at(w, s, 0) < wanted)
+	nanos low = 0, high = w->scenario->steady_state.latency + 1;
+	if (load_success(w, s, 0) < wanted)
 		return -1;
-	while (high - low > NANOS_US) {
+	while (high - low > 1) {
 		nanos middle = low + (high - low) / 2;
-		if (success_at(w, s, middle) >= wanted)
+		if (load_success(w, s, middle) >= wanted)
 			low = middle;
 		else
 			high = middle;
@@ -128,17 +155,29 @@ static double backlog_limit(const struct world *w, const struct service *s)
 	return s->capacity * (double)load_of(w, s)->timeout / 1e9;
 }
 
-/* Advance the books to now. Between two events backlog moves in a straight line, success is taken
- * at both ends. */
+/* Seconds, of the last `seconds`, in which a request that was sent got a good answer, on average.
+ * The backlog went in a straight line from `before` to what it is now, and may have stayed there. */
+static double good_seconds(const struct world *w, const struct service *s, double before,
+			   double seconds)
+{
+	double slope = inflow(w, s) - s->capacity, moved = s->backlog - before;
+	double moving = fabs(moved) > 1e-6 ? fmin(fmax(moved / slope, 0), seconds) : 0;
+	double still = load_success(w, s, load_wait(s)) * (seconds - moving);
+	if (moving <= 0)
+		return still;
+	return still + moving * mean_success(w, s, before / s->capacity * 1e9,
+					     s->backlog / s->capacity * 1e9);
+}
+
+/* Advance the books to now. Each request is booked when it is sent, with what it will meet. */
 void load_settle(struct world *w, struct service *s)
 {
 	nanos now = world_now(w);
 	double seconds = (double)(now - s->since) / 1e9, rate = load_of(w, s)->rate;
-	nanos wait = load_wait(s);
+	double before = s->backlog, lost = 0;
 	s->since = now;
 	if (rate <= 0 || s->window || seconds <= 0)
 		return;
-	double sent = rate * seconds, before = success_at(w, s, wait), lost = 0;
 	if (s->capacity > 0) {
 		s->backlog += (inflow(w, s) - s->capacity) * seconds;
 		if (s->backlog > backlog_limit(w, s)) {
@@ -148,7 +187,7 @@ void load_settle(struct world *w, struct service *s)
 	}
 	if (s->backlog < 1e-6)
 		s->backlog = 0;
-	double after = success_at(w, s, load_wait(s)), good = sent * (before + after) / 2;
+	double sent = rate * seconds, good = rate * good_seconds(w, s, before, seconds);
 	double answered = sent * s->share_right;
 	s->sent += sent;
 	s->good += good;
@@ -170,14 +209,17 @@ static void crossed(void *context, uint64_t e, nanos now)
 static void schedule_crossing(struct world *w, struct service *s)
 {
 	double slope = inflow(w, s) - s->capacity, to[3];
-	nanos limit = wait_limit(w, s), next = NANOS_NEVER;
+	nanos limit, next = NANOS_NEVER;
 	engine_cancel(w->engine, s->crossing);
 	s->crossing = EVENT_NONE;
 	if (load_of(w, s)->rate <= 0 || s->window || s->capacity <= 0)
 		return;
+	if (slope <= 0 && s->backlog <= 0)
+		return; /* it stays empty */
+	limit = wait_limit(w, s);
 	to[0] = 0;
 	to[1] = backlog_limit(w, s);
-	to[2] = limit >= 0 ? (double)limit / 1e9 * s->capacity : -1;
+	to[2] = limit >= 0 ? (double)(limit + (slope > 0)) / 1e9 * s->capacity : -1;
 	for (int i = 0; i < 3; i++) {
 		double distance = to[i] - s->backlog;
 		if (to[i] < 0 || (slope > 0) != (distance > 0) || fabs(distance) < 1e-9 ||
@@ -191,14 +233,6 @@ static void schedule_crossing(struct world *w, struct service *s)
 }
 
 /* ---- telling ---- */
-
-static uint32_t domain_of(const struct world *w, uint32_t endpoint)
-{
-	uint32_t domain = 0, site = w->scenario->deployment.endpoints[endpoint].site;
-	for (uint32_t s = 0; s < site; s++)
-		domain += w->scenario->deployment.sites[s].standby.heat == HEAT_NONE;
-	return domain;
-}
 
 static nanos expected_latency(const struct world *w, const struct service *s)
 {
@@ -221,13 +255,15 @@ static void remember_level(struct world *w, struct service *s, double success)
 static void tell_level(struct world *w, struct service *s, double success)
 {
 	const struct endpoint *endpoint = &w->scenario->deployment.endpoints[s->endpoint];
+	double backlog = s->window ? (double)s->queued : s->backlog;
 	remember_level(w, s, success);
 	if (!timeline_on(w->timeline))
 		return;
 	if (success == s->told_success && s->capacity == s->told_capacity &&
-	    s->delay == s->told_delay && s->backlog == 0 && s->since > 0)
+	    s->delay == s->told_delay && backlog == s->told_backlog && s->since > 0)
 		return;
 	s->told_success = success;
+	s->told_backlog = backlog;
 	s->told_capacity = s->capacity;
 	s->told_delay = s->delay;
 	timeline_begin(w->timeline, world_now(w), "service.level");
@@ -237,7 +273,7 @@ static void tell_level(struct world *w, struct service *s, double success)
 		      s->capacity > 0 ? (double)expected_latency(w, s) / 1e9 : NAN);
 	timeline_real(w->timeline, "rate", endpoint->load.rate);
 	timeline_real(w->timeline, "capacity", endpoint->load.rate > 0 ? s->capacity : NAN);
-	timeline_real(w->timeline, "backlog", s->backlog);
+	timeline_real(w->timeline, "backlog", backlog);
 	timeline_end(w->timeline);
 }
 
@@ -256,7 +292,9 @@ static void tell_endpoint(struct world *w, const struct service *s, size_t membe
 /* All replicas that should run do, nothing waits, no delay, and the client is content. */
 static bool is_calm(const struct world *w, const struct service *s)
 {
-	if (s->bad || s->window || s->backlog >= 1 || s->delay || !s->level_good)
+	bool always = load_of(w, s)->requests == REQUESTS_ALWAYS; /* its window never closes */
+	bool window = s->window && (s->confirming || !always);
+	if (s->bad || window || s->backlog >= 1 || s->delay || !s->level_good)
 		return false;
 	for (size_t i = 0; i < s->all_count; i++) {
 		const struct replica *replica = &w->replicas[s->all[i]];
@@ -278,7 +316,7 @@ static void look_calm(struct world *w, struct service *s)
 		return;
 	w->sites[site].restless = restless;
 	struct completion calm = {.kind = COMPLETION_CALM, .ok = !restless};
-	calm.action.domain = domain_of(w, s->endpoint);
+	calm.action.domain = world_domain(w, s->endpoint);
 	world_complete(w, &calm);
 }
 
@@ -287,7 +325,7 @@ static void turn_bad(struct world *w, struct service *s)
 	struct completion bad = {
 		.kind = COMPLETION_BAD, .endpoint = s->endpoint, .since = world_now(w)};
 	s->bad = true;
-	bad.action.domain = domain_of(w, s->endpoint);
+	bad.action.domain = world_domain(w, s->endpoint);
 	world_complete(w, &bad);
 	if (!fluid_only(w, s))
 		requests_open(w, s, false, world_now(w) + w->scenario->steady_state.window);
@@ -298,7 +336,7 @@ void load_confirm(struct world *w, struct service *s, nanos good_since)
 	struct completion good = {
 		.kind = COMPLETION_GOOD, .endpoint = s->endpoint, .since = good_since};
 	s->bad = false;
-	good.action.domain = domain_of(w, s->endpoint);
+	good.action.domain = world_domain(w, s->endpoint);
 	world_complete(w, &good);
 	if (s->window && load_of(w, s)->requests != REQUESTS_ALWAYS)
 		requests_close(w, s);
@@ -331,10 +369,14 @@ void load_look(struct world *w, uint32_t e)
 	if (s->capacity <= 0)
 		s->backlog = 0; /* nobody serves them any more: they count as failed when they were
 				   sent */
-	double success = success_at(w, s, s->window ? 0 : load_wait(s));
+	double success = load_success(w, s, load_wait(s));
 	tell_endpoint(w, s, members);
 	tell_level(w, s, success);
-	judge_level(w, s, success);
+	/* In a window that will close the single requests tell when what waits is worked off. */
+	bool always = load_of(w, s)->requests == REQUESTS_ALWAYS;
+	if (always)
+		s->queue_limit = (double)wait_limit(w, s) / 1e9 * s->capacity;
+	judge_level(w, s, s->window && !always ? load_success(w, s, 0) : success);
 	schedule_crossing(w, s);
 	requests_members_changed(w, s);
 	look_calm(w, s);

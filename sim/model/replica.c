@@ -98,11 +98,16 @@ static bool hardware_well(const struct world *w, const struct replica *replica)
 	       !(w->nodes[replica->node].gpus_gone & gpu_mask(w, replica));
 }
 
+static uint64_t domain_bit(const struct world *w, const struct replica *replica)
+{
+	return DOMAIN_BIT(world_domain(w, replica->endpoint));
+}
+
 /* Should the platform run it at all? A standby below hot runs nothing before it is activated. */
 static bool wanted(const struct world *w, const struct replica *replica)
 {
 	return replica->home || site_of(w, replica)->standby.heat == HEAT_HOT ||
-	       w->sites[replica->site].activated;
+	       (w->sites[replica->site].activated & domain_bit(w, replica)) != 0;
 }
 
 /* ---- what a request sent to it meets ---- */
@@ -115,7 +120,8 @@ enum serve replica_serve(const struct world *w, const struct replica *replica)
 	const struct node *node = &w->nodes[replica->node];
 	if (!node_up(w, replica->node) || node->frozen || node->cut || site->cut)
 		return SERVE_HANG;
-	if (replica->stage != STAGE_RUNNING || site->fenced || site->standby_out)
+	if (replica->stage != STAGE_RUNNING || (site->fenced & domain_bit(w, replica)) ||
+	    site->standby_out)
 		return SERVE_REFUSE;
 	bool has_data = endpoint_of(w, replica)->site == world_data_site(w);
 	if (has_data && (w->scenario->recovery.restore.before_serving & ~site->data_ready))
@@ -321,7 +327,7 @@ static void reschedule(void *context, uint64_t argument, nanos now)
 	uint32_t r = (uint32_t)argument;
 	struct replica *replica = &w->replicas[r];
 	replica->move_event = EVENT_NONE;
-	if (!node_lost(w, replica) || w->sites[replica->site].fenced)
+	if (!node_lost(w, replica) || (w->sites[replica->site].fenced & domain_bit(w, replica)))
 		return;
 	uint32_t node = replica->node, gpu = replica->gpu;
 	halt(w, r);
@@ -369,11 +375,12 @@ void replicas_look(struct world *w)
 
 /* ---- standby sites ---- */
 
-static void bring_up(struct world *w, uint32_t site)
+static void bring_up(struct world *w, uint32_t site, uint32_t domain)
 {
 	for (uint32_t r = 0; r < w->replica_count; r++) {
 		struct replica *replica = &w->replicas[r];
-		if (replica->site != site || replica->home || replica->stage != STAGE_NONE)
+		if (replica->site != site || replica->home || replica->stage != STAGE_NONE ||
+		    domain_bit(w, replica) != DOMAIN_BIT(domain))
 			continue;
 		if (replica->node == NODE_NONE && !place(w, replica)) {
 			tell(w, replica, LEPTON_REASON_NO_CAPACITY, "no node has the GPUs");
@@ -385,41 +392,50 @@ static void bring_up(struct world *w, uint32_t site)
 	load_look_all(w);
 }
 
-static void allocated(void *context, uint64_t site, nanos now)
+static void allocated(void *context, uint64_t packed, nanos now)
 {
 	struct world *w = context;
-	(void)now;
-	if (w->sites[site].activated && site_usable(w, (uint32_t)site))
-		bring_up(w, (uint32_t)site);
+	uint32_t site = (uint32_t)packed, domain = (uint32_t)(packed >> 32);
+	if (!(w->sites[site].activated & DOMAIN_BIT(domain)))
+		return;
+	if (site_usable(w, site))
+		bring_up(w, site, domain);
+	else
+		engine_at(w->engine, now + MOVE_RETRY, allocated, w, packed);
 }
 
-void replicas_activate(struct world *w, uint32_t site)
+void replicas_activate(struct world *w, uint32_t site, uint32_t domain)
 {
 	nanos wait = w->scenario->deployment.platform.allocate;
-	if (w->sites[site].activated)
-		return;
-	w->sites[site].activated = true;
-	if (w->scenario->deployment.sites[site].standby.heat == HEAT_COLD && wait > 0)
-		engine_at(w->engine, world_now(w) + wait, allocated, w, site);
-	else
-		bring_up(w, site);
+	bool again = (w->sites[site].activated & DOMAIN_BIT(domain)) != 0;
+	w->sites[site].activated |= DOMAIN_BIT(domain);
+	if (w->scenario->deployment.sites[site].standby.heat != HEAT_COLD || wait == 0)
+		bring_up(w, site, domain);
+	else if (!again)
+		engine_at(w->engine, world_now(w) + wait, allocated, w,
+			  (uint64_t)domain << 32 | site);
 }
 
-void replicas_stop(struct world *w, uint32_t site)
+/* What is stopped on purpose leaves the gateway's rotation at once. */
+void replicas_stop(struct world *w, uint32_t site, uint32_t domain)
 {
 	enum heat heat = w->scenario->deployment.sites[site].standby.heat;
-	w->sites[site].activated = false;
+	w->sites[site].activated &= ~DOMAIN_BIT(domain);
 	for (uint32_t r = 0; r < w->replica_count; r++) {
 		struct replica *replica = &w->replicas[r];
 		if (replica->site != site || replica->home || heat == HEAT_HOT ||
-		    replica->stage == STAGE_NONE)
+		    domain_bit(w, replica) != DOMAIN_BIT(domain))
 			continue;
 		halt(w, r);
+		engine_cancel(w->engine, replica->gateway_event);
+		replica->gateway_event = EVENT_NONE;
+		replica->routable = false;
+		if (replica->stage != STAGE_NONE)
+			tell(w, replica, LEPTON_REASON_DELETED, "standby stopped");
 		replica->stage = STAGE_NONE;
 		replica->crashes = 0;
 		if (heat == HEAT_COLD)
 			unplace(w, replica);
-		tell(w, replica, LEPTON_REASON_DELETED, "standby stopped");
 		publish(w, r);
 	}
 	load_look_all(w);

@@ -14,8 +14,7 @@
 	10 /* a service that is not stable within so many windows is looked at as a fluid again */
 #define SLOTS_MAX                                                                                  \
 	20000000 /* verdicts kept while looking for a stable window; past it, the fluid again */
-#define REQUESTS_MAX 4000000 /* at once; past it the service is long overloaded and new ones fail  \
-			      */
+#define REQUESTS_MAX 4000000 /* at once; past it the service is long overloaded: new ones fail */
 
 static const struct load *load_of(const struct world *w, const struct service *s)
 {
@@ -69,6 +68,7 @@ static void flush_second(struct world *w, struct service *s)
 		timeline_int(w->timeline, "wrong", second->wrong);
 		timeline_int(w->timeline, "late", second->late);
 		timeline_int(w->timeline, "failed", second->failed);
+		timeline_int(w->timeline, "waited", second->waited);
 		timeline_real(w->timeline, "p50_s", quantile_of(second, 0.50));
 		timeline_real(w->timeline, "p99_s", quantile_of(second, 0.99));
 		timeline_end(w->timeline);
@@ -109,6 +109,12 @@ static void request_free(struct service *s, uint32_t q)
 	s->free_head = q;
 }
 
+/* The fluid has counted what it poured into the queue: it must not count twice. */
+static void book(double *account, const struct request *request)
+{
+	*account += request->poured ? 0 : 1;
+}
+
 /* The answer, or that there is none any more. */
 static void conclude(struct world *w, struct service *s, uint32_t q, enum serve how)
 {
@@ -125,16 +131,16 @@ static void conclude(struct world *w, struct service *s, uint32_t q, enum serve 
 		second->histogram[bucket_of(latency)]++;
 	if (!answered) {
 		second->failed++;
-		s->failed++;
+		book(&s->failed, request);
 	} else if (how == SERVE_WRONG) {
 		second->wrong++;
-		s->wrong++;
+		book(&s->wrong, request);
 	} else if (!in_time) {
 		second->late++;
-		s->late++;
+		book(&s->late, request);
 	} else {
 		second->good++;
-		s->good++;
+		book(&s->good, request);
 		if (request->slot && request->slot <= s->slot_count &&
 		    s->slots[request->slot - 1].intended == request->intended)
 			s->slots[request->slot - 1].good = true;
@@ -149,17 +155,26 @@ static bool has_slot(const struct world *w, const struct service *s, uint32_t r)
 	return w->replicas[r].outstanding < load_of(w, s)->concurrency;
 }
 
-static bool any_slot(const struct world *w, const struct service *s)
+/* Where it was tried last it does not go again, as long as there is another one. */
+static bool may_go(const struct service *s, uint32_t q, uint32_t r)
 {
+	return s->member_count < 2 || s->pool[q].replica != r;
+}
+
+/* Can the first that waits go on? Where nobody is left it does, to be refused. */
+static bool head_goes(const struct world *w, const struct service *s)
+{
+	if (s->queue_head == NONE)
+		return false;
 	for (size_t i = 0; i < s->member_count; i++)
-		if (has_slot(w, s, s->members[i]))
+		if (has_slot(w, s, s->members[i]) && may_go(s, s->queue_head, s->members[i]))
 			return true;
-	return s->member_count == 0; /* nobody there: the next one is refused, not kept waiting */
+	return s->member_count == 0;
 }
 
 static void next_waiting(struct world *w, struct service *s)
 {
-	if (s->queue_head == NONE || !any_slot(w, s))
+	if (!head_goes(w, s))
 		return;
 	uint32_t q = s->queue_head;
 	s->queue_head = s->pool[q].next;
@@ -175,6 +190,14 @@ static void again_or_fail(struct world *w, struct service *s, uint32_t q)
 		dispatch(w, s, q);
 	else
 		conclude(w, s, q, SERVE_REFUSE);
+}
+
+/* Without windows nothing else tells when the queue grows too long, or is short enough again. */
+static void look_at_queue(struct world *w, struct service *s)
+{
+	bool good = (double)s->queued <= s->queue_limit;
+	if (s->window && load_of(w, s)->requests == REQUESTS_ALWAYS && good != s->level_good)
+		load_look(w, s->endpoint);
 }
 
 static void served(void *context, uint64_t packed, nanos now)
@@ -193,19 +216,27 @@ static void served(void *context, uint64_t packed, nanos now)
 	else
 		conclude(w, s, q, replica->serve);
 	next_waiting(w, s);
+	look_at_queue(w, s);
+}
+
+static uint32_t draw(struct service *s, uint32_t q)
+{
+	uint32_t r;
+	do
+		r = s->members[prng_below(&s->route_prng, s->member_count)];
+	while (!may_go(s, q, r));
+	return r;
 }
 
 /* Least request of two; when that one is full, the first with a free slot; NONE: all full. */
-static uint32_t choose(struct world *w, struct service *s)
+static uint32_t choose(struct world *w, struct service *s, uint32_t q)
 {
-	uint32_t a = s->members[prng_below(&s->route_prng, s->member_count)], b = a;
-	if (s->member_count > 1)
-		b = s->members[prng_below(&s->route_prng, s->member_count)];
+	uint32_t a = draw(s, q), b = s->member_count > 1 ? draw(s, q) : a;
 	uint32_t r = lepton_route(a, w->replicas[a].outstanding, b, w->replicas[b].outstanding);
 	if (has_slot(w, s, r))
 		return r;
 	for (size_t i = 0; i < s->member_count; i++)
-		if (has_slot(w, s, s->members[i]))
+		if (has_slot(w, s, s->members[i]) && may_go(s, q, s->members[i]))
 			return s->members[i];
 	return NONE;
 }
@@ -229,19 +260,21 @@ static void dispatch(struct world *w, struct service *s, uint32_t q)
 		conclude(w, s, q, SERVE_REFUSE);
 		return;
 	}
-	uint32_t r = choose(w, s);
+	uint32_t r = choose(w, s, q);
 	if (r == NONE) {
+		this_second(w, s)->waited += !request->waited;
+		request->waited = true;
 		enqueue(s, q);
 		return;
 	}
 	struct replica *replica = &w->replicas[r];
 	request->attempts++;
+	request->replica = r;
 	if (replica->serve == SERVE_REFUSE) {
 		again_or_fail(w, s, q);
 		return;
 	}
 	request->hung = replica->serve == SERVE_HANG;
-	request->replica = r;
 	request->starts = replica->starts;
 	replica->outstanding++;
 	nanos takes = request->hung
@@ -308,6 +341,7 @@ static void send_one(struct world *w, struct service *s, nanos intended)
 	s->sent++;
 	this_second(w, s)->sent++;
 	if (q == NONE) {
+		this_second(w, s)->failed++;
 		s->failed++;
 		return;
 	}
@@ -338,6 +372,7 @@ static void arrived(void *context, uint64_t e, nanos now)
 	}
 	next_arrival(w, s);
 	send_one(w, s, now);
+	look_at_queue(w, s);
 	judge(w, s);
 }
 
@@ -347,7 +382,7 @@ static void arrived(void *context, uint64_t e, nanos now)
  * have come. */
 static void pour_backlog(struct world *w, struct service *s)
 {
-	nanos wait = load_wait(s), now = world_now(w);
+	nanos wait = (nanos)llround(s->backlog / load_of(w, s)->rate * 1e9), now = world_now(w);
 	uint32_t count = (uint32_t)s->backlog;
 	s->backlog = 0;
 	for (uint32_t i = 0; i < count; i++) {
@@ -357,8 +392,28 @@ static void pour_backlog(struct world *w, struct service *s)
 		s->pool[q].intended = now - wait + (nanos)((double)wait * i / count);
 		if (s->pool[q].intended < 0)
 			s->pool[q].intended = 0;
+		s->pool[q].poured = s->pool[q].waited = true;
 		enqueue(s, q);
 	}
+}
+
+/* What waits at the end of a window goes on as backlog, booked with what it will meet. */
+static void book_waiting(const struct world *w, struct service *s, const struct request *request,
+			 size_t ahead)
+{
+	nanos limit = load_of(w, s)->timeout, wait = NANOS_NEVER;
+	if (s->capacity > 0)
+		wait = world_now(w) - request->intended +
+		       (nanos)llround((double)ahead / s->capacity * 1e9);
+	if (request->poured)
+		return;
+	double right = wait <= limit ? s->share_right : 0;
+	double wrong = wait <= limit ? s->share_wrong : 0;
+	double good = wait <= limit ? load_success(w, s, wait) : 0;
+	s->good += good;
+	s->late += right - good;
+	s->wrong += wrong;
+	s->failed += 1 - right - wrong;
 }
 
 void requests_open(struct world *w, struct service *s, bool confirming, nanos ends)
@@ -389,10 +444,10 @@ void requests_close(struct world *w, struct service *s)
 	s->window = s->confirming = false;
 	s->since = world_now(w);
 	s->backlog = (double)s->queued;
-	while (s->queue_head !=
-	       NONE) { /* they go on as backlog; their outcome is counted with it */
+	for (size_t ahead = 0; s->queue_head != NONE; ahead++) {
 		uint32_t q = s->queue_head;
 		s->queue_head = s->pool[q].next;
+		book_waiting(w, s, &s->pool[q], ahead);
 		request_free(s, q);
 	}
 	s->queue_tail = NONE;
@@ -402,7 +457,7 @@ void requests_close(struct world *w, struct service *s)
 /* Replicas came or went: what waits may go on, or is refused when nobody is left. */
 void requests_members_changed(struct world *w, struct service *s)
 {
-	while (s->window && s->queued > 0 && any_slot(w, s))
+	while (s->window && head_goes(w, s))
 		next_waiting(w, s);
 }
 

@@ -16,26 +16,36 @@ static const struct data *data_of(const struct world *w, int c)
 
 /* ---- who writes: the ledger ---- */
 
+static bool owns_data(const struct world *w, uint32_t endpoint)
+{
+	return world_domain(w, endpoint) == DOMAIN_OF_DATA;
+}
+
+static bool data_fenced(const struct world *w, uint32_t site)
+{
+	return (w->sites[site].fenced & DOMAIN_BIT(DOMAIN_OF_DATA)) != 0;
+}
+
 /* The copy of a primary takes writes while any process there lives and nobody fenced it; a hang or
  * a partition leaves them running, a crash does not. A standby takes them once traffic is routed to
  * replicas that serve. */
 static bool writes(const struct world *w, uint32_t site)
 {
 	bool routed = false, alive = false, home = false;
-	if (w->sites[site].fenced || !site_alive(w, site))
+	if (data_fenced(w, site) || !site_alive(w, site))
 		return false;
-	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
-		routed |= w->services[e].route == site;
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		routed |= w->services[e].route == site && owns_data(w, e);
 	for (uint32_t r = 0; r < w->replica_count; r++) {
 		const struct replica *replica = &w->replicas[r];
-		if (replica->site != site)
+		if (replica->site != site || !owns_data(w, replica->endpoint))
 			continue;
 		home |= replica->home;
 		alive |= replica->stage == STAGE_RUNNING && node_up(w, replica->node);
 	}
 	if (site == world_data_site(w))
 		return (alive || !home) && (routed || !home || w->sites[site].cut);
-	return routed && alive && w->sites[site].activated;
+	return routed && alive && (w->sites[site].activated & DOMAIN_BIT(DOMAIN_OF_DATA));
 }
 
 static void look_writing(struct world *w, uint32_t site)
@@ -269,7 +279,7 @@ void storage_backup(struct world *w, const struct action *action)
 		if (w->sites[action->site].flips[c] && (policy->classes & DATA_BIT(c)))
 			backup->poisoned |= DATA_BIT(c);
 	backup->bytes = backup_bytes(w, id);
-	if (!site_alive(w, action->site) || w->sites[action->site].fenced) {
+	if (!site_alive(w, action->site) || data_fenced(w, action->site)) {
 		backup_fail(w, id, "the source is down");
 	} else if (!store_usable(w, action->site)) {
 		backup_fail(w, id, "the store cannot be reached");
@@ -386,14 +396,28 @@ static uint64_t return_bytes(const struct world *w, const struct action *action)
 	return (uint64_t)llround(total);
 }
 
+/* A standby that serves but cannot be reached is waited for; one that is dead is not: what only it
+ * had stays there, and the primary goes on with its own copy. */
+static const char *return_obstacle(const struct world *w, const struct action *action)
+{
+	if (!site_alive(w, action->to) || !site_reachable(w, action->to))
+		return "the primary is not there";
+	if (action->site != action->to && site_usable(w, action->site) &&
+	    !sites_connected(w, action->site, action->to))
+		return "the standby's data cannot reach the primary";
+	return NULL;
+}
+
 void storage_return(struct world *w, const struct action *action)
 {
 	uint64_t bytes = return_bytes(w, action);
-	if (!site_alive(w, action->to) || !site_reachable(w, action->to)) {
-		action_end(w, action, false, "the primary is not there");
+	const char *obstacle = return_obstacle(w, action);
+	if (obstacle) {
+		action_end(w, action, false, obstacle);
 		return;
 	}
-	if (bytes == 0) {
+	w->sites[action->to].return_lost = bytes > 0 && !site_usable(w, action->site);
+	if (bytes == 0 || w->sites[action->to].return_lost) {
 		action_wait_primary(w, action);
 		return;
 	}
@@ -473,15 +497,13 @@ static const char *transfer_obstacle(const struct world *w, const struct transfe
 	const struct action *action = &transfer->action;
 	switch (transfer->kind) {
 	case TRANSFER_BACKUP:
-		if (!site_alive(w, action->site) || w->sites[action->site].fenced)
+		if (!site_alive(w, action->site) || data_fenced(w, action->site))
 			return "the source went down";
 		return NULL;
 	case TRANSFER_RESTORE:
 		return restore_obstacle(w, action);
 	case TRANSFER_RETURN:
-		if (!site_alive(w, action->to) || !site_reachable(w, action->to))
-			return "the primary went away";
-		return NULL;
+		return return_obstacle(w, action);
 	case TRANSFER_VERIFY_BACKUP:
 	case TRANSFER_WEIGHTS:
 	case TRANSFER_NONE:
@@ -490,8 +512,22 @@ static const char *transfer_obstacle(const struct world *w, const struct transfe
 	return NULL;
 }
 
+/* The standby dies while its data are on their way back. */
+static void look_return(struct world *w, uint32_t index)
+{
+	struct transfer transfer = w->transfers[index];
+	if (transfer.kind != TRANSFER_RETURN || site_usable(w, transfer.action.site))
+		return;
+	flow_stop(w->flows, transfer.flow, world_now(w), NULL);
+	transfer_free(w, index);
+	w->sites[transfer.action.to].return_lost = true;
+	action_wait_primary(w, &transfer.action);
+}
+
 static void look_transfers(struct world *w)
 {
+	for (uint32_t i = 0; i < w->transfer_count; i++)
+		look_return(w, i);
 	for (uint32_t i = 0; i < w->transfer_count; i++) {
 		const char *obstacle = transfer_obstacle(w, &w->transfers[i]);
 		if (!obstacle)
@@ -508,7 +544,7 @@ static void look_transfers(struct world *w)
 	for (uint32_t b = 0; b < w->backup_count; b++) {
 		struct backup_state *backup = &w->backups[b];
 		if (backup->running && backup->event != EVENT_NONE &&
-		    (!site_alive(w, backup->site) || w->sites[backup->site].fenced))
+		    (!site_alive(w, backup->site) || data_fenced(w, backup->site)))
 			backup_fail(w, b, "the source went down");
 	}
 }
@@ -528,7 +564,7 @@ static void look_replication(struct world *w, uint32_t site)
 {
 	uint32_t source = world_data_site(w);
 	struct site_state *state = &w->sites[site];
-	bool on = site_alive(w, source) && !w->sites[source].fenced && site_alive(w, site) &&
+	bool on = site_alive(w, source) && !data_fenced(w, source) && site_alive(w, site) &&
 		  !state->standby_out && sites_connected(w, source, site);
 	if (on)
 		state->replica_off = NANOS_NEVER;

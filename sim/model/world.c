@@ -16,6 +16,14 @@ uint32_t world_data_site(const struct world *w)
 	return 0;
 }
 
+uint32_t world_domain(const struct world *w, uint32_t endpoint)
+{
+	uint32_t domain = 0, site = w->scenario->deployment.endpoints[endpoint].site;
+	for (uint32_t s = 0; s < site; s++)
+		domain += w->scenario->deployment.sites[s].standby.heat == HEAT_NONE;
+	return domain;
+}
+
 void world_complete(struct world *w, const struct completion *completion)
 {
 	if (w->done_count == w->done_capacity) {
@@ -51,6 +59,11 @@ struct world *world_open(const struct scenario *scenario)
 	}
 	w->nodes = arena_array(&w->arena, w->node_count + 1, sizeof(*w->nodes));
 	w->services = arena_array(&w->arena, d->endpoint_count + 1, sizeof(*w->services));
+	for (size_t i = 0; i < scenario->detector_count; i++) {
+		const struct detector_config *config = &scenario->detectors[i];
+		w->probes_meet |= config->interval > 0 && config->timeout >= config->interval &&
+				  config->timeout % config->interval == 0;
+	}
 	replicas_open(w);
 	load_open(w);
 	return w;

@@ -47,8 +47,9 @@ struct site_state {
 	uint32_t first_node; /* in world.nodes */
 	uint16_t cut, standby_out;
 	nanos delay, jitter;
-	bool fenced;                  /* told to take no more writes */
-	bool activated;               /* a standby that was told to serve */
+	uint64_t fenced;    /* domains, a bit each, told to take no more writes here */
+	uint64_t activated; /* domains that this standby was told to serve */
+	bool return_lost;   /* a primary: what the standby had written did not come back */
 	bool restless;                /* a primary whose endpoints are not calm */
 	uint32_t data_ready;          /* DATA_BIT mask: usable here (primaries: what is declared) */
 	uint64_t flips[DATA_CLASSES]; /* damaged chunks of each class here: its content is wrong */
@@ -102,11 +103,13 @@ struct replica {
 struct request {
 	nanos intended;
 	uint32_t next;    /* free list or queue */
-	uint32_t replica; /* world.replicas */
+	uint32_t replica; /* world.replicas: where it was tried last */
 	uint32_t slot;    /* its place in service.slots + 1, 0: not judged */
 	uint64_t starts;  /* of the replica when it took the request: a restart loses it */
 	uint8_t attempts;
 	bool used, hung;
+	bool poured; /* from the fluid's backlog, which has counted it */
+	bool waited; /* found no free slot, at least once */
 };
 
 #define HISTOGRAM_BUCKETS 512
@@ -115,7 +118,7 @@ struct request {
 /* Requests of one second. */
 struct second {
 	nanos from;
-	uint32_t sent, good, wrong, late, failed;
+	uint32_t sent, good, wrong, late, failed, waited;
 	uint32_t histogram[HISTOGRAM_BUCKETS];
 };
 
@@ -139,9 +142,11 @@ struct service {
 	double share_right, share_wrong;
 	nanos delay, jitter;
 	double told_success, told_capacity;
-	nanos told_delay;     /* as last written to the timeline */
+	nanos told_delay;
+	double told_backlog;  /* as last written to the timeline */
 	bool level_good, bad; /* expected level / the client's verdict */
 	event_id crossing;
+	double queue_limit; /* requests: always: with more waiting the level is bad */
 	double sent, good, wrong, late, failed;
 	/* window ring of the slo detector */
 	struct level {
@@ -240,6 +245,7 @@ struct world {
 	nanos poisoned_at[DATA_CLASSES];
 	struct backup_state *backups;
 	size_t backup_count, backup_capacity;
+	int32_t newest[SCENARIO_POLICIES_MAX]; /* last backup of each policy that ended well; -1 */
 	struct prng backup_prng[SCENARIO_POLICIES_MAX];
 	struct transfer *transfers;
 	size_t transfer_count, transfer_capacity;
@@ -255,6 +261,7 @@ struct world {
 	size_t repair_count, repair_capacity;
 	struct prng switch_prng; /* switch, verify and diagnose times, in order of asking */
 	struct prng probe_prng[SCENARIO_DETECTORS_MAX];
+	bool probes_meet; /* of some detector, one look's timeout may end when the next begins */
 
 	struct token *tokens;
 	size_t token_count, token_capacity;
@@ -265,6 +272,10 @@ struct world {
 
 /* The site whose storage holds the three data classes: the first primary one. */
 uint32_t world_data_site(const struct world *world);
+/* Recovery domains are numbered by primary site; the first one owns the data. */
+#define DOMAIN_BIT(domain) ((uint64_t)1 << (domain))
+#define DOMAIN_OF_DATA 0
+uint32_t world_domain(const struct world *world, uint32_t endpoint);
 
 /* world.c: set up and reset to time 0 */
 struct world *world_open(const struct scenario *scenario);
@@ -296,8 +307,8 @@ void replicas_reset(struct world *world);
 void replicas_look(struct world *world);                  /* processes die with their node or GPU */
 void replica_exit(struct world *world, uint32_t replica); /* the process is killed */
 void replica_revive(struct world *world, uint32_t replica); /* a repair starts it again */
-void replicas_activate(struct world *world, uint32_t site);
-void replicas_stop(struct world *world, uint32_t site);
+void replicas_activate(struct world *world, uint32_t site, uint32_t domain);
+void replicas_stop(struct world *world, uint32_t site, uint32_t domain);
 void replicas_data(struct world *world, uint32_t site); /* the site's data changed: go on loading */
 bool replica_hosts_ready(const struct world *world,
 			 uint32_t site); /* all home replicas of the site are well */
@@ -332,6 +343,8 @@ void load_account(struct world *world, struct account *ret);
 void load_window_stats(struct world *world, const struct service *service, nanos window,
 		       double *ret_success, nanos *ret_p99);
 nanos load_wait(const struct service *service); /* queueing time now */
+/* Share of good answers when a request waits `wait`: right, and within the latency limit. */
+double load_success(const struct world *world, const struct service *service, nanos wait);
 
 /* requests.c */
 void requests_reset(struct world *world, struct service *service);
@@ -346,7 +359,8 @@ struct timed *action_timed(struct world *world, const struct action *action,
 nanos action_expected_end(struct world *world, action_id id);
 void action_end(struct world *world, const struct action *action, bool ok, const char *reason);
 void actions_reset(struct world *world);
-void actions_look(struct world *world); /* what waits for the primary may go on */
+void actions_probes_over(struct world *world); /* misses that end now become known now */
+void actions_look(struct world *world);        /* what waits for the primary may go on */
 void action_wait_primary(struct world *world, const struct action *action);
 
 static inline nanos world_now(const struct world *world)
