@@ -6,75 +6,109 @@
 #include <stdio.h>
 #include <string.h>
 
-/* At most `decimals` digits after the point, no zeros at the end. */
+/* The number with at most `decimals` digits after the point and no zeros at its end. */
 static const char *plain(char out[WORDS_MAX], double value, int decimals)
 {
-	snprintf(out, WORDS_MAX, "%.*f", decimals, value);
-	if (!strchr(out, '.'))
-		return out;
-	for (size_t length = strlen(out); out[length - 1] == '0' || out[length - 1] == '.';) {
-		bool point = out[length - 1] == '.';
+	size_t length = (size_t)snprintf(out, WORDS_MAX, "%.*f", decimals, value);
 
-		out[--length] = '\0';
-		if (point)
-			break;
+	if (length >= WORDS_MAX)
+		snprintf(out, WORDS_MAX, "%.3g", value);
+	else if (decimals > 0) {
+		while (length > 0 && out[length - 1] == '0')
+			out[--length] = '\0';
+		if (length > 0 && out[length - 1] == '.')
+			out[--length] = '\0';
 	}
+	if (strcmp(out, "-0") == 0)
+		memmove(out, out + 1, 2);
 	return out;
 }
 
-static const char *below_minute(char out[WORDS_MAX], double seconds)
+static const char *below_minute(char out[WORDS_MAX], double seconds, int decimals)
 {
 	char number[WORDS_MAX];
 
 	if (seconds == 0 || seconds >= 0.9995)
-		snprintf(out, WORDS_MAX, "%.40s s", plain(number, seconds, 2));
+		snprintf(out, WORDS_MAX, "%.40s s", plain(number, seconds, decimals));
 	else if (seconds >= 0.9995e-3)
-		snprintf(out, WORDS_MAX, "%.40s ms", plain(number, seconds * 1e3, 2));
+		snprintf(out, WORDS_MAX, "%.40s ms",
+			 plain(number, seconds * 1e3, seconds < 0.01 ? 2 : 0));
 	else
-		snprintf(out, WORDS_MAX, "%.40s us", plain(number, seconds * 1e6, 2));
+		snprintf(out, WORDS_MAX, "%.40s \xc2\xb5s", plain(number, seconds * 1e6, 1));
+	return out;
+}
+
+/* Two neighbouring units: `size` seconds of the larger, of which the smaller takes `part`. */
+static const char *two_units(char out[WORDS_MAX], double seconds, double size, const char *large,
+			     double part, int decimals, const char *small)
+{
+	double scale = decimals > 0 ? 10 : 1;
+	double parts =
+		round(seconds / part * scale) / scale; /* rounded first: never "1 min 60 s" */
+	double whole = floor(parts * part / size + 1e-9);
+	double rest = parts - whole * (size / part);
+	char number[WORDS_MAX];
+
+	if (rest < 0.5 / scale)
+		snprintf(out, WORDS_MAX, "%.0f %s", whole, large);
+	else
+		snprintf(out, WORDS_MAX, "%.0f %s %.20s %s", whole, large,
+			 plain(number, rest, decimals), small);
+	return out;
+}
+
+/* From an hour on: hours, minutes and seconds, from a day on days, hours and minutes; zeros are
+ * left out. */
+static void long_units(char out[WORDS_MAX], double seconds)
+{
+	static const struct {
+		double size;
+		const char *name;
+	} units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+	double part = seconds < 86399.5 ? 1 : 60, rest = round(seconds / part) * part;
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && used < WORDS_MAX; i++) {
+		double whole = floor(rest / units[i].size);
+
+		if (whole > 0)
+			used += (size_t)snprintf(out + used, WORDS_MAX - used, "%s%.0f %s",
+						 used ? " " : "", whole, units[i].name);
+		rest -= whole * units[i].size;
+	}
+}
+
+static const char *duration(char out[WORDS_MAX], double seconds, int decimals)
+{
+	char rest[WORDS_MAX];
+
+	if (isnan(seconds))
+		snprintf(out, WORDS_MAX, WORDS_NONE);
+	else if (isinf(seconds) || fabs(seconds) > 1e12)
+		snprintf(out, WORDS_MAX, "without end");
+	else if (seconds < 0)
+		snprintf(out, WORDS_MAX, "-%.60s", duration(rest, -seconds, decimals));
+	else if (seconds < 59.95)
+		below_minute(out, seconds, decimals > 0 ? 2 : 1);
+	else if (seconds < 3599.5)
+		two_units(out, seconds, 60, "min", 1, decimals, "s");
+	else if (decimals > 0)
+		long_units(out, seconds);
+	else if (seconds < 86370)
+		two_units(out, seconds, 3600, "h", 60, 0, "min");
+	else
+		two_units(out, seconds, 86400, "d", 3600, 0, "h");
 	return out;
 }
 
 const char *words_duration(char out[WORDS_MAX], double seconds)
 {
-	static const struct {
-		double size;
-		const char *name;
-		double part; /* the next smaller unit */
-		const char *part_name;
-	} units[] = {
-		{86400, "d", 3600, "h"},
-		{3600, "h", 60, "min"},
-		{60, "min", 1, "s"},
-	};
-	char rest[WORDS_MAX];
+	return duration(out, seconds, 0);
+}
 
-	if (isnan(seconds))
-		snprintf(out, WORDS_MAX, "not known");
-	else if (isinf(seconds) || fabs(seconds) > 1e12)
-		snprintf(out, WORDS_MAX, "without end");
-	else if (seconds < 0)
-		snprintf(out, WORDS_MAX, "-%.80s", words_duration(rest, -seconds));
-	else if (seconds < 59.995)
-		below_minute(out, seconds);
-	else {
-		for (size_t i = 0; i < 3; i++) {
-			/* Rounded before it is divided: never "1 min 60 s". */
-			double parts = round(seconds / units[i].part);
-			double per = units[i].size / units[i].part;
-			double whole = floor(parts / per), left = parts - whole * per;
-
-			if (whole < 1)
-				continue;
-			if (left > 0)
-				snprintf(out, WORDS_MAX, "%.0f %s %.0f %s", whole, units[i].name,
-					 left, units[i].part_name);
-			else
-				snprintf(out, WORDS_MAX, "%.0f %s", whole, units[i].name);
-			break;
-		}
-	}
-	return out;
+const char *words_duration_exact(char out[WORDS_MAX], double seconds)
+{
+	return duration(out, seconds, 1);
 }
 
 const char *words_nanos(char out[WORDS_MAX], nanos value)
@@ -93,50 +127,52 @@ const char *words_bytes(char out[WORDS_MAX], double bytes)
 	char number[WORDS_MAX];
 
 	if (!isfinite(bytes)) {
-		snprintf(out, WORDS_MAX, isnan(bytes) ? "not known" : "unlimited");
+		snprintf(out, WORDS_MAX, isnan(bytes) ? WORDS_NONE : "unlimited");
 		return out;
 	}
 	for (; fabs(bytes) >= 999.5 && unit + 1 < sizeof(units) / sizeof(units[0]); unit++)
 		bytes /= 1000;
-	snprintf(out, WORDS_MAX, "%.40s %s", plain(number, bytes, unit == 0 ? 0 : 2), units[unit]);
+	plain(number, bytes, unit == 0 || fabs(bytes) >= 100 ? 0 : fabs(bytes) >= 10 ? 1 : 2);
+	snprintf(out, WORDS_MAX, "%.40s %s", number, units[unit]);
 	return out;
 }
 
 const char *words_percent(char out[WORDS_MAX], double fraction)
 {
-	double gap = fabs(1 - fraction) * 100;
-	int decimals = 1;
+	double percent = fraction * 100, gap = 100 - percent;
+	int decimals = 2;
 	char number[WORDS_MAX];
 
 	if (!isfinite(fraction)) {
-		snprintf(out, WORDS_MAX, "not known");
+		snprintf(out, WORDS_MAX, WORDS_NONE);
 		return out;
 	}
-	/* Two digits of the gap: 99.95 % must not read as 100 %. */
-	while (gap > 0 && decimals < 6 && gap * pow(10, decimals) < 10)
-		decimals++;
-	snprintf(out, WORDS_MAX, "%.40s %%", plain(number, fraction * 100, decimals));
+	/* 99.95 % must not read as 100 %: two digits of the gap are kept. */
+	if (gap > 0)
+		while (decimals < 6 && gap < 10 * pow(10, -decimals))
+			decimals++;
+	/* Cut, not rounded, towards the worse side: 99.9999996 % is not 100 %. */
+	if (percent < 0.1)
+		decimals = 5;
+	percent = floor(percent * pow(10, decimals) + 1e-6) / pow(10, decimals);
+	snprintf(out, WORDS_MAX, "%.40s %%", plain(number, percent, decimals));
 	return out;
 }
 
-const char *words_number(char out[WORDS_MAX], double value)
+const char *words_number(char out[WORDS_MAX], double count)
 {
 	char digits[WORDS_MAX];
 	size_t length, used = 0;
 
-	if (!isfinite(value)) {
-		snprintf(out, WORDS_MAX, isnan(value) ? "not known" : "without end");
+	if (!isfinite(count)) {
+		snprintf(out, WORDS_MAX, isnan(count) ? WORDS_NONE : "without end");
 		return out;
 	}
-	if (fabs(value) >= 1e15) {
-		snprintf(out, WORDS_MAX, "%.3g", value);
-		return out;
-	}
-	plain(digits, fabs(value), fabs(value) < 1000 ? 4 : 0);
-	length = strcspn(digits, ".");
-	if (value < 0)
+	plain(digits, fabs(count), fabs(count) < 1000 ? 4 : 0);
+	length = strcspn(digits, ".e");
+	if (count < 0)
 		out[used++] = '-';
-	for (size_t i = 0; digits[i]; i++) {
+	for (size_t i = 0; digits[i] && used + 2 < WORDS_MAX; i++) {
 		if (i > 0 && i < length && (length - i) % 3 == 0)
 			out[used++] = ',';
 		out[used++] = digits[i];

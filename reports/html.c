@@ -101,7 +101,7 @@ static const char *kind_tag(const cJSON *record)
 /* "; objective 5 min: met" for the sentence on top. */
 static void put_judgement(FILE *page, const cJSON *item)
 {
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 	int met = view_bool(item, "met");
 
 	if (!item)
@@ -118,7 +118,7 @@ static void put_sentence(FILE *page, const cJSON *record)
 	const cJSON *incident = view_headline(record);
 	double frt = view_real(record, "metrics.frt_s");
 	bool frt_judged = view_real(objective(record, "frt"), "limit") > 0;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	fprintf(page, "<h1>%s drill: ",
 		view_is(record, "drill.kind", "injected") ? "Injected" : "Simulated");
@@ -131,9 +131,9 @@ static void put_sentence(FILE *page, const cJSON *record)
 		   isfinite(view_real(objective(record, "frt"), "achieved"))) {
 		text_escape(page, view_text(record, "drill.name"));
 		fprintf(page, " over %s trials, FRT ",
-			text_count(text, view_real(record, "campaign.trials")));
+			words_number(text, view_real(record, "campaign.trials")));
 		fprintf(page, "<span class=\"w\">%s</span>",
-			text_duration_short(text, view_real(objective(record, "frt"), "achieved")));
+			words_duration(text, view_real(objective(record, "frt"), "achieved")));
 	} else if (!incident) {
 		fputs("no incident was opened", page);
 	} else if (view_is(incident, "path", "false_alarm")) {
@@ -151,7 +151,7 @@ static void put_sentence(FILE *page, const cJSON *record)
 		text_escape(page, view_text(record, "drill.name"));
 		fputs(" recovered from ", page);
 		text_escape(page, view_text(incident, "fault"));
-		fprintf(page, " in <span class=\"w\">%s</span>", text_duration_short(text, frt));
+		fprintf(page, " in <span class=\"w\">%s</span>", words_duration(text, frt));
 	}
 	if (frt_judged && incident && !view_is(record, "verdict", "invalid") &&
 	    !view_is(record, "verdict", "aborted"))
@@ -165,7 +165,7 @@ static void put_card(FILE *page, const cJSON *record, const char *name, const ch
 	const cJSON *item = objective(record, name);
 	int met = view_bool(item, "met");
 	bool all = item && isfinite(view_real(item, "quantile"));
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	/* With trials the objective judges a quantile of all of them, and that is the number beside
 	 * it. */
@@ -199,7 +199,7 @@ static void put_top(FILE *page, const cJSON *record)
 	bool passed = view_is(record, "verdict", "passed"),
 	     failed = view_is(record, "verdict", "failed");
 	const char *verdict = view_text_or(record, "verdict", "unknown");
-	char text[TEXT_MAX], upper[16] = "";
+	char text[WORDS_MAX], upper[16] = "";
 
 	for (size_t i = 0; verdict[i] && i + 1 < sizeof(upper); i++)
 		upper[i] = (char)(verdict[i] >= 'a' && verdict[i] <= 'z' ? verdict[i] - 'a' + 'A'
@@ -224,20 +224,20 @@ static void put_top(FILE *page, const cJSON *record)
 	fputs(" \xc2\xb7 driver ", page);
 	text_escape(page, view_text(record, "drill.driver"));
 	fprintf(page, " \xc2\xb7 %s of drill time",
-		text_duration(text, view_real(record, "drill.duration_s")));
+		words_duration_exact(text, view_real(record, "drill.duration_s")));
 	if (view_text(record, "drill.started")) {
 		fputs(" \xc2\xb7 started ", page);
 		text_escape(page, view_text(record, "drill.started"));
 	}
 	fputs("</p>\n<div class=\"cards\">\n", page);
 	put_card(page, record, "frt", "FRT \xc2\xb7 fault to good service",
-		 text_duration(text, view_real(record, "metrics.frt_s")));
+		 words_duration_exact(text, view_real(record, "metrics.frt_s")));
 	put_card(page, record, "brt", "BRT \xc2\xb7 switch and data recovery",
-		 text_duration(text, view_real(record, "metrics.brt_s")));
+		 words_duration_exact(text, view_real(record, "metrics.brt_s")));
 	put_card(page, record, "brp.seconds", "BRP \xc2\xb7 age of the recovery point",
-		 text_duration(text, view_real(record, "metrics.brp.seconds")));
+		 words_duration_exact(text, view_real(record, "metrics.brp.seconds")));
 	put_card(page, record, "availability", "Availability \xc2\xb7 of the drill's time",
-		 text_percent(text, view_real(record, "metrics.availability.time")));
+		 words_percent(text, view_real(record, "metrics.availability.time")));
 	fputs("</div>\n</header>\n", page);
 }
 

@@ -19,9 +19,9 @@ void html_cell(FILE *page, const char *class, const char *text)
 
 static void duration_cell(FILE *page, double seconds)
 {
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
-	html_cell(page, "n", text_duration(text, seconds));
+	html_cell(page, "n", words_duration_exact(text, seconds));
 }
 
 static void met_cell(FILE *page, int met)
@@ -48,7 +48,7 @@ void html_objectives(FILE *page, const cJSON *record)
 	cJSON_ArrayForEach (objective, view_get(record, "objectives")) {
 		const char *unit = view_text_or(objective, "unit", "");
 		double quantile = view_real(objective, "quantile");
-		char value[TEXT_MAX], limit[TEXT_MAX + 12];
+		char value[WORDS_MAX], limit[WORDS_MAX + 12];
 
 		snprintf(limit, sizeof(limit), "%s %s",
 			 view_is(objective, "name", "availability") ? "at least" : "at most",
@@ -70,17 +70,17 @@ void html_objectives(FILE *page, const cJSON *record)
 
 static void term(FILE *page, const char *class, const char *name, double seconds, const char *after)
 {
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	fprintf(page, "<span class=\"term %s\"><b>%s</b><i>%s</i></span>%s", class,
-		text_duration(text, seconds), name, after);
+		words_duration_exact(text, seconds), name, after);
 }
 
 void html_identity(FILE *page, const cJSON *record)
 {
 	const cJSON *incident = view_headline(record);
 	double overlap = view_real(record, "metrics.overlap_s");
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	if (!incident || isnan(view_real(record, "metrics.brt_s")) ||
 	    isnan(view_real(record, "metrics.frt_s")))
@@ -106,7 +106,7 @@ void html_identity(FILE *page, const cJSON *record)
 		"</p>\n<p class=\"note\">Both sums hold exactly in integer nanoseconds; every mark "
 		"comes from its own "
 		"event. Recovery, counted from detection, took %s.</p>\n",
-		text_duration(text, view_real(record, "metrics.recovery_s")));
+		words_duration_exact(text, view_real(record, "metrics.recovery_s")));
 }
 
 /* "+ 3 min 32.4 s" after the fault, or the drill's time where there is no fault to count from. */
@@ -114,7 +114,7 @@ static void mark_row(FILE *page, const cJSON *incident, const char *key, const c
 {
 	double at = view_seconds(incident, key), fault = view_seconds(incident, "t_fault_ns"),
 	       since = at - fault;
-	char text[TEXT_MAX], relative[TEXT_MAX + 4];
+	char text[WORDS_MAX], relative[WORDS_MAX + 4];
 
 	if (isnan(at))
 		return;
@@ -122,8 +122,8 @@ static void mark_row(FILE *page, const cJSON *incident, const char *key, const c
 	fprintf(page, "<td class=\"key\">%.*s</td><td>%s</td>", (int)(strlen(key) - 3), key,
 		meaning);
 	snprintf(relative, sizeof(relative), "%s %s", since < 0 ? "\xe2\x88\x92" : "+",
-		 text_duration(text, fabs(since)));
-	html_cell(page, "n", isnan(since) ? TEXT_NONE : relative);
+		 words_duration_exact(text, fabs(since)));
+	html_cell(page, "n", isnan(since) ? WORDS_NONE : relative);
 	duration_cell(page, at);
 	fputs("</tr>\n", page);
 }
@@ -217,20 +217,20 @@ void html_incidents(FILE *page, const cJSON *record)
 
 static void brp_row(FILE *page, const char *name, const cJSON *brp, const char *row_class)
 {
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	fprintf(page, "<tr class=\"%s\">", row_class);
 	html_cell(page, NULL, name);
 	duration_cell(page, view_real(brp, "seconds"));
-	html_cell(page, "n", text_bytes(text, view_real(brp, "bytes")));
-	html_cell(page, "n", text_count(text, view_real(brp, "records")));
+	html_cell(page, "n", words_bytes(text, view_real(brp, "bytes")));
+	html_cell(page, "n", words_number(text, view_real(brp, "records")));
 	fputs("</tr>\n", page);
 }
 
 void html_brp(FILE *page, const cJSON *record)
 {
 	const cJSON *brp = view_get(record, "metrics.brp"), *class;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	fputs("<h2>Backup recovery point</h2>\n<table><thead><tr><th>Data class</th><th "
 	      "class=\"n\">Age</th>"
@@ -243,8 +243,8 @@ void html_brp(FILE *page, const cJSON *record)
 	if (isfinite(view_real(brp, "worst_seconds"))) {
 		fputs("<tr><td>worst case of the policy, whenever the fault comes</td>", page);
 		duration_cell(page, view_real(brp, "worst_seconds"));
-		html_cell(page, "n", text_bytes(text, view_real(brp, "worst_bytes")));
-		html_cell(page, "n", TEXT_NONE);
+		html_cell(page, "n", words_bytes(text, view_real(brp, "worst_bytes")));
+		html_cell(page, "n", WORDS_NONE);
 		fputs("</tr>\n", page);
 	}
 	fputs("</tbody></table>\n<p class=\"note\">Age: from the recovery point that was restored "
@@ -328,12 +328,12 @@ void html_faults(FILE *page, const cJSON *record)
 
 static void count_row(FILE *page, const char *name, double count, double whole)
 {
-	char text[TEXT_MAX], share[TEXT_MAX];
+	char text[WORDS_MAX], share[WORDS_MAX];
 
 	fputs("<tr>", page);
 	html_cell(page, NULL, name);
-	html_cell(page, "n", text_count(text, count));
-	html_cell(page, "n", whole > 0 ? text_percent(share, count / whole) : TEXT_NONE);
+	html_cell(page, "n", words_number(text, count));
+	html_cell(page, "n", whole > 0 ? words_percent(share, count / whole) : WORDS_NONE);
 	fputs("</tr>\n", page);
 }
 
@@ -401,7 +401,7 @@ void html_findings(FILE *page, const cJSON *record)
 {
 	static const char *const order[] = {"high", "medium", "low", "info"};
 	const cJSON *finding;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	fputs("<h2>Findings</h2>\n", page);
 	if (cJSON_GetArraySize(view_get(record, "findings")) == 0) {
@@ -418,7 +418,8 @@ void html_findings(FILE *page, const cJSON *record)
 			fputs("<tr>", page);
 			html_cell(page, i == 0 ? "bad" : i == 1 ? "open" : NULL, order[i]);
 			html_cell(page, NULL, view_text(finding, "text"));
-			html_cell(page, "n", text_duration(text, view_real(finding, "seconds")));
+			html_cell(page, "n",
+				  words_duration_exact(text, view_real(finding, "seconds")));
 			fputs("</tr>\n", page);
 		}
 	fputs("</tbody></table>\n", page);
@@ -428,7 +429,7 @@ static void campaign_row(FILE *page, const char *name, const cJSON *measure, con
 {
 	static const char *const keys[] = {"mean", "p50", "p95", "p99"};
 	double error = view_real(measure, "stderr"), high = view_real(measure, "p99_high");
-	char a[TEXT_MAX], b[TEXT_MAX], both[2 * TEXT_MAX + 8];
+	char a[WORDS_MAX], b[WORDS_MAX], both[2 * WORDS_MAX + 8];
 
 	if (isnan(view_real(measure, "mean")))
 		return;
@@ -473,29 +474,29 @@ void html_campaign(FILE *page, const cJSON *record)
 		{"Availability", "availability", "fraction"},
 	};
 	const cJSON *campaign = view_get(record, "campaign"), *item;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	if (!campaign)
 		return;
 	fprintf(page, "<h2>All trials</h2>\n<p>%s trials, ",
-		text_count(text, view_real(campaign, "trials")));
+		words_number(text, view_real(campaign, "trials")));
 	fprintf(page, "%s not recovered (censored, counted as above every value)",
-		text_count(text, view_real(campaign, "censored")));
+		words_number(text, view_real(campaign, "censored")));
 	if (view_real(campaign, "invalid") > 0)
 		fprintf(page, ", %s without effect",
-			text_count(text, view_real(campaign, "invalid")));
+			words_number(text, view_real(campaign, "invalid")));
 	fputs(". Paths: ", page);
 	cJSON_ArrayForEach (item, view_get(campaign, "paths")) {
 		if (!(item->valuedouble > 0))
 			continue;
 		text_escape(page, item->string);
-		fprintf(page, " %s; ", text_count(text, item->valuedouble));
+		fprintf(page, " %s; ", words_number(text, item->valuedouble));
 	}
 	fputs("share of trials that met each objective: ", page);
 	cJSON_ArrayForEach (item, view_get(campaign, "objective_met_fraction")) {
 		text_escape(page, item->string);
 		fprintf(page, " %s%s",
-			text_percent(text, cJSON_IsNumber(item) ? item->valuedouble : NAN),
+			words_percent(text, cJSON_IsNumber(item) ? item->valuedouble : NAN),
 			item->next ? ", " : "");
 	}
 	fputs(".</p>\n<table class=\"dense\"><thead><tr><th></th><th class=\"n\">Mean, 95 % "

@@ -181,7 +181,7 @@ static void put_source(FILE *script, const struct backups *all, double t_bp, dou
 static void put_loss(FILE *script, const cJSON *incident, double t_bp, double t_loss, double begin,
 		     double end, double scale)
 {
-	char seconds[TEXT_MAX], bytes[TEXT_MAX], records[TEXT_MAX];
+	char seconds[WORDS_MAX], bytes[WORDS_MAX], records[WORDS_MAX];
 	bool right = (t_loss - begin) / (end - begin) > 0.6;
 
 	if (!isfinite(t_loss) || t_loss < begin || t_loss > end)
@@ -193,9 +193,9 @@ static void put_loss(FILE *script, const cJSON *incident, double t_bp, double t_
 	}
 	fputs("set label ", script);
 	plot_quotef(script, "BRP %s: %s, %s records lost",
-		    text_duration(seconds, view_real(incident, "brp.seconds")),
-		    text_bytes(bytes, view_real(incident, "brp.bytes")),
-		    text_count(records, view_real(incident, "brp.records")));
+		    words_duration_exact(seconds, view_real(incident, "brp.seconds")),
+		    words_bytes(bytes, view_real(incident, "brp.bytes")),
+		    words_number(records, view_real(incident, "brp.records")));
 	fprintf(script,
 		" at first %.9g, graph 0.93 %s offset %g,0 front textcolor rgb '" PLOT_INK "'\n",
 		t_loss / scale, right ? "right" : "left", right ? -1.0 : 1.0);

@@ -58,7 +58,7 @@ static void put_objective(FILE *script, const cJSON *objective, const struct plo
 			  bool right)
 {
 	double limit = view_real(objective, "limit"), quantile = view_real(objective, "quantile");
-	char text[TEXT_MAX], name[32] = "limit";
+	char text[WORDS_MAX], name[32] = "limit";
 
 	if (isnan(limit))
 		return;
@@ -69,7 +69,7 @@ static void put_objective(FILE *script, const cJSON *objective, const struct plo
 		"'" PLOT_RED "' front\n",
 		limit / axis->scale, limit / axis->scale);
 	fputs("set label ", script);
-	plot_quotef(script, "%s %s", name, text_duration(text, limit));
+	plot_quotef(script, "%s %s", name, words_duration_exact(text, limit));
 	fprintf(script, " at first %.9g, graph 1.05 %s font ',11' textcolor rgb '" PLOT_RED "'\n",
 		limit / axis->scale, right ? "right offset 1.5,0" : "center");
 	if (isfinite(quantile))

@@ -80,7 +80,7 @@ static void draw_row(FILE *script, const struct chart *chart, const struct row *
 	double scale = chart->axis.scale, end = fmin(row->end, chart->limit);
 	double half = fmin(0.3, 0.043 * (double)chart->count); /* few rows: no fat bars */
 	bool out = row->begin > chart->limit, left = end > 0.72 * chart->limit;
-	char text[TEXT_MAX], from[TEXT_MAX];
+	char text[WORDS_MAX], from[WORDS_MAX];
 
 	fputs("set label ", script);
 	plot_quote(script, row->label);
@@ -92,8 +92,8 @@ static void draw_row(FILE *script, const struct chart *chart, const struct row *
 			"border lc rgb '%s' front\n",
 			row->begin / scale, y - half, end / scale, y + half, row->colour,
 			row->colour); /* 0 s: a thin line */
-	text_duration(text, row->end - row->begin);
-	text_duration(from, row->begin);
+	words_duration_exact(text, row->end - row->begin);
+	words_duration_exact(from, row->begin);
 	fputs("set label ", script);
 	if (out)
 		plot_quotef(script, "%s, from t_fault + %s \xe2\x96\xb8", text, from);
@@ -116,7 +116,7 @@ static void draw_bracket(FILE *script, const struct chart *chart, const char *la
 			 double end, double y)
 {
 	double scale = chart->axis.scale;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	if (!isfinite(begin) || !isfinite(end))
 		return;
@@ -130,7 +130,7 @@ static void draw_bracket(FILE *script, const struct chart *chart, const char *la
 			"'" PLOT_GREY "' back\n",
 			(i ? end : begin) / scale, y + 0.25, (i ? end : begin) / scale);
 	fputs("set label ", script);
-	plot_quotef(script, "%s  %s", label, text_duration(text, end - begin));
+	plot_quotef(script, "%s  %s", label, words_duration_exact(text, end - begin));
 	fprintf(script,
 		" at first %.9g,%g center offset 0,0.75 front textcolor rgb '" PLOT_INK "'\n",
 		(begin + end) / 2 / scale, y);
@@ -156,7 +156,7 @@ static void draw_open_end(FILE *script, const struct chart *chart, double y)
 static void draw_limit(FILE *script, const struct chart *chart, const cJSON *record, double y)
 {
 	const cJSON *objective;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	cJSON_ArrayForEach (objective, view_get(record, "objectives")) {
 		double limit = view_real(objective, "limit");
@@ -168,7 +168,7 @@ static void draw_limit(FILE *script, const struct chart *chart, const cJSON *rec
 			"'" PLOT_RED "' front\n",
 			limit / chart->axis.scale, y + 0.4, limit / chart->axis.scale);
 		fputs("set label ", script);
-		plot_quotef(script, "FRT objective %s", text_duration(text, limit));
+		plot_quotef(script, "FRT objective %s", words_duration_exact(text, limit));
 		fprintf(script,
 			" at first %.9g,%g left offset 0.7,0 front textcolor rgb '" PLOT_RED "'\n",
 			limit / chart->axis.scale, y + 0.2);
@@ -180,7 +180,7 @@ static bool draw(FILE *script, const struct report_input *input)
 	const cJSON *incident = view_headline(input->record);
 	struct chart chart = {0};
 	double begin, ready, top;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 	bool failover;
 
 	if (!incident || isnan(view_real(incident, "t_fault_ns")))
@@ -204,7 +204,8 @@ static bool draw(FILE *script, const struct report_input *input)
 	draw_limit(script, &chart, input->record, top - 0.8);
 	fputs("unset key\nset border 1\nunset ytics\nset xlabel ", script);
 	plot_quotef(script, "time since the fault [%s]   (t_fault: %s into the drill)",
-		    chart.axis.unit, text_duration(text, view_seconds(incident, "t_fault_ns")));
+		    chart.axis.unit,
+		    words_duration_exact(text, view_seconds(incident, "t_fault_ns")));
 	fprintf(script,
 		"\nset lmargin 16\nset rmargin 3\nset tmargin 1\nset xrange [0:%.9g]\nset yrange "
 		"[0.4:%g]\nplot NaN\n",

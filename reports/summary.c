@@ -108,7 +108,7 @@ static void put_verdict(const struct page *page, const struct record *record)
 	static const enum ink inks[] = {INK_GOOD, INK_BAD, INK_WARN, INK_BAD, INK_WARN};
 	const struct incident *incident = headline(record);
 	size_t met = 0, judged = 0;
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	for (size_t i = 0; i < record->objective_count; i++) {
 		judged += record->objectives[i].met != TRISTATE_NULL;
@@ -124,7 +124,7 @@ static void put_verdict(const struct page *page, const struct record *record)
 		fprintf(page->file, ", %zu not evaluable", record->objective_count - judged);
 	if (incident && incident->frt != NANOS_NEVER && incident->path == PATH_FAILOVER)
 		fprintf(page->file, "; recovered in %s",
-			text_duration(text, seconds(incident->frt)));
+			words_duration_exact(text, seconds(incident->frt)));
 	else if (incident && incident->path == PATH_UNRECOVERED)
 		fputs("; not recovered", page->file);
 	fputc('\n', page->file);
@@ -137,13 +137,13 @@ static void put_verdict(const struct page *page, const struct record *record)
 		 record->sham ? " (SHAM)" : "", record->driver);
 	put(page, INK_DIM, text, 0);
 	fprintf(page->file, "%" PRIu64 ", %s", record->seed,
-		text_duration(text, seconds(record->duration)));
-	fprintf(page->file, " in %s\n", text_duration(text, record->wall_s));
+		words_duration_exact(text, seconds(record->duration)));
+	fprintf(page->file, " in %s\n", words_duration_exact(text, record->wall_s));
 }
 
 static void put_objectives(const struct page *page, const struct record *record)
 {
-	char limit[TEXT_MAX], value[TEXT_MAX], name[TEXT_MAX], bound[2 * TEXT_MAX];
+	char limit[WORDS_MAX], value[WORDS_MAX], name[WORDS_MAX], bound[2 * WORDS_MAX];
 
 	if (record->objective_count == 0)
 		return;
@@ -180,7 +180,7 @@ static void put_objectives(const struct page *page, const struct record *record)
 static void put_phase(const struct page *page, const char *name, double begin, double length,
 		      double whole)
 {
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 	int from = whole > 0 && isfinite(begin) ? (int)lround(begin / whole * BAR_COLUMNS) : 0;
 	int to = whole > 0 && isfinite(begin + length)
 			 ? (int)lround((begin + length) / whole * BAR_COLUMNS)
@@ -189,7 +189,7 @@ static void put_phase(const struct page *page, const char *name, double begin, d
 	if (isnan(length))
 		return;
 	put(page, INK_PLAIN, name, NAME_COLUMNS);
-	put(page, INK_PLAIN, text_duration(text, length), -VALUE_COLUMNS);
+	put(page, INK_PLAIN, words_duration_exact(text, length), -VALUE_COLUMNS);
 	if (to == from && length > 0)
 		to++;
 	if (to > from) {
@@ -230,7 +230,7 @@ static void put_phases(const struct page *page, const struct incident *incident)
 static void put_measures(const struct page *page, const struct record *record)
 {
 	const struct incident *incident = headline(record);
-	char a[TEXT_MAX], b[TEXT_MAX], c[TEXT_MAX], line[4 * TEXT_MAX];
+	char a[WORDS_MAX], b[WORDS_MAX], c[WORDS_MAX], line[4 * WORDS_MAX];
 
 	if (incident) {
 		snprintf(line, sizeof(line), "Incident %d of %zu: %.40s on %.60s (%.30s), %s",
@@ -245,23 +245,24 @@ static void put_measures(const struct page *page, const struct record *record)
 		heading(page, "No incident");
 	}
 	put(page, INK_PLAIN, "  BRP", NAME_COLUMNS);
-	put(page, INK_PLAIN, text_duration(a, record->brp.seconds), -VALUE_COLUMNS);
-	fprintf(page->file, "   %s, %s records lost", text_bytes(b, (double)record->brp.bytes),
-		text_count(c, (double)record->brp.records));
+	put(page, INK_PLAIN, words_duration_exact(a, record->brp.seconds), -VALUE_COLUMNS);
+	fprintf(page->file, "   %s, %s records lost", words_bytes(b, (double)record->brp.bytes),
+		words_number(c, (double)record->brp.records));
 	fputc('\n', page->file);
 	if (isfinite(record->worst_seconds)) {
 		put(page, INK_PLAIN, "  BRP, worst case", NAME_COLUMNS);
-		put(page, INK_PLAIN, text_duration(a, record->worst_seconds), -VALUE_COLUMNS);
+		put(page, INK_PLAIN, words_duration_exact(a, record->worst_seconds),
+		    -VALUE_COLUMNS);
 		fprintf(page->file, "   %s of the policy, whenever the fault comes\n",
-			text_bytes(b, record->worst_bytes));
+			words_bytes(b, record->worst_bytes));
 	}
 	put(page, INK_PLAIN, "  Availability", NAME_COLUMNS);
-	put(page, INK_PLAIN, text_percent(a, record->availability_time), -VALUE_COLUMNS);
+	put(page, INK_PLAIN, words_percent(a, record->availability_time), -VALUE_COLUMNS);
 	fprintf(page->file, "   of the time");
 	if (isfinite(record->availability_requests))
 		fprintf(page->file, "; %s of %s requests",
-			text_percent(a, record->availability_requests),
-			text_count(b, (double)record->sent));
+			words_percent(a, record->availability_requests),
+			words_number(b, (double)record->sent));
 	fputc('\n', page->file);
 }
 
@@ -343,7 +344,7 @@ static void put_campaign(const struct page *page, const struct record *record)
 						      MEASURE_AVAILABILITY};
 	static const char *const names[] = {"  FRT", "  BRT", "  BRP", "  Availability"};
 	const struct campaign *campaign = record->campaign;
-	char line[2 * TEXT_MAX], text[TEXT_MAX];
+	char line[2 * WORDS_MAX], text[WORDS_MAX];
 
 	if (!campaign)
 		return;

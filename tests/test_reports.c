@@ -829,7 +829,7 @@ START_TEST(units_people_read)
 		{5400.4, "s", "1 h 30 min"},
 		{86399.9, "s", "1 d"},
 		{INFINITY, "s", "without end"},
-		{NAN, "s", TEXT_NONE},
+		{NAN, "s", WORDS_NONE},
 		{1e12, "bytes", "1 TB"},
 		{999, "B", "999 B"},
 		{999999, "bytes", "1 MB"},
@@ -842,7 +842,7 @@ START_TEST(units_people_read)
 		{0, "fraction", "0 %"},
 		{1234567, "count", "1,234,567"},
 	};
-	char text[TEXT_MAX];
+	char text[WORDS_MAX];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		ck_assert_str_eq(text_value(text, cases[i].value, cases[i].unit), cases[i].text);
