@@ -246,7 +246,7 @@ void record_measures(const struct record *record, double ret_values[MEASURES])
 		ret_values[MEASURE_BRP_SECONDS] = ret_values[MEASURE_BRP_BYTES] =
 			ret_values[MEASURE_BRP_RECORDS] = knows_any_class(record) ? INFINITY : NAN;
 	/* Where nothing happened nothing was tested: a loss of 0 would say more than is known. */
-	else if (record->incident_count > 0 && knows_data(&record->brp)) {
+	else if (record->incident_count > 0 && record->brp.known && knows_data(&record->brp)) {
 		ret_values[MEASURE_BRP_SECONDS] = record->brp.seconds;
 		ret_values[MEASURE_BRP_BYTES] = (double)record->brp.bytes;
 		ret_values[MEASURE_BRP_RECORDS] = (double)record->brp.records;

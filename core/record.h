@@ -58,6 +58,7 @@ extern const char *const verdict_names[];
 /* Losses of one incident. A class that was not declared has known = false and is left out of the
  * JSON. */
 struct brp {
+	bool known; /* false: nothing can be read (yet), or the content is in doubt: all null */
 	struct {
 		bool known;
 		double seconds; /* t_loss - t_bp of this class; INFINITY (null) when nothing could
@@ -68,14 +69,12 @@ struct brp {
 	uint64_t bytes, records; /* worst class by bytes, by records */
 };
 
-#define INCIDENT_FAULTS_MAX 64
-#define INCIDENTS_MAX 4096
+#define INCIDENTS_MAX 100000 /* in one run; past it the run ends with an error */
 
 struct incident {
 	enum path path;
-	uint32_t faults[INCIDENT_FAULTS_MAX]; /* steps, the first one opened it; none for a false
-						 alarm */
-	size_t fault_count;
+	uint32_t *faults; /* steps, the first one opened it; none for a false alarm */
+	size_t fault_count, fault_capacity;
 	const char *fault, *target, *place; /* of the first; NULL for a false alarm */
 	nanos marks[MARKS];
 	const char *diagnosis, *action; /* NULL until diagnosed */
@@ -102,6 +101,7 @@ enum tristate {
 
 struct fault_record {
 	uint32_t step;
+	int incident; /* index; -1: none */
 	const char *name, *target, *mechanism, *observed;
 	enum fidelity fidelity;
 	bool applied;

@@ -46,6 +46,7 @@ struct domain {
 	bool open; /* something is being handled: a declaration or a notice */
 	bool declared, wrong_answers, calm;
 	bool diagnosed, repairing, repaired, verified;
+	bool whole; /* repaired, and the standbys of the incident too */
 	bool touched, moved;   /* the old primary was fenced or traffic was taken from it / the
 				  standby serves */
 	bool fenced, switched; /* of this move */
@@ -218,6 +219,20 @@ void recovery_begin(struct recovery *r, nanos now)
 
 /* ---- diagnosis and repair, beside everything else ---- */
 
+/* The traffic is on the primary, but only a primary that is whole ends the way back. */
+static void take_back_failback(struct recovery *r, struct domain *d)
+{
+	if (d->failed_back)
+		mark(r, d, MARK_FAILBACK, NANOS_NEVER);
+}
+
+static void mark_repaired(struct recovery *r, struct domain *d, nanos now)
+{
+	mark(r, d, MARK_REPAIRED, now);
+	if (d->failed_back)
+		mark(r, d, MARK_FAILBACK, now);
+}
+
 static void begin_diagnosis(struct recovery *r, struct domain *d, uint32_t site)
 {
 	if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET)
@@ -226,6 +241,7 @@ static void begin_diagnosis(struct recovery *r, struct domain *d, uint32_t site)
 		mark(r, d, MARK_DIAGNOSED, NANOS_NEVER);
 	if (d->repaired)
 		mark(r, d, MARK_REPAIRED, NANOS_NEVER);
+	take_back_failback(r, d);
 	d->diagnosed = d->repaired = d->repairing = false;
 	d->diagnose = start(r, d, (struct action){.kind = ACTION_DIAGNOSE, .site = site});
 }
@@ -240,7 +256,7 @@ static void diagnose_done(struct recovery *r, struct domain *d, const struct com
 	mark(r, d, MARK_DIAGNOSED, now);
 	r->host.diagnosed(r->host.self, d->index, &diagnosis);
 	if (d->repaired) { /* it mended itself while we were looking */
-		mark(r, d, MARK_REPAIRED, now);
+		mark_repaired(r, d, now);
 		settle(r, d, now);
 		return;
 	}
@@ -248,15 +264,15 @@ static void diagnose_done(struct recovery *r, struct domain *d, const struct com
 	r->host.repair(r->host.self, d->index);
 }
 
-void recovery_repaired(struct recovery *r, uint32_t domain, nanos now)
+void recovery_repaired(struct recovery *r, uint32_t domain, nanos now, bool whole)
 {
 	struct domain *d = &r->domains[domain];
+	bool known = d->repaired;
 	d->repaired = true;
+	d->whole = whole;
 	d->repairing = false;
-	if (!d->diagnose)
-		mark(r, d, MARK_REPAIRED, now);
-	if (d->failed_back) /* the traffic was there, but now it is on a primary that is whole */
-		mark(r, d, MARK_FAILBACK, now);
+	if (!d->diagnose && !known)
+		mark_repaired(r, d, now);
 	settle(r, d, now);
 }
 
@@ -267,9 +283,8 @@ void recovery_broken(struct recovery *r, uint32_t domain)
 		d->diagnosed = false; /* what was found is mended; this is something else */
 		mark(r, d, MARK_REPAIRED, NANOS_NEVER);
 	}
-	if (d->failed_back)
-		mark(r, d, MARK_FAILBACK, NANOS_NEVER);
-	d->repaired = false;
+	take_back_failback(r, d);
+	d->repaired = d->whole = false;
 }
 
 void recovery_noticed(struct recovery *r, uint32_t domain, uint32_t site)
@@ -532,8 +547,7 @@ static void move(struct recovery *r, struct domain *d, uint32_t to, nanos now)
 	d->restored = d->given_up = 0;
 	d->next_class = 0;
 	d->used |= (uint64_t)1 << to;
-	if (d->failed_back)
-		mark(r, d, MARK_FAILBACK, NANOS_NEVER);
+	take_back_failback(r, d);
 	d->failed_back = false;
 	mark(r, d, MARK_SWITCH_BEGIN, now);
 	mark(r, d, MARK_SWITCHED, NANOS_NEVER);
@@ -580,6 +594,7 @@ static void begin_deciding(struct recovery *r, struct domain *d, nanos now)
 	d->open = true;
 	d->no_retry = false;
 	mark(r, d, MARK_DETECT, now);
+	take_back_failback(r, d);
 	if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET) {
 		d->state = RECOVERY_IN_PLACE; /* the target's own DR acts; we watch */
 		if (d->repaired)
@@ -653,11 +668,11 @@ static void become_normal(struct recovery *r, struct domain *d, nanos now)
 {
 	mark(r, d, MARK_NORMAL, now);
 	d->state = RECOVERY_NORMAL;
-	d->open = d->wrong_answers = d->diagnosed = d->repaired = d->repairing = d->verified =
-		false;
+	d->open = d->wrong_answers = d->diagnosed = d->repaired = d->repairing = false;
+	d->whole = false;
 	d->touched = d->fenced = d->switched = d->restoring = d->no_retry = false;
 	d->failed_back = false;
-	d->moved = d->active != d->site;
+	d->moved = d->verified = d->active != d->site; /* what a standby serves was verified */
 	d->decide_at = d->retry_at = d->return_at = d->restore_at = NANOS_NEVER;
 	d->diagnose = d->verify = 0;
 	stop_standbys(r, d);
@@ -720,19 +735,20 @@ static void switch_back_done(struct recovery *r, struct domain *d, const struct 
 static void settle(struct recovery *r, struct domain *d, nanos now)
 {
 	bool mended = d->repaired && !d->diagnose;
+	bool normal = mended && d->whole && d->calm;
 	switch (d->state) {
 	case RECOVERY_NORMAL:
-		if (mended && d->calm)
+		if (normal)
 			become_normal(r, d, now);
 		break;
 	case RECOVERY_IN_PLACE:
 		if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET)
-			mended = true;
+			normal = d->calm;
 		if (mended && (d->touched || d->moved) && d->return_at == NANOS_NEVER)
 			try_return(r, d, now);
 		else if (d->touched || d->moved)
 			break;
-		else if (mended && d->calm && !d->declared)
+		else if (normal && !d->declared)
 			become_normal(r, d, now);
 		break;
 	case RECOVERY_ON_STANDBY:
@@ -741,7 +757,7 @@ static void settle(struct recovery *r, struct domain *d, nanos now)
 			break;
 		if (r->scenario->recovery.failback.after == FAILBACK_REPAIRED)
 			try_return(r, d, now);
-		else if (d->calm)
+		else if (normal)
 			become_normal(r, d, now);
 		break;
 	case RECOVERY_DECIDING:
@@ -863,9 +879,10 @@ static void retry(struct recovery *r, struct domain *d, nanos now)
 }
 
 /* Those that were begun and not brought to an end. */
-static void restore_again(struct recovery *r, struct domain *d)
+static void restore_again(struct recovery *r, struct domain *d, nanos now)
 {
-	d->restore_at = NANOS_NEVER;
+	bool later = d->state != RECOVERY_ON_STANDBY && d->moved;
+	d->restore_at = later ? now + RETRY_EVERY : NANOS_NEVER;
 	for (size_t i = 0; d->state == RECOVERY_ON_STANDBY && i < d->next_class; i++) {
 		enum data_class c = d->order[i];
 		if (!d->restore[c] && !((d->restored | d->given_up) & DATA_BIT(c)))
@@ -882,7 +899,7 @@ void recovery_tick(struct recovery *r, nanos now)
 		if (d->retry_at <= now)
 			retry(r, d, now);
 		if (d->restore_at <= now)
-			restore_again(r, d);
+			restore_again(r, d, now);
 		if (d->return_at <= now) {
 			d->return_at = NANOS_NEVER;
 			settle(r, d, now);
@@ -899,6 +916,11 @@ void recovery_tick(struct recovery *r, nanos now)
 enum recovery_state recovery_state(const struct recovery *r, uint32_t domain)
 {
 	return r->domains[domain].state;
+}
+
+int recovery_next_site(const struct recovery *r, uint32_t domain)
+{
+	return r->domains[domain].state == RECOVERY_MOVING ? (int)r->domains[domain].to : -1;
 }
 
 uint32_t recovery_active_site(const struct recovery *r, uint32_t domain)

@@ -92,13 +92,15 @@ void recovery_completed(struct recovery *recovery, const struct completion *comp
 void recovery_noticed(struct recovery *recovery, uint32_t domain, uint32_t site);
 /* Something else broke that belongs to the open incident of `domain`: it is not mended any more. */
 void recovery_broken(struct recovery *recovery, uint32_t domain);
-/* Everything that the open incident of `domain` broke is mended. */
-void recovery_repaired(struct recovery *recovery, uint32_t domain, nanos now);
+/* What the open incident of `domain` broke at its primary is mended; `whole`: everywhere else too. */
+void recovery_repaired(struct recovery *recovery, uint32_t domain, nanos now, bool whole);
 /* Whether the service of `domain` is calm: good, all replicas up, backlog and latency as before the
  * fault. */
 void recovery_calm(struct recovery *recovery, uint32_t domain, nanos now, bool calm);
 
 enum recovery_state recovery_state(const struct recovery *recovery, uint32_t domain);
+/* The site that `domain` is moving to; -1: it is not moving. */
+int recovery_next_site(const struct recovery *recovery, uint32_t domain);
 /* The site that serves `domain` now. */
 uint32_t recovery_active_site(const struct recovery *recovery, uint32_t domain);
 /* Domains are numbered by primary site: site index -> domain; a standby site belongs to no domain

@@ -370,7 +370,6 @@ static double guard_value(struct run *run, enum guard_metric metric)
 {
 	double success = 1;
 	nanos latency = 0;
-	double records = 0;
 	run->options.driver->level(run->driver, &success, &latency);
 	switch (metric) {
 	case GUARD_AVAILABILITY:
@@ -380,9 +379,7 @@ static double guard_value(struct run *run, enum guard_metric metric)
 	case GUARD_LATENCY_P99:
 		return (double)latency;
 	case GUARD_LOST_RECORDS:
-		for (size_t i = 0; i < run->incident_count; i++)
-			records = fmax(records, (double)run->incidents[i].brp.records);
-		return records;
+		return (double)run->lost_records;
 	case GUARD_DURATION:
 		return (double)run->now;
 	}
@@ -534,37 +531,56 @@ static void tell_finish(struct run *run)
 	timeline_end(run->timeline);
 }
 
-/* The worst that the policy allows, whenever the fault comes: one interval and one backup's own
- * duration. */
+/* How long a backup of the policy takes at most: the first one is full, others move what changed. */
+static double backup_takes(const struct scenario *scenario, const struct backup_policy *policy)
+{
+	const struct deployment *d = &scenario->deployment;
+	double bytes = 0, rate = d->store.write;
+	int link = -1;
+
+	if (policy->takes != NANOS_NEVER)
+		return (double)policy->takes / 1e9;
+	for (uint32_t s = 0; s < d->site_count && link < 0; s++)
+		if (d->sites[s].standby.heat == HEAT_NONE)
+			link = scenario_link_between(scenario, s, d->store.site);
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		double whole = (double)d->data[c].bytes;
+		double changed = d->data[c].change * (double)policy->every / 1e9;
+		if (policy->classes & DATA_BIT(c))
+			bytes += policy->kind == BACKUP_FULL ? whole : fmin(whole, changed);
+	}
+	if (link >= 0)
+		rate = fmin(rate, d->links[link].rate);
+	return bytes / rate + (policy->verify ? bytes / d->store.read : 0);
+}
+
+/*
+ * The worst that the policy allows in steady state, when every backup succeeds: from the start of
+ * one backup to the end of the next (a backup that is still running when the next is due makes
+ * that one wait for its turn on the schedule).
+ */
 static void worst_case(const struct run *run, struct record *record)
 {
-	const struct deployment *d = &run->scenario->deployment;
+	const struct scenario *scenario = run->scenario;
+
 	record->worst_seconds = record->worst_bytes = NAN;
 	for (int c = 0; c < DATA_CLASSES; c++) {
+		const struct data *data = &scenario->deployment.data[c];
 		double best = NAN;
-		if (!d->data[c].declared || (d->data[c].change <= 0 && d->data[c].records <= 0))
+
+		if (!data->declared || (data->change <= 0 && data->records <= 0))
 			continue;
-		for (size_t p = 0; p < run->scenario->policy_count; p++) {
-			const struct backup_policy *policy = &run->scenario->policies[p];
+		for (size_t p = 0; p < scenario->policy_count; p++) {
+			const struct backup_policy *policy = &scenario->policies[p];
 			if (!(policy->classes & DATA_BIT(c)) || policy->every == NANOS_NEVER)
 				continue;
-			double every = (double)policy->every / 1e9,
-			       takes = (double)policy->takes / 1e9;
-			if (policy->takes == NANOS_NEVER) {
-				double bytes = 0;
-				for (int k = 0; k < DATA_CLASSES; k++)
-					if (policy->classes & DATA_BIT(k))
-						bytes += policy->kind == BACKUP_FULL
-								 ? (double)d->data[k].bytes
-								 : fmin((double)d->data[k].bytes,
-									d->data[k].change * every);
-				takes = bytes / d->store.write +
-					(policy->verify ? bytes / d->store.read : 0);
-			}
-			best = fmin(best, every + takes); /* fmin ignores NAN */
+			double every = (double)policy->every / 1e9;
+			double takes = backup_takes(scenario, policy);
+			double turns = fmax(1, ceil(takes / every));
+			best = fmin(best, turns * every + takes); /* fmin ignores NAN */
 		}
 		record->worst_seconds = fmax(record->worst_seconds, best);
-		record->worst_bytes = fmax(record->worst_bytes, best * d->data[c].change);
+		record->worst_bytes = fmax(record->worst_bytes, best * data->change);
 	}
 }
 
@@ -635,8 +651,8 @@ int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct
 	int failed = loop(run, e);
 	if (!failed && run->too_many)
 		failed = error_set(e, ERROR_LIMIT, NO_PLACE,
-				   "more than %d incidents in one run, or %d faults in one of them",
-				   INCIDENTS_MAX, INCIDENT_FAULTS_MAX);
+				   "more than %d incidents in one run; let faults come less often",
+				   INCIDENTS_MAX);
 	incidents_close(run);
 	steps_unwind(run);
 	tell_finish(run);

@@ -29,8 +29,9 @@ static uint32_t site_place(const struct run *run, uint32_t site)
 	if (domain >= 0)
 		return (uint32_t)domain;
 	for (uint32_t d = 0; d < recovery_domains(run->recovery); d++)
-		if (recovery_active_site(run->recovery, d) == site)
-			return d; /* a standby that serves belongs to whom it serves */
+		if (recovery_active_site(run->recovery, d) == site ||
+		    recovery_next_site(run->recovery, d) == (int)site)
+			return d; /* a standby that serves, or is about to, belongs to whom it serves */
 	return (uint32_t)recovery_domains(run->recovery) + site;
 }
 
@@ -239,10 +240,10 @@ int incident_fault(struct run *run, struct injection *injection)
 	incident = open_incident(run, place);
 	if (!incident)
 		return -1;
-	if (incident->fault_count == INCIDENT_FAULTS_MAX)
-		run->too_many = true;
-	else
-		incident->faults[incident->fault_count++] = injection->step->index;
+	incident->faults = arena_grow(&run->trial, incident->faults, incident->fault_count,
+				      &incident->fault_capacity, sizeof(*incident->faults));
+	incident->faults[incident->fault_count++] = injection->step->index;
+	run->faults[injection->record].incident = state->incident;
 	injection->incident = state->incident;
 	set_mark(run, state->incident, MARK_FAULT, run->now);
 	if (state->repair_wanted)
@@ -259,6 +260,23 @@ void incident_declared(struct run *run, uint32_t domain)
 }
 
 /* ---- the client's view ---- */
+
+/* The service is good again since `since`: what is still broken, redundancy carries. */
+static void note_carried(struct run *run, int index, nanos since)
+{
+	for (size_t i = 0; i < run->injection_count; i++) {
+		struct injection *injection = &run->injections[i];
+		if (injection->incident != index)
+			continue;
+		injection->carried = injection->reverted_at > since;
+		for (size_t k = 0; injection->active && k < injection->effect_count; k++) {
+			injection->carried = run->options.driver->present(run->driver,
+									  &injection->undos[k]);
+			if (injection->carried)
+				break;
+		}
+	}
+}
 
 /* t_restored as far as it is known: nothing while the service is bad; not before t_ready once a
  * move is complete. */
@@ -308,6 +326,8 @@ void incident_client(struct run *run, const struct completion *c)
 		state->bad_endpoints--;
 		state->good_since = c->since > state->good_since ? c->since : state->good_since;
 		end_bad_time(run, c->endpoint, c->since);
+		if (state->bad_endpoints == 0 && state->incident >= 0)
+			note_carried(run, state->incident, c->since);
 	}
 	update_restored(run, place, false);
 }
@@ -338,6 +358,30 @@ void incident_losing(struct run *run, uint32_t place)
 	}
 	set_mark(run, state->incident, MARK_LOSS, loss);
 	set_mark(run, state->incident, MARK_BP, bp != NANOS_NEVER ? bp : any);
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		uint64_t bytes, records;
+		if (state->as_of[c] == NANOS_NEVER || state->as_of[c] >= loss)
+			continue;
+		run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c,
+					    state->as_of[c], loss, &bytes, &records);
+		run->lost_records = records > run->lost_records ? records : run->lost_records;
+	}
+}
+
+/* Did a fault of the incident flip bits of this class? Without a restore nobody knows what it cost. */
+static bool is_damaged(const struct run *run, const struct incident *incident, int c)
+{
+	int index = (int)(incident - run->incidents);
+	for (size_t i = 0; i < run->injection_count; i++) {
+		const struct injection *injection = &run->injections[i];
+		for (size_t k = 0; injection->incident == index && k < injection->effect_count; k++) {
+			const struct effect *effect = &injection->effects[k];
+			if (effect->kind == EFFECT_DATA_FLIP && effect->entity.kind == ENTITY_DATA &&
+			    effect->entity.index == c)
+				return true;
+		}
+	}
+	return false;
 }
 
 static void lose_class(struct run *run, uint32_t place, struct incident *incident, int c)
@@ -347,10 +391,11 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 	nanos loss = incident->marks[MARK_LOSS],
 	      at = state->as_of[c] < loss ? state->as_of[c] : loss;
 	struct brp *brp = &incident->brp;
-	if (incident->path == PATH_UNRECOVERED)
-		return; /* nothing can be read yet: the loss is not known */
+	bool moved = incident->path == PATH_FAILOVER || incident->path == PATH_FALSE_ALARM;
+	if (incident->path == PATH_UNRECOVERED || (!moved && is_damaged(run, incident, c)))
+		return; /* nothing can be read yet, or what is read is in doubt: not known */
 	brp->by_class[c].known = true;
-	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM)
+	if (!moved)
 		return; /* nothing was restored, the ledger is whole */
 	if (loss == NANOS_NEVER)
 		return;
@@ -373,10 +418,13 @@ static void sum_losses(struct run *run, uint32_t place, struct incident *inciden
 {
 	struct brp *brp = &incident->brp;
 	bool changing = false;
+	brp->known = incident->path != PATH_UNRECOVERED;
 	for (int c = 0; c < DATA_CLASSES; c++) {
 		const struct data *data = &run->scenario->deployment.data[c];
 		if (data->declared && place == 0)
 			lose_class(run, place, incident, c);
+		if (data->declared && place == 0 && !brp->by_class[c].known)
+			brp->known = false;
 		changing |= data->declared && (data->change > 0 || data->records > 0);
 	}
 	for (int c = 0; c < DATA_CLASSES; c++) {
@@ -430,31 +478,10 @@ void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
 
 /* ---- closing ---- */
 
-/* Is any effect of the incident's faults still to be seen? Then what is good again is good in spite
- * of it. */
-static bool still_broken(struct run *run, int index)
-{
-	char text[OBSERVED_MAX];
-	struct reading now;
-	for (size_t i = 0; i < run->injection_count; i++) {
-		struct injection *injection = &run->injections[i];
-		if (injection->incident != index || !injection->active)
-			continue;
-		for (size_t k = 0; k < injection->effect_count; k++) {
-			run->options.driver->read(run->driver, injection->effects[k].entity, &now);
-			if (effect_visible(injection->effects[k].kind, &injection->before[k], &now,
-					   text))
-				return true;
-		}
-	}
-	return false;
-}
-
 static enum path path_of(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
-	nanos repaired = incident->marks[MARK_REPAIRED];
 	if (incident->marks[MARK_FAULT] == NANOS_NEVER)
 		return PATH_FALSE_ALARM;
 	if (state->bad_endpoints > 0)
@@ -466,9 +493,10 @@ static enum path path_of(struct run *run, uint32_t place)
 		return PATH_ABSORBED;
 	/* Good again without a move: because the broken thing came back, or because others carried
 	 * it. */
-	bool came_back = !still_broken(run, state->incident) &&
-			 (repaired == NANOS_NEVER || repaired <= incident->marks[MARK_RESTORED]);
-	return came_back ? PATH_IN_PLACE : PATH_ABSORBED;
+	for (size_t i = 0; i < run->injection_count; i++)
+		if (run->injections[i].incident == state->incident && run->injections[i].carried)
+			return PATH_ABSORBED;
+	return PATH_IN_PLACE;
 }
 
 static void close_incident(struct run *run, uint32_t place)
@@ -532,6 +560,14 @@ static uint32_t place_of_incident(const struct run *run, int index)
 	return place;
 }
 
+static bool breaks_standby(const struct run *run, uint32_t domain, struct entity entity)
+{
+	bool of_site = entity.kind == ENTITY_SITE || entity.kind == ENTITY_RACK ||
+		       entity.kind == ENTITY_NODE || entity.kind == ENTITY_GPU ||
+		       entity.kind == ENTITY_STANDBY;
+	return of_site && entity.site != recovery_site(run->recovery, domain);
+}
+
 /* All that the incident broke is gone: the controller is told, or, at a place without one, it is
  * over. */
 void incident_ended_faults(struct run *run, int index)
@@ -539,12 +575,19 @@ void incident_ended_faults(struct run *run, int index)
 	uint32_t place = place_of_incident(run, index);
 	if (place == run->place_count)
 		return;
-	for (size_t i = 0; i < run->injection_count; i++)
-		if (run->injections[i].incident == index && run->injections[i].active)
+	bool domain = place < recovery_domains(run->recovery), whole = true;
+	for (size_t i = 0; i < run->active_count; i++) {
+		const struct injection *injection = &run->injections[run->active[i]];
+		if (injection->incident != index)
+			continue;
+		/* A standby that is still broken does not keep the primary from serving again. */
+		whole = false;
+		if (!domain || !breaks_standby(run, place, injection->effects[0].entity))
 			return;
-	if (place < recovery_domains(run->recovery)) {
+	}
+	if (domain) {
 		run_clear_fixed(run, place);
-		recovery_repaired(run->recovery, place, run->now);
+		recovery_repaired(run->recovery, place, run->now, whole);
 		return;
 	}
 	set_mark(run, index, MARK_REPAIRED, run->now);
@@ -559,13 +602,15 @@ void incident_repair(struct run *run, uint32_t domain)
 	state->repair_wanted = true;
 	if (state->incident < 0)
 		return;
-	for (size_t i = 0; i < run->injection_count; i++)
-		if (run->injections[i].incident == state->incident && run->injections[i].active) {
+	for (size_t i = 0; i < run->active_count; i++) {
+		struct injection *injection = &run->injections[run->active[i]];
+		if (injection->incident == state->incident) {
 			any = true;
-			repair_start(run, domain, &run->injections[i]);
+			repair_start(run, domain, injection);
 		}
+	}
 	if (!any) /* nothing is broken: a false alarm, or it mended itself */
-		recovery_repaired(run->recovery, domain, run->now);
+		recovery_repaired(run->recovery, domain, run->now, true);
 }
 
 void incident_repaired(struct run *run, const struct completion *c)
@@ -589,11 +634,12 @@ static uint32_t broken_site(const struct run *run, uint32_t domain, struct entit
 
 void incident_notice(struct run *run, uint32_t step)
 {
-	for (size_t i = 0; i < run->injection_count; i++) {
-		struct injection *injection = &run->injections[i];
+	for (size_t i = 0; i < run->active_count; i++) {
+		struct injection *injection = &run->injections[run->active[i]];
+		if (injection->step->index != step)
+			continue;
 		uint32_t place = place_of_incident(run, injection->incident);
-		if (injection->step->index != step || !injection->active ||
-		    place == run->place_count)
+		if (place == run->place_count)
 			continue;
 		if (place < recovery_domains(run->recovery))
 			recovery_noticed(run->recovery, place,
@@ -610,6 +656,7 @@ void incidents_reset(struct run *run)
 	run->incidents = NULL;
 	run->incident_count = run->incident_capacity = 0;
 	run->declarations = 0;
+	run->lost_records = 0;
 	run->bad = NULL;
 	run->bad_count = run->bad_capacity = 0;
 	run->bad_since = arena_array(&run->trial, run->scenario->deployment.endpoint_count + 1,
@@ -662,8 +709,10 @@ static void worst_brp(const struct run *run, struct record *record)
 {
 	struct brp *worst = &record->brp;
 	memset(worst, 0, sizeof(*worst));
+	worst->known = true;
 	for (size_t i = 0; i < run->incident_count; i++) {
 		const struct brp *brp = &run->incidents[i].brp;
+		worst->known = worst->known && brp->known;
 		worst->seconds = fmax(worst->seconds, brp->seconds);
 		worst->bytes = brp->bytes > worst->bytes ? brp->bytes : worst->bytes;
 		worst->records = brp->records > worst->records ? brp->records : worst->records;

@@ -20,6 +20,8 @@ struct injection {
 	struct reading *before; /* of each effect's entity */
 	size_t effect_count;
 	nanos revert_at;        /* NANOS_NEVER: not by the clock */
+	nanos reverted_at; /* NANOS_NEVER: still there */
+	bool carried;      /* it was still there when the service was good again */
 	bool active, repairing; /* active: something is to be undone */
 	uint32_t record;        /* in run.faults */
 	int incident;           /* -1: none */
@@ -74,7 +76,9 @@ struct run {
 
 	struct schedule *schedules;
 	struct injection *injections;
-	size_t injection_count, injection_capacity, active_count;
+	size_t injection_count, injection_capacity;
+	uint32_t *active; /* injections with something to undo, in order of injection */
+	size_t active_count, active_capacity;
 	struct fault_record *faults;
 	size_t fault_count, fault_capacity;
 
@@ -88,7 +92,8 @@ struct run {
 	size_t bad_count, bad_capacity;
 	nanos *bad_since; /* of each endpoint; NANOS_NEVER: it is good */
 	bool any_invalid, any_residue, aborted, effectless;
-	bool too_many; /* incidents, or faults in one: the run ends with an error */
+	bool too_many;         /* incidents: the run ends with an error */
+	uint64_t lost_records; /* as known so far, for the guard */
 	const char *abort_reason;
 	uint32_t declarations;
 	struct record *record;

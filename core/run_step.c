@@ -50,6 +50,8 @@ void steps_reset(struct run *run)
 	const struct scenario *scenario = run->scenario;
 	uint64_t seed = run->options.seed, trial = run->trial_number;
 	run->injection_count = run->active_count = run->fault_count = 0;
+	run->active_capacity = 0;
+	run->active = NULL;
 	run->injection_capacity = run->fault_capacity = 0;
 	run->injections = NULL;
 	run->faults = NULL;
@@ -70,9 +72,10 @@ nanos steps_deadline(const struct run *run)
 	nanos next = NANOS_NEVER;
 	for (size_t i = 0; i < run->scenario->step_count; i++)
 		next = run->schedules[i].due < next ? run->schedules[i].due : next;
-	for (size_t i = 0; run->active_count > 0 && i < run->injection_count; i++)
-		if (run->injections[i].active && run->injections[i].revert_at < next)
-			next = run->injections[i].revert_at;
+	for (size_t i = 0; i < run->active_count; i++) {
+		nanos at = run->injections[run->active[i]].revert_at;
+		next = at < next ? at : next;
+	}
 	return next;
 }
 
@@ -84,10 +87,13 @@ void steps_phase(struct run *run, enum phase phase, action_id id)
 		if (!schedule->waiting || step->after.phase != phase)
 			continue;
 		nanos delay = step->after.delay;
-		if (step->after.progress > 0 && id && run->options.driver->expected_end) {
+		if (step->after.progress > 0 && id) {
+			/* A share of the first action of the phase that takes any time: the switch,
+			 * the first class that is really copied. */
 			nanos end = run->options.driver->expected_end(run->driver, id);
-			if (end != NANOS_NEVER && end > run->now)
-				delay += (nanos)((double)(end - run->now) * step->after.progress);
+			if (end == NANOS_NEVER || end <= run->now)
+				continue;
+			delay += (nanos)((double)(end - run->now) * step->after.progress);
 		}
 		schedule->waiting = false;
 		schedule->due = run->now + delay;
@@ -114,9 +120,11 @@ static struct injection *injection_new(struct run *run, const struct step *step)
 	struct fault_record *record = &run->faults[run->fault_count];
 	*injection = (struct injection){.step = step,
 					.revert_at = NANOS_NEVER,
+					.reverted_at = NANOS_NEVER,
 					.incident = -1,
 					.record = (uint32_t)run->fault_count++};
 	*record = (struct fault_record){.step = step->index,
+					.incident = -1,
 					.name = step->fault->name,
 					.target = step->target.spec,
 					.mechanism = "none",
@@ -232,7 +240,11 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 		if (e)
 			*e = (struct error){.kind = ERROR_NONE};
 	}
-	run->active_count += injection->active;
+	if (injection->active) {
+		run->active = arena_grow(&run->trial, run->active, run->active_count,
+					 &run->active_capacity, sizeof(*run->active));
+		run->active[run->active_count++] = (uint32_t)(injection - run->injections);
+	}
 	tell_verdict(run, record);
 	if (step->until == UNTIL_ELAPSED)
 		injection->revert_at =
@@ -288,6 +300,16 @@ static bool proven_undone(struct run *run, const struct injection *injection, si
 	return !effect_visible(injection->effects[i].kind, &injection->before[i], &after, text);
 }
 
+/* Order is kept: what is undone together is undone in the order of injection. */
+static void remove_active(struct run *run, uint32_t index)
+{
+	size_t i = 0;
+	while (run->active[i] != index)
+		i++;
+	memmove(&run->active[i], &run->active[i + 1],
+		(--run->active_count - i) * sizeof(*run->active));
+}
+
 void injection_revert(struct run *run, struct injection *injection, const char *cause)
 {
 	struct fault_record *record = &run->faults[injection->record];
@@ -311,7 +333,8 @@ void injection_revert(struct run *run, struct injection *injection, const char *
 		}
 	}
 	injection->active = false;
-	run->active_count--;
+	injection->reverted_at = run->now;
+	remove_active(run, (uint32_t)(injection - run->injections));
 	record->reverted = undone ? TRISTATE_TRUE : TRISTATE_FALSE;
 	run->any_residue |= !undone;
 	timeline_begin(run->timeline, run->now, "fault.revert");
@@ -334,16 +357,16 @@ static bool gone_by_itself(struct run *run, const struct injection *injection)
 
 void steps_revert_due(struct run *run)
 {
-	for (size_t i = 0; run->active_count > 0 && i < run->injection_count; i++) {
-		struct injection *injection = &run->injections[i];
-		if (!injection->active)
-			continue;
-		if (injection->revert_at <= run->now)
+	for (size_t i = 0; i < run->active_count;) {
+		struct injection *injection = &run->injections[run->active[i]];
+		if (injection->revert_at <= run->now) {
 			injection_revert(run, injection, "elapsed");
-		else if (gone_by_itself(run, injection))
+		} else if (gone_by_itself(run, injection)) {
 			injection_revert(run, injection, "restarted");
-		else
+		} else {
+			i++;
 			continue;
+		}
 		incident_ended_faults(run, injection->incident);
 	}
 }

@@ -227,7 +227,6 @@ static void add_incident(cJSON *incidents, const struct incident *incident)
 
 	add_text(object, "path", path_names[incident->path]);
 	faults = must(cJSON_AddArrayToObject(object, "faults"));
-	assert(incident->fault_count <= INCIDENT_FAULTS_MAX);
 	for (size_t i = 0; i < incident->fault_count; i++)
 		cJSON_AddItemToArray(faults, real(incident->faults[i]));
 	add_text(object, "fault", incident->fault);

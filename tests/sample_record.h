@@ -64,6 +64,7 @@ static void sample_incident(struct sample *s)
 
 	*incident = (struct incident){
 		.path = PATH_FAILOVER,
+		.faults = (uint32_t[]){0},
 		.fault_count = 1,
 		.fault = "gpu.lost",
 		.target = "primary/node[0]/gpu[3]",

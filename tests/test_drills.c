@@ -32,6 +32,13 @@
 #define STEPS_SEEN_MAX 64
 #define ARGS_MAX 24
 
+/* As ck_assert_msg(), which writes a file for every assertion that holds: there are millions here. */
+#define must(condition, ...)                                                                       \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			ck_abort_msg(__VA_ARGS__);                                                 \
+	} while (0)
+
 extern char **environ;
 
 /* ---- a folder of its own for each test ---- */
@@ -138,7 +145,7 @@ static const cJSON *field(const cJSON *event, const char *key)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(event, key);
 
-	ck_assert_msg(item != NULL, "no '%s' in %s", key, cJSON_PrintUnformatted(event));
+	must(item != NULL, "no '%s' in %s", key, cJSON_PrintUnformatted(event));
 	return item;
 }
 
@@ -149,7 +156,7 @@ static nanos number(const cJSON *event, const char *key)
 
 	if (cJSON_IsNull(item))
 		return NEVER;
-	ck_assert_msg(cJSON_IsNumber(item) && fabs(item->valuedouble) < 9007199254740992.0 &&
+	must(cJSON_IsNumber(item) && fabs(item->valuedouble) < 9007199254740992.0 &&
 			      item->valuedouble == floor(item->valuedouble),
 		      "'%s' is no integer", key);
 	return (nanos)item->valuedouble;
@@ -171,7 +178,7 @@ static struct history *incident_of(struct audit *a, const cJSON *event)
 {
 	nanos index = number(event, "incident");
 
-	ck_assert_msg(index >= 0 && index < (nanos)a->count, "no such incident");
+	must(index >= 0 && index < (nanos)a->count, "no such incident");
 	return &a->incidents[index];
 }
 
@@ -179,7 +186,7 @@ static void hear_open(struct audit *a, const cJSON *event, nanos t)
 {
 	struct history *h = &a->incidents[a->count];
 
-	ck_assert_uint_lt(a->count, INCIDENTS_SEEN_MAX);
+	must(a->count < INCIDENTS_SEEN_MAX, "more than %d", INCIDENTS_SEEN_MAX);
 	ck_assert_int_eq(number(event, "incident"), (nanos)a->count);
 	a->count++;
 	*h = (struct history){.opened = t, .alarm = number(event, "step") == NEVER};
@@ -197,9 +204,9 @@ static void hear_mark(struct audit *a, const cJSON *event, nanos t)
 
 	while (i < TS && strcmp(names[i], word(event, "mark")) != 0)
 		i++;
-	ck_assert_msg(i < TS, "unknown mark '%s'", word(event, "mark"));
-	ck_assert_msg(!h->closed, "a mark of a closed incident");
-	ck_assert_msg(at == NEVER || at <= t, "%s lies in the future", names[i]);
+	must(i < TS, "unknown mark '%s'", word(event, "mark"));
+	must(!h->closed, "a mark of a closed incident");
+	must(at == NEVER || at <= t, "%s lies in the future", names[i]);
 	if ((i == T_FAULT || i == T_DETECT || i == T_DECIDE) && h->t[i] != NEVER)
 		return;
 	h->t[i] = at;
@@ -213,12 +220,12 @@ static void hear_service(struct audit *a, const cJSON *event, nanos t, bool bad)
 	while (i < a->endpoint_count && strcmp(a->endpoints[i], word(event, "endpoint")) != 0)
 		i++;
 	if (i == a->endpoint_count) {
-		ck_assert_uint_lt(i, ENDPOINTS_SEEN_MAX);
+		must(i < ENDPOINTS_SEEN_MAX, "more than %d", ENDPOINTS_SEEN_MAX);
 		snprintf(a->endpoints[i], sizeof(a->endpoints[i]), "%s", word(event, "endpoint"));
 		a->endpoint_count++;
 	}
-	ck_assert_msg(since <= t, "service since the future");
-	ck_assert_msg(a->bad[i] != bad, "an endpoint is %s twice", bad ? "bad" : "good");
+	must(since <= t, "service since the future");
+	must(a->bad[i] != bad, "an endpoint is %s twice", bad ? "bad" : "good");
 	a->bad[i] = bad;
 	if (!bad) {
 		a->bad_now--;
@@ -248,9 +255,9 @@ static void hear(struct audit *a, const cJSON *event)
 {
 	nanos t = number(event, "t_ns");
 
-	ck_assert_int_eq(number(event, "seq"), a->lines);
-	ck_assert_msg(t >= a->last_t, "time goes back at seq %" PRId64, a->lines);
-	ck_assert_msg(a->reason[0] == '\0', "an event after run.end");
+	must(number(event, "seq") == a->lines, "seq is not %" PRId64, a->lines);
+	must(t >= a->last_t, "time goes back at seq %" PRId64, a->lines);
+	must(a->reason[0] == '\0', "an event after run.end");
 	a->last_t = t;
 	a->lines++;
 	hear_fault(a, event);
@@ -267,7 +274,7 @@ static void hear(struct audit *a, const cJSON *event)
 	} else if (is(event, "incident.close")) {
 		struct history *h = incident_of(a, event);
 
-		ck_assert_msg(!h->closed, "an incident is closed twice");
+		must(!h->closed, "an incident is closed twice");
 		h->closed = true;
 		h->ended = t;
 		h->bad_at_close = a->bad_now;
@@ -305,24 +312,33 @@ static void add_up_outages(struct audit *a)
 	a->bad_span = first == NEVER ? 0 : last - first;
 }
 
-static void audit_read(struct bench *b, const char *path, struct audit *a)
+/* `text` is taken apart. */
+static void audit_text(struct bench *b, char *text, size_t size, struct audit *a)
 {
-	size_t size, lines = 0, i = 0;
-	char *text = read_text(b, path, &size), *rest = NULL;
+	size_t lines = 0, i = 0;
+	char *rest = NULL;
 
 	memset(a, 0, sizeof(*a));
 	for (size_t k = 0; k < size; k++)
 		lines += text[k] == '\n';
-	ck_assert_msg(size > 0 && text[size - 1] == '\n', "the last line is cut off");
+	must(size > 0 && text[size - 1] == '\n', "the last line is cut off");
 	a->events = arena_array(&b->arena, lines + 1, sizeof(*a->events));
 	a->outages = arena_array(&b->arena, lines + ENDPOINTS_SEEN_MAX, sizeof(*a->outages));
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
 		a->events[i] = cJSON_Parse(line);
-		ck_assert_msg(a->events[i] != NULL, "not JSON: %s", line);
+		must(a->events[i] != NULL, "not JSON: %s", line);
 		hear(a, a->events[i++]);
 	}
 	ck_assert_str_ne(a->reason, "");
 	add_up_outages(a);
+}
+
+static void audit_read(struct bench *b, const char *path, struct audit *a)
+{
+	size_t size;
+	char *text = read_text(b, path, &size);
+
+	audit_text(b, text, size, a);
 }
 
 static void audit_free(struct audit *a)
@@ -385,7 +401,7 @@ static void in_order(const struct history *h, const int order[], int count)
 		if (h->t[order[i]] == NEVER)
 			continue;
 		if (last >= 0)
-			ck_assert_msg(h->t[last] <= h->t[order[i]],
+			must(h->t[last] <= h->t[order[i]],
 				      "%s (%" PRId64 ") is after %s (%" PRId64 "), path %s",
 				      names[last], h->t[last], names[order[i]], h->t[order[i]],
 				      h->path);
@@ -418,11 +434,11 @@ static void check_failover(const struct history *h)
 	const struct phases *p = &h->phases;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		ck_assert_msg(h->t[needed[i]] != NEVER, "a failover without %s", names[needed[i]]);
+		must(h->t[needed[i]] != NEVER, "a failover without %s", names[needed[i]]);
 	ck_assert_int_ge(p->detection, 0);
 	ck_assert_int_ge(p->decision, 0);
 	ck_assert_int_ge(p->brt, 0);
-	ck_assert_msg(p->readiness >= 0, "t_restored is before t_ready");
+	must(p->readiness >= 0, "t_restored is before t_ready");
 	ck_assert_int_eq(p->detection + p->decision + p->brt + p->readiness, p->frt);
 	ck_assert_int_eq(p->switching + p->data - p->overlap, p->brt);
 }
@@ -435,10 +451,10 @@ static void check_incident(struct history *h)
 {
 	int known = 0;
 
-	ck_assert_msg(h->closed, "an incident was never closed");
+	must(h->closed, "an incident was never closed");
 	for (int i = 0; i < PATHS; i++)
 		known += strcmp(h->path, paths[i]) == 0;
-	ck_assert_msg(known == 1, "path '%s'", h->path);
+	must(known == 1, "path '%s'", h->path);
 	ck_assert_int_eq(h->alarm, strcmp(h->path, "false_alarm") == 0);
 	ck_assert_int_eq(h->alarm, h->t[T_FAULT] == NEVER);
 	ck_assert_int_eq(h->alarm, h->faults == 0);
@@ -449,13 +465,13 @@ static void check_incident(struct history *h)
 	if (strcmp(h->path, "failover") == 0)
 		check_failover(h);
 	else if (strcmp(h->path, "unrecovered") == 0)
-		ck_assert_msg(h->bad_at_close > 0, "unrecovered, but nothing is bad");
+		must(h->bad_at_close > 0, "unrecovered, but nothing is bad");
 	else if (!h->alarm)
-		ck_assert_msg(h->t[T_RESTORED] != NEVER, "%s without t_restored", h->path);
+		must(h->t[T_RESTORED] != NEVER, "%s without t_restored", h->path);
 	if (strcmp(h->path, "absorbed") == 0 && !h->ever_bad)
 		ck_assert_int_eq(h->phases.frt, 0);
 	if (strcmp(h->path, "in_place") == 0)
-		ck_assert_msg(h->ever_bad, "in place, but nothing was ever bad");
+		must(h->ever_bad, "in place, but nothing was ever bad");
 }
 
 static void audit_check(struct audit *a)
@@ -463,7 +479,7 @@ static void audit_check(struct audit *a)
 	for (size_t i = 0; i < a->count; i++)
 		check_incident(&a->incidents[i]);
 	ck_assert_uint_eq(a->dirty, 0);
-	ck_assert_msg(a->effective <= a->reverted, "%u faults took effect, %u were reverted",
+	must(a->effective <= a->reverted, "%u faults took effect, %u were reverted",
 		      a->effective, a->reverted);
 }
 
@@ -798,7 +814,7 @@ static void draw_endpoints(struct draw *d)
 				1 + below(dice, 20),
 				PICK(dice, "100ms", "{lognormal: {median: 200ms, sigma: 0.4}}"),
 				12 + below(dice, 60), PICK(dice, "poisson", "constant"),
-				PICK(dice, "windows", "windows", "windows", "never", "always"));
+				PICK(dice, "windows", "windows", "windows", "windows", "windows", "never", "never", "always"));
 	}
 	if (chance(dice, 40))
 		fprintf(d->out, "  gateway: {interval: %s, timeout: %s, misses: %u, retries: %u}\n",
@@ -956,6 +972,21 @@ static const char *draw_site(struct draw *d, char buffer[16])
 	return buffer;
 }
 
+/* One that takes the service down, as a rule. */
+static void draw_outage(struct draw *d)
+{
+	static const char *const outages[] = {
+		"zone.outage, target: p0",
+		"net.partition, target: p0",
+		"node.crash, target: \"p0/node[*]\", select: all",
+		"node.hang, target: \"p0/node[*]\", select: all",
+		"gpu.lost, target: \"p0/node[*]/gpu[*]\", select: all",
+		"gpu.xid, code: 79, target: \"p0/node[*]/gpu[*]\", select: all",
+	};
+
+	fprintf(d->out, "fault: %s", outages[below(&d->dice, 6)]);
+}
+
 /* Writes fault and target; true when the platform notices it by itself. */
 static bool draw_fault(struct draw *d)
 {
@@ -1033,7 +1064,12 @@ static void draw_steps(struct draw *d)
 	fprintf(d->out, "steps:\n");
 	for (unsigned i = 0, n = 2 + chance(dice, 50); i < n; i++) {
 		draw_when(d, i);
-		bool noticed = draw_fault(d);
+		bool noticed = true;
+
+		if (chance(dice, i == 0 ? 65 : 15))
+			draw_outage(d);
+		else
+			noticed = draw_fault(d);
 		if (chance(dice, 35)) {
 			fprintf(d->out, ", for: %s", PICK(dice, "1s", "45s", "3m", "15m", "40m"));
 		} else if (chance(dice, 15)) {
@@ -1057,7 +1093,7 @@ static char *draw_scenario(uint64_t seed, bool *ret_mendable)
 	d.out = open_memstream(&text, &size);
 	ck_assert_ptr_nonnull(d.out);
 	fprintf(d.out, "apiVersion: drsim/v1\nname: case%" PRIu64 "\nseed: %" PRIu64
-		"\nduration: 8h\nobjectives: {frt: 10m, brp: {seconds: 20m}, availability: 90%%}\n",
+		"\nduration: 5h\nobjectives: {frt: 10m, brp: {seconds: 20m}, availability: 90%%}\n",
 		seed, seed);
 	draw_sites(&d);
 	draw_endpoints(&d);
@@ -1087,7 +1123,7 @@ static void load_text(struct arena *arena, const char *text, struct scenario **r
 }
 
 struct tally {
-	unsigned paths[PATHS], faults, verdicts[5], mendable, cases;
+	unsigned paths[PATHS], faults, mendable, cases;
 	double slowest;
 };
 
@@ -1099,8 +1135,9 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* One trial; events and record end up in memory. */
 static void run_inside(struct bench *b, const struct scenario *scenario, uint64_t seed,
-		       const char *events, struct record *record)
+		       char **ret_events, size_t *ret_size, struct record *record)
 {
 	struct run_options options = {.driver = driver_find("sim"), .seed = seed};
 	struct timeline *timeline = arena_alloc(&b->arena, sizeof(*timeline));
@@ -1108,56 +1145,66 @@ static void run_inside(struct bench *b, const struct scenario *scenario, uint64_
 	struct run *run;
 
 	ck_assert_msg(run_new(scenario, &options, &run, &e) == 0, "%s", e.text);
-	ck_assert_int_eq(timeline_open(timeline, events, &e), 0);
-	*record = (struct record){.scenario = scenario, .driver = "sim", .kind = "simulated",
-				  .id = "test", .started = "2000-01-01T00:00:00Z",
-				  .seed = seed, .headline = -1};
+	timeline->file = open_memstream(ret_events, ret_size);
+	ck_assert_ptr_nonnull(timeline->file);
+	*record = (struct record){.scenario = scenario,
+				  .driver = "sim",
+				  .kind = "simulated",
+				  .id = "test",
+				  .started = "2000-01-01T00:00:00Z",
+				  .seed = seed,
+				  .headline = -1};
 	ck_assert_msg(run_trial(run, 0, timeline, record, &e) == 0, "%s", e.text);
-	ck_assert_int_eq(timeline_close(timeline, &e), 0);
+	ck_assert_int_eq(fclose(timeline->file), 0);
+	remove(bench_path(b, "record.json"));
 	ck_assert_int_eq(report_write_record(record, bench_path(b, "record.json"), &e), 0);
 	for (size_t i = 0; i < record->incident_count; i++)
 		ck_assert_msg(incident_check(&record->incidents[i], &e) == 0, "%s", e.text);
 	run_free(run);
 }
 
-static void run_case(struct bench *b, uint64_t number_, struct tally *tally)
+static void count_case(struct tally *tally, const struct audit *a, bool mendable, double took)
 {
-	bool mendable;
-	char *text = draw_scenario(number_, &mendable);
-	struct scenario *scenario;
-	struct audit *a = arena_alloc(&b->arena, sizeof(*a));
-	struct record *record = arena_alloc(&b->arena, sizeof(*record));
-	const char *events = bench_path(b, "events.jsonl");
-	double started = seconds_now();
-
-	if (getenv("DRILLS_CASE"))
-		printf("%s", text), fflush(stdout);
-	load_text(&b->arena, text, &scenario);
-	remove(events);
-	run_inside(b, scenario, number_, events, record);
-	audit_read(b, events, a);
-	if (getenv("DRILLS_CASE"))
-		printf("%s", read_text(b, events, NULL));
-	fflush(stdout);
-	audit_check(a);
-	cJSON *json = cJSON_Parse(read_text(b, bench_path(b, "record.json"), NULL));
-	audit_compare(a, json);
-	cJSON_Delete(json);
-	ck_assert_str_eq(a->reason, record->verdict == VERDICT_INVALID ? a->reason : "complete");
-	if (mendable && record->verdict != VERDICT_INVALID)
-		for (size_t i = 0; i < a->count; i++)
-			ck_assert_msg(a->incidents[i].alarm || a->incidents[i].t[T_NORMAL] != NEVER,
-				      "incident %zu never came back to normal", i);
 	for (size_t i = 0; i < a->count; i++)
 		for (int k = 0; k < PATHS; k++)
 			tally->paths[k] += strcmp(a->incidents[i].path, paths[k]) == 0;
-	tally->verdicts[record->verdict]++;
 	tally->faults += a->injected;
 	tally->mendable += mendable;
 	tally->cases++;
-	double took = seconds_now() - started;
 	tally->slowest = took > tally->slowest ? took : tally->slowest;
+}
+
+static void run_case(struct bench *b, uint64_t n, struct tally *tally)
+{
+	bool mendable, show = getenv("DRILLS_CASE") != NULL;
+	char *text = draw_scenario(n, &mendable), *events;
+	struct scenario *scenario;
+	struct audit *a = arena_alloc(&b->arena, sizeof(*a));
+	struct record *record = arena_alloc(&b->arena, sizeof(*record));
+	double started = seconds_now();
+	size_t size;
+
+	if (show)
+		printf("%s", text);
+	fflush(stdout);
+	load_text(&b->arena, text, &scenario);
+	run_inside(b, scenario, n, &events, &size, record);
+	if (show)
+		printf("%s", events);
+	fflush(stdout);
+	audit_text(b, events, size, a);
+	audit_check(a);
+	cJSON *json = read_record(b, b->folder);
+	audit_compare(a, json);
+	cJSON_Delete(json);
+	if (record->verdict != VERDICT_INVALID)
+		ck_assert_str_eq(a->reason, "complete");
+	for (size_t i = 0; mendable && record->verdict != VERDICT_INVALID && i < a->count; i++)
+		ck_assert_msg(a->incidents[i].alarm || a->incidents[i].t[T_NORMAL] != NEVER,
+			      "incident %zu never came back to normal", i);
+	count_case(tally, a, mendable, seconds_now() - started);
 	audit_free(a);
+	free(events);
 	free(text);
 }
 

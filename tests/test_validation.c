@@ -875,6 +875,7 @@ END_TEST
 
 static void add_cases(Suite *suite)
 {
+	setenv("CK_DEFAULT_TIMEOUT", "120", 0); /* check's own 4 s are too few for some */
 	printf("%-44s %15s %15s %11s %7s\n", "case", "expected", "measured", "stderr", "z");
 	fflush(stdout);
 	test_add_loop(suite, "periodic backup", periodic_backup, COUNT(backup_cases));

@@ -147,17 +147,16 @@ static void delay(struct world *w, struct entity entity, nanos amount, nanos jit
 	*spread += jitter;
 }
 
-/* Replicas that an effect on a replica, an endpoint or a GPU means. */
-static bool replica_matches(const struct world *w, const struct replica *replica,
-			    struct entity entity)
+/* Replicas that an effect on a replica, an endpoint (those at `site`) or a GPU means. */
+static bool is_of(const struct world *w, const struct replica *replica, struct entity entity,
+		  uint32_t site)
 {
 	switch (entity.kind) {
 	case ENTITY_REPLICA:
 		return replica->home && replica->endpoint == (uint32_t)entity.index &&
 		       replica->ordinal == entity.part;
 	case ENTITY_ENDPOINT:
-		return replica->endpoint == (uint32_t)entity.index &&
-		       replica->site == w->services[entity.index].route;
+		return replica->endpoint == (uint32_t)entity.index && replica->site == site;
 	case ENTITY_GPU: {
 		uint32_t count =
 			w->scenario->deployment.endpoints[replica->endpoint].gpus_per_replica;
@@ -181,6 +180,20 @@ static bool replica_matches(const struct world *w, const struct replica *replica
 		break;
 	}
 	return false;
+}
+
+/* As seen now: an endpoint is where its traffic goes. */
+static bool replica_matches(const struct world *w, const struct replica *replica,
+			    struct entity entity)
+{
+	bool of_endpoint = entity.kind == ENTITY_ENDPOINT;
+	return is_of(w, replica, entity, of_endpoint ? w->services[entity.index].route : 0);
+}
+
+/* As it was when the effect came: what it broke stays there when the traffic moves on. */
+static bool was_hit(const struct world *w, const struct replica *replica, const struct token *token)
+{
+	return is_of(w, replica, token->effect.entity, token->site);
 }
 
 static void exit_matching(struct world *w, struct entity entity)
@@ -317,6 +330,8 @@ void cluster_apply(struct world *w, const struct effect *effect, uint64_t *ret_t
 			       sizeof(*w->tokens));
 	struct token *token = &w->tokens[w->token_count++];
 	*token = (struct token){.active = true, .effect = *effect};
+	if (effect->entity.kind == ENTITY_ENDPOINT)
+		token->site = w->services[effect->entity.index].route;
 	*ret_token = w->token_count;
 	change(w, token, true);
 	cluster_changed(w);
@@ -332,7 +347,7 @@ void cluster_revert(struct world *w, uint64_t id)
 	token->active = false;
 	change(w, token, false);
 	for (uint32_t r = 0; r < w->replica_count; r++)
-		if (replica_matches(w, &w->replicas[r], token->effect.entity))
+		if (was_hit(w, &w->replicas[r], token))
 			replica_revive(w, r);
 	cluster_changed(w);
 }
@@ -356,7 +371,7 @@ bool cluster_present(const struct world *w, uint64_t id)
 	/* A process that was killed is gone until it runs again, and then nothing of the fault is
 	 * left. */
 	for (uint32_t r = 0; r < w->replica_count; r++)
-		if (replica_matches(w, &w->replicas[r], token->effect.entity) &&
+		if (was_hit(w, &w->replicas[r], token) &&
 		    w->replicas[r].stage != STAGE_RUNNING)
 			return true;
 	return false;

@@ -372,11 +372,13 @@ void load_look(struct world *w, uint32_t e)
 	double success = load_success(w, s, load_wait(s));
 	tell_endpoint(w, s, members);
 	tell_level(w, s, success);
-	/* In a window that will close the single requests tell when what waits is worked off. */
+	/* In a window the single requests tell when what waits is worked off. One that is always
+	 * open looks for the stable time only when that is done. */
 	bool always = load_of(w, s)->requests == REQUESTS_ALWAYS;
 	if (always)
 		s->queue_limit = (double)wait_limit(w, s) / 1e9 * s->capacity;
-	judge_level(w, s, s->window && !always ? load_success(w, s, 0) : success);
+	bool single = s->window && (s->confirming || !always);
+	judge_level(w, s, single ? load_success(w, s, 0) : success);
 	schedule_crossing(w, s);
 	requests_members_changed(w, s);
 	look_calm(w, s);

@@ -307,8 +307,8 @@ void replica_revive(struct world *w, uint32_t r)
 	if ((replica->stage != STAGE_NONE && replica->stage != STAGE_WAITING) ||
 	    !wanted(w, replica))
 		return;
-	if (!hardware_well(w, replica))
-		return;
+	if (!hardware_well(w, replica) || w->nodes[replica->node].frozen)
+		return; /* it starts when the last thing that holds it down is mended */
 	replica->crashes = 0;
 	start(w, r);
 }
@@ -330,7 +330,6 @@ static void reschedule(void *context, uint64_t argument, nanos now)
 	if (!node_lost(w, replica) || (w->sites[replica->site].fenced & domain_bit(w, replica)))
 		return;
 	uint32_t node = replica->node, gpu = replica->gpu;
-	halt(w, r);
 	unplace(w, replica);
 	if (place(w, replica)) {
 		start(w, r);

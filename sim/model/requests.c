@@ -172,16 +172,17 @@ static bool head_goes(const struct world *w, const struct service *s)
 	return s->member_count == 0;
 }
 
-static void next_waiting(struct world *w, struct service *s)
+/* As many as can; one that has waited too long gives its turn to the next. */
+static void serve_waiting(struct world *w, struct service *s)
 {
-	if (!head_goes(w, s))
-		return;
-	uint32_t q = s->queue_head;
-	s->queue_head = s->pool[q].next;
-	if (s->queue_head == NONE)
-		s->queue_tail = NONE;
-	s->queued--;
-	dispatch(w, s, q);
+	while (head_goes(w, s)) {
+		uint32_t q = s->queue_head;
+		s->queue_head = s->pool[q].next;
+		if (s->queue_head == NONE)
+			s->queue_tail = NONE;
+		s->queued--;
+		dispatch(w, s, q);
+	}
 }
 
 static void again_or_fail(struct world *w, struct service *s, uint32_t q)
@@ -196,7 +197,9 @@ static void again_or_fail(struct world *w, struct service *s, uint32_t q)
 static void look_at_queue(struct world *w, struct service *s)
 {
 	bool good = (double)s->queued <= s->queue_limit;
-	if (s->window && load_of(w, s)->requests == REQUESTS_ALWAYS && good != s->level_good)
+	if (load_of(w, s)->requests != REQUESTS_ALWAYS || !s->window || s->confirming)
+		return; /* a window closes, and the fluid looks; judge() looks for the stable time */
+	if (good != s->level_good)
 		load_look(w, s->endpoint);
 }
 
@@ -215,7 +218,7 @@ static void served(void *context, uint64_t packed, nanos now)
 		again_or_fail(w, s, q);
 	else
 		conclude(w, s, q, replica->serve);
-	next_waiting(w, s);
+	serve_waiting(w, s);
 	look_at_queue(w, s);
 }
 
@@ -457,8 +460,8 @@ void requests_close(struct world *w, struct service *s)
 /* Replicas came or went: what waits may go on, or is refused when nobody is left. */
 void requests_members_changed(struct world *w, struct service *s)
 {
-	while (s->window && head_goes(w, s))
-		next_waiting(w, s);
+	if (s->window)
+		serve_waiting(w, s);
 }
 
 void requests_reset(struct world *w, struct service *s)

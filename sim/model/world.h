@@ -219,6 +219,7 @@ struct timed { /* an action that ends at a known time */
 struct token {                /* one applied effect */
 	bool active, changed; /* changed: it found the thing whole */
 	struct effect effect;
+	uint32_t site; /* that served the endpoint it hit */
 };
 
 struct world {
