@@ -270,8 +270,8 @@ static void note_carried(struct run *run, int index, nanos since)
 			continue;
 		injection->carried = injection->reverted_at > since;
 		for (size_t k = 0; injection->active && k < injection->effect_count; k++) {
-			injection->carried = run->options.driver->present(run->driver,
-									  &injection->undos[k]);
+			injection->carried =
+				run->options.driver->present(run->driver, &injection->undos[k]);
 			if (injection->carried)
 				break;
 		}
@@ -374,10 +374,11 @@ static bool is_damaged(const struct run *run, const struct incident *incident, i
 	int index = (int)(incident - run->incidents);
 	for (size_t i = 0; i < run->injection_count; i++) {
 		const struct injection *injection = &run->injections[i];
-		for (size_t k = 0; injection->incident == index && k < injection->effect_count; k++) {
+		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
+		     k++) {
 			const struct effect *effect = &injection->effects[k];
-			if (effect->kind == EFFECT_DATA_FLIP && effect->entity.kind == ENTITY_DATA &&
-			    effect->entity.index == c)
+			if (effect->kind == EFFECT_DATA_FLIP &&
+			    effect->entity.kind == ENTITY_DATA && effect->entity.index == c)
 				return true;
 		}
 	}
@@ -449,8 +450,8 @@ static void sum_losses(struct run *run, uint32_t place, struct incident *inciden
 void incident_return_lost(struct run *run, uint32_t domain, uint32_t site)
 {
 	struct place_state *state = &run->places[domain];
-	nanos kept = run->options.driver->last_write(run->driver,
-						     recovery_site(run->recovery, domain));
+	nanos kept =
+		run->options.driver->last_write(run->driver, recovery_site(run->recovery, domain));
 	for (int c = 0; c < DATA_CLASSES; c++)
 		state->as_of[c] = kept;
 	state->moved_from = site;
@@ -554,8 +555,7 @@ void incidents_close(struct run *run)
 static uint32_t place_of_incident(const struct run *run, int index)
 {
 	uint32_t place = 0;
-	while (place < run->place_count &&
-	       (index < 0 || run->places[place].incident != index))
+	while (place < run->place_count && (index < 0 || run->places[place].incident != index))
 		place++;
 	return place;
 }

@@ -86,9 +86,12 @@ const char *const detector_names[] = {
 	[DETECTOR_SLO] = "slo",
 	NULL,
 };
+/* In the order of enum detector_scope; who asks for answers sees only what gives some. */
 static const char *const scopes[] = {"endpoint", "replica", "node", "gpu", NULL};
+static const char *const answer_scopes[] = {"endpoint", "replica", NULL};
+static const char *const request_scopes[] = {"endpoint", NULL};
 
-#define COMMON_ROWS                                                                                \
+#define COMMON_ROWS(scopes)                                                                        \
 	{"kind", PARAM_CHOICE, DETECT(kind), NULL, 0, 0, detector_names, "How it detects."},       \
 	{                                                                                          \
 		"scope", PARAM_CHOICE, DETECT(scope), "endpoint", 0, 0, scopes,                    \
@@ -96,7 +99,7 @@ static const char *const scopes[] = {"endpoint", "replica", "node", "gpu", NULL}
 	}
 
 static const struct param probe_rows[] = {
-	COMMON_ROWS,
+	COMMON_ROWS(scopes),
 	{"interval", PARAM_DURATION, DETECT(interval), "10s", 1, LONGEST, NULL,
 	 "Between two probes."},
 	{"timeout", PARAM_DURATION, DETECT(timeout), "1s", 0, 0, NULL,
@@ -107,7 +110,7 @@ static const struct param probe_rows[] = {
 	PARAMS_END,
 };
 static const struct param phi_rows[] = {
-	COMMON_ROWS,
+	COMMON_ROWS(scopes),
 	{"interval", PARAM_DURATION, DETECT(interval), "1s", 1, LONGEST, NULL,
 	 "Between two heartbeats."},
 	{"threshold", PARAM_NUMBER, DETECT(threshold), "8", 0.1, 100, NULL,
@@ -119,7 +122,7 @@ static const struct param phi_rows[] = {
 	PARAMS_END,
 };
 static const struct param poll_rows[] = {
-	COMMON_ROWS,
+	COMMON_ROWS(scopes),
 	{"interval", PARAM_DURATION, DETECT(interval), "60s", 1, LONGEST, NULL,
 	 "Between two looks at the status."},
 	{"timeout", PARAM_DURATION, DETECT(timeout), "1s", 0, 0, NULL,
@@ -133,13 +136,13 @@ static const struct param poll_rows[] = {
 	PARAMS_END,
 };
 static const struct param fixed_rows[] = {
-	COMMON_ROWS,
+	COMMON_ROWS(scopes),
 	{"delay", PARAM_DIST, DETECT(delay), NULL, 0, 0, NULL,
 	 "From the fault to its declaration."},
 	PARAMS_END,
 };
 static const struct param canary_rows[] = {
-	COMMON_ROWS,
+	COMMON_ROWS(answer_scopes),
 	{"every", PARAM_DURATION, DETECT(interval), "60s", 1, LONGEST, NULL,
 	 "Between two canary requests."},
 	{"timeout", PARAM_DURATION, DETECT(timeout), "1s", 0, 0, NULL,
@@ -149,7 +152,7 @@ static const struct param canary_rows[] = {
 	PARAMS_END,
 };
 static const struct param slo_rows[] = {
-	COMMON_ROWS,
+	COMMON_ROWS(request_scopes),
 	{"window", PARAM_DURATION, DETECT(slo_window), "1m", 1, LONGEST, NULL,
 	 "Window that is judged."},
 	{"success", PARAM_PERCENT, DETECT(slo_success), "", 0, 0, NULL,
@@ -207,6 +210,29 @@ static int detector_kind(struct loader *loader, const struct yaml_node *node,
 		quoted);
 }
 
+/* A scope that the loader knows, but that this kind of detector cannot look at. */
+static int check_scope(struct loader *loader, const struct yaml_node *scope,
+		       enum detector_kind kind)
+{
+	bool narrow = yaml_is(scope, "node") || yaml_is(scope, "gpu");
+
+	if (yaml_is(scope, "job"))
+		return loader_error(
+			loader, scope->place,
+			"scope 'job' is not part of this version: there are no training jobs");
+	if (kind == DETECTOR_SLO && (narrow || yaml_is(scope, "replica")))
+		return loader_error(loader, scope->place,
+				    "a slo detector looks at endpoints: it judges the requests of "
+				    "clients, and a %s has none of its own",
+				    scope->text);
+	if (kind == DETECTOR_CANARY && narrow)
+		return loader_error(loader, scope->place,
+				    "a canary detector looks at endpoints or replicas: it compares "
+				    "answers, and a %s gives none",
+				    scope->text);
+	return 0;
+}
+
 static int load_detector(struct loader *loader, const struct yaml_node *node,
 			 struct detector_config *config)
 {
@@ -221,10 +247,8 @@ static int load_detector(struct loader *loader, const struct yaml_node *node,
 	};
 	if (detector_kind(loader, node, &kind) < 0)
 		return -1;
-	if (scope && yaml_is(scope, "job"))
-		return loader_error(
-			loader, scope->place,
-			"scope 'job' is not part of this version: there are no training jobs");
+	if (scope && check_scope(loader, scope, kind) < 0)
+		return -1;
 	return params_load(node, detector_whats[kind], detector_rows[kind], config,
 			   &loader->context, NULL);
 }

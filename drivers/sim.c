@@ -188,7 +188,7 @@ static void sim_level(void *self, double *ret_success, nanos *ret_latency)
 	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
 		double success;
 		nanos p99;
-		load_window_stats(w, &w->services[e], NANOS_S, &success, &p99);
+		load_now(w, &w->services[e], &success, &p99);
 		*ret_success = success < *ret_success ? success : *ret_success;
 		*ret_latency = p99 > *ret_latency ? p99 : *ret_latency;
 	}

@@ -5,8 +5,8 @@
  * In the field the spare capacity was given to someone else, the quota is zero, the credentials
  * have expired, or the standby was never set up as the plan says; it is found out on the day it
  * is needed. Service is not hurt until there is a second fault, so nobody notices. The effect
- * makes the standby unusable for a takeover and leaves the primary alone; naming the standby's
- * site means the same.
+ * makes the standby unusable for a takeover and leaves the primary alone. The loader takes the name
+ * of a standby site for the standby; a site that serves is refused.
  */
 #include "faults/faults.h"
 
@@ -34,6 +34,6 @@ const struct fault_ops fault_standby_unavailable = {
 	.params = params,
 	.params_size = 0,
 	.needs = EFFECT_BIT(EFFECT_STANDBY_OUT),
-	.targets = TARGET_BIT(ENTITY_STANDBY) | TARGET_BIT(ENTITY_SITE),
+	.targets = TARGET_BIT(ENTITY_STANDBY),
 	.plan = plan,
 };

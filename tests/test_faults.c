@@ -222,7 +222,7 @@ static const struct {
 	{"proc.kill", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
 	{"data.bitflip", 1u << ENTITY_DATA | 1u << ENTITY_REPLICA},
 	{"backup.corrupt", 1u << ENTITY_BACKUP},
-	{"standby.unavailable", 1u << ENTITY_STANDBY | 1u << ENTITY_SITE},
+	{"standby.unavailable", 1u << ENTITY_STANDBY},
 };
 
 START_TEST(targets_are_as_documented)

@@ -8,6 +8,7 @@
 #include "sim/lepton.h"
 #include "sim/model/world.h"
 
+#define STRETCHES_MAX 256  /* of one window of the slo detector; older ones are left out */
 #define LEVELS_MAX 4096    /* history that the slo detector can look back on */
 #define SUCCESS_PANELS 128 /* of the integral of success over a wait that grows or shrinks */
 
@@ -19,7 +20,11 @@ static const struct load *load_of(const struct world *w, const struct service *s
 static bool fluid_only(const struct world *w, const struct service *s)
 {
 	const struct load *load = load_of(w, s);
-	return load->rate <= 0 || load->requests == REQUESTS_NEVER;
+	/* A stable window of too many requests is not simulated one by one. */
+	double judged =
+		load->rate / 1e9 *
+		(double)(w->scenario->steady_state.window + w->scenario->steady_state.latency);
+	return load->rate <= 0 || load->requests == REQUESTS_NEVER || judged > SLOTS_MAX;
 }
 
 /* ---- the level: what a request sent now meets ---- */
@@ -32,6 +37,31 @@ nanos load_wait(const struct service *s)
 	return (nanos)llround(waiting / s->capacity * 1e9);
 }
 
+/*
+ * The share of requests answered within `left` of their turn. With jitter the delay is normal, cut
+ * at 0, and the mean over it is taken by Gauss-Hermite quadrature with eight points.
+ */
+static double answered_within(const struct load *load, const struct service *s, double left)
+{
+	static const double x[4] = {0.3811869902073221, 1.1571937124467802, 1.9816567566958429,
+				    2.9306374202572440};
+	static const double weight[4] = {0.6611470125582413, 0.2078023258148919, 0.0170779830074134,
+					 0.0001996040722114};
+	double sum = 0;
+	if (s->jitter == 0 && load->rate > 0)
+		return left < 0 ? 0 : dist_cdf(&load->service_time, left);
+	if (s->jitter == 0)
+		return left >= 0;
+	for (int i = 0; i < 8; i++) {
+		double away = sqrt(2) * (double)s->jitter * (i < 4 ? x[i] : -x[i - 4]);
+		double spare = left - fmax(away, -(double)s->delay);
+		if (spare >= 0)
+			sum += weight[i % 4] *
+			       (load->rate > 0 ? dist_cdf(&load->service_time, spare) : 1);
+	}
+	return sum / sqrt(acos(-1));
+}
+
 double load_success(const struct world *w, const struct service *s, nanos wait)
 {
 	const struct load *load = load_of(w, s);
@@ -39,25 +69,24 @@ double load_success(const struct world *w, const struct service *s, nanos wait)
 	double sum = 0;
 	for (int i = 0; i < LOAD_ATTEMPTS_MAX; i++) {
 		nanos left = limit - i * w->scenario->deployment.gateway.timeout;
-		if (s->right[i] <= 0 || left < 0)
-			continue;
-		sum += s->right[i] *
-		       (load->rate > 0 ? dist_cdf(&load->service_time, (double)left) : 1);
+		if (s->right[i] > 0)
+			sum += s->right[i] * answered_within(load, s, (double)left);
 	}
 	return sum;
 }
 
 /* Mean of the distribution function over [from, to]: exact for a constant, else by Simpson's rule. */
-static double mean_cdf(const struct dist *dist, double from, double to)
+static double mean_cdf(const struct load *load, const struct service *s, double from, double to)
 {
-	double low = fmax(from, 0), step = (to - low) / SUCCESS_PANELS, sum;
+	const struct dist *dist = &load->service_time;
+	double low = s->jitter ? from : fmax(from, 0), step = (to - low) / SUCCESS_PANELS, sum;
 	if (to <= low)
 		return 0;
-	if (dist->kind == DIST_CONSTANT)
+	if (dist->kind == DIST_CONSTANT && s->jitter == 0)
 		return (to - fmin(fmax(low, dist->a), to)) / (to - from);
-	sum = dist_cdf(dist, low) + dist_cdf(dist, to);
+	sum = answered_within(load, s, low) + answered_within(load, s, to);
 	for (int i = 1; i < SUCCESS_PANELS; i++)
-		sum += dist_cdf(dist, low + i * step) * (i % 2 ? 4 : 2);
+		sum += answered_within(load, s, low + i * step) * (i % 2 ? 4 : 2);
 	return sum * step / 3 / (to - from);
 }
 
@@ -68,7 +97,7 @@ static double mean_success(const struct world *w, const struct service *s, doubl
 	double retry = (double)w->scenario->deployment.gateway.timeout;
 	for (int i = 0; i < LOAD_ATTEMPTS_MAX; i++)
 		if (s->right[i] > 0)
-			sum += s->right[i] * mean_cdf(&load_of(w, s)->service_time,
+			sum += s->right[i] * mean_cdf(load_of(w, s), s,
 						      limit - i * retry - fmax(from, to),
 						      limit - i * retry - fmin(from, to));
 	return sum;
@@ -398,26 +427,68 @@ void load_route(struct world *w, uint32_t e, uint32_t site)
 
 /* ---- asked by detectors and at the end ---- */
 
+/* From an expected latency to what one request in a hundred exceeds, by the service time alone. */
+static nanos p99_of(const struct world *w, const struct service *s, nanos expected)
+{
+	const struct dist *service = &load_of(w, s)->service_time;
+	if (load_of(w, s)->rate <= 0)
+		return expected;
+	return expected + (nanos)(dist_quantile(service, 0.99) - dist_mean(service));
+}
+
+/* A stretch of time with one expected latency. */
+struct stretch {
+	nanos latency;
+	double weight;
+};
+
+/* The latency that the share p of the time keeps to. */
+static nanos latency_quantile(struct stretch *stretches, size_t count, double p)
+{
+	double total = 0, sum = 0;
+	for (size_t i = 0; i < count; i++)
+		total += stretches[i].weight;
+	for (size_t i = 0; i < count; i++) { /* selection sort, as far as it is needed */
+		for (size_t k = i + 1; k < count; k++) {
+			struct stretch swap = stretches[i];
+			if (stretches[k].latency >= swap.latency)
+				continue;
+			stretches[i] = stretches[k];
+			stretches[k] = swap;
+		}
+		sum += stretches[i].weight;
+		if (sum >= p * total)
+			return stretches[i].latency;
+	}
+	return 0;
+}
+
 void load_window_stats(struct world *w, const struct service *s, nanos window, double *ret_success,
 		       nanos *ret_p99)
 {
 	nanos now = world_now(w), from = now > window ? now - window : 0, end = now;
 	double sum = 0, covered = 0;
-	nanos worst = 0;
+	struct stretch stretches[STRETCHES_MAX];
+	size_t count = 0;
 	for (size_t i = s->level_count; i-- > 0 && end > from;) {
 		nanos begin = s->levels[i].from > from ? s->levels[i].from : from;
 		if (end > begin) {
 			sum += s->levels[i].success * (double)(end - begin);
 			covered += (double)(end - begin);
-			worst = s->levels[i].latency > worst ? s->levels[i].latency : worst;
+			if (count < STRETCHES_MAX)
+				stretches[count++] = (struct stretch){s->levels[i].latency,
+								      (double)(end - begin)};
 		}
 		end = s->levels[i].from < end ? s->levels[i].from : end;
 	}
 	*ret_success = covered > 0 ? sum / covered : 1;
-	*ret_p99 = worst;
-	if (load_of(w, s)->rate > 0)
-		*ret_p99 += (nanos)(dist_quantile(&load_of(w, s)->service_time, 0.99) -
-				    dist_mean(&load_of(w, s)->service_time));
+	*ret_p99 = p99_of(w, s, latency_quantile(stretches, count, 0.99));
+}
+
+void load_now(const struct world *w, const struct service *s, double *ret_success, nanos *ret_p99)
+{
+	*ret_success = load_success(w, s, load_wait(s));
+	*ret_p99 = p99_of(w, s, expected_latency(w, s));
 }
 
 void load_account(struct world *w, struct account *ret)

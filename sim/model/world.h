@@ -112,6 +112,7 @@ struct request {
 	bool waited; /* found no free slot, at least once */
 };
 
+#define SLOTS_MAX 4000000 /* requests of one stable window; more stay a fluid */
 #define HISTOGRAM_BUCKETS 512
 #define LOAD_ATTEMPTS_MAX 8 /* first try and retries; the loader allows no more */
 
@@ -159,7 +160,8 @@ struct service {
 	bool window, confirming; /* window open / looking for the stable window */
 	nanos window_opened, window_ends;
 	struct prng arrival, service_prng, route_prng;
-	event_id arrival_event;
+	event_id arrival_event, judge_event;
+	uint64_t arrivals;
 	struct request *pool;
 	size_t pool_capacity;
 	uint32_t free_head;
@@ -343,6 +345,9 @@ void load_confirm(struct world *world, struct service *service, nanos good_since
 void load_account(struct world *world, struct account *ret);
 void load_window_stats(struct world *world, const struct service *service, nanos window,
 		       double *ret_success, nanos *ret_p99);
+/* What a request sent now meets: share of good answers, p99 of the latency. */
+void load_now(const struct world *world, const struct service *service, double *ret_success,
+	      nanos *ret_p99);
 nanos load_wait(const struct service *service); /* queueing time now */
 /* Share of good answers when a request waits `wait`: right, and within the latency limit. */
 double load_success(const struct world *world, const struct service *service, nanos wait);
