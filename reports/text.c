@@ -15,6 +15,8 @@ const char *text_value(char out[WORDS_MAX], double value, const char *unit)
 
 	if (isnan(value))
 		snprintf(out, WORDS_MAX, WORDS_NONE);
+	else if (isinf(value)) /* of what was not recovered nothing can be said */
+		snprintf(out, WORDS_MAX, "not recovered");
 	else if (strcmp(unit, "s") == 0)
 		words_duration_exact(out, value);
 	else if (strcmp(unit, "bytes") == 0 || strcmp(unit, "B") == 0)

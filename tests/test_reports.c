@@ -828,7 +828,7 @@ START_TEST(units_people_read)
 		{3723, "s", "1 h 2 min 3 s"},
 		{5400.4, "s", "1 h 30 min"},
 		{86399.9, "s", "1 d"},
-		{INFINITY, "s", "without end"},
+		{INFINITY, "s", "not recovered"},
 		{NAN, "s", WORDS_NONE},
 		{1e12, "bytes", "1 TB"},
 		{999, "B", "999 B"},
