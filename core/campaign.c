@@ -161,6 +161,7 @@ static void *work(void *self)
 		return NULL;
 	}
 	timeline_open(&worker->timeline, NULL, NULL);
+	tell(worker, 1); /* the others may be done before the first block is ours */
 	while (!stopped(worker)) {
 		uint64_t first = atomic_fetch_add(&pool->next, pool->block);
 

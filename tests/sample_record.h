@@ -92,6 +92,7 @@ static void sample_incident(struct sample *s)
 	incident->brt = 132400 * NANOS_MS;
 	incident->frt = 212400 * NANOS_MS;
 	incident->brp.by_class[DATA_IO].known = incident->brp.by_class[DATA_MODEL].known = true;
+	incident->brp.known = true;
 	incident->brp.by_class[DATA_IO].seconds = incident->brp.seconds = 240;
 	incident->brp.by_class[DATA_IO].bytes = incident->brp.bytes = 240000000;
 	incident->brp.by_class[DATA_IO].records = incident->brp.records = 28800;

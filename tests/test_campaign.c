@@ -120,6 +120,7 @@ static void fill_record(struct run *run, uint64_t trial, struct record *record)
 	record->faults = &run->fault;
 	record->fault_count = 1;
 	record->brp.by_class[DATA_IO].known = true;
+	record->brp.known = true;
 	record->brp.seconds = behaviour == NO_BRP && tenth ? INFINITY : (double)trial;
 	record->brp.bytes = trial * 1000;
 	record->availability_time = 1 - (double)trial / 1e6;

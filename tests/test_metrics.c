@@ -276,6 +276,7 @@ static void drill_init(struct drill *drill)
 	drill->record.availability_requests = NAN;
 	drill->record.span_s = 115;
 	drill->record.brp.by_class[DATA_IO].known = true;
+	drill->record.brp.known = true;
 	drill->record.brp.seconds = 60;
 	drill->record.brp.bytes = 6000;
 	drill->record.brp.records = 700;
