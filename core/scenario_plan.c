@@ -473,6 +473,24 @@ static void need_link(struct loader *loader, uint32_t a, uint32_t b, struct plac
 		     d->sites[a].name, d->sites[b].name, why);
 }
 
+/* A replica that takes more than its link carries falls behind for ever: no lag would be true. */
+static void check_replication(struct loader *loader, uint32_t site, uint32_t standby)
+{
+	const struct scenario *s = loader->scenario;
+	int link = scenario_link_between(s, site, standby);
+	double change = 0;
+
+	for (int c = 0; c < DATA_CLASSES; c++)
+		if (s->deployment.sites[standby].standby.holds & DATA_BIT(c))
+			change += s->deployment.data[c].change;
+	if (link >= 0 && change > s->deployment.links[link].rate)
+		loader_error(loader, s->deployment.sites[standby].standby.place,
+			     "the replicas of '%s' take %.3g MB/s of changes, and its link carries "
+			     "%.3g MB/s; hold fewer classes, or give the link more",
+			     s->deployment.sites[standby].name, change / 1e6,
+			     s->deployment.links[link].rate / 1e6);
+}
+
 static void check_site_links(struct loader *loader, uint32_t site, bool transfers)
 {
 	const struct scenario *s = loader->scenario;
@@ -483,9 +501,11 @@ static void check_site_links(struct loader *loader, uint32_t site, bool transfer
 		need_link(loader, site, d->store.site, d->store.place, "the backup");
 	if (standby < 0)
 		return;
-	if (d->sites[standby].standby.holds != 0)
+	if (d->sites[standby].standby.holds != 0) {
 		need_link(loader, site, (uint32_t)standby, d->sites[standby].standby.place,
 			  "replication");
+		check_replication(loader, site, (uint32_t)standby);
+	}
 	if (d->store.declared && transfers && s->recovery.restore.class_count > 0 &&
 	    !s->recovery.restore.in_faulty)
 		need_link(loader, (uint32_t)standby, d->store.site, d->store.place, "the restore");

@@ -151,10 +151,11 @@ const char *words_percent(char out[WORDS_MAX], double fraction)
 	if (gap > 0)
 		while (decimals < 6 && gap < 10 * pow(10, -decimals))
 			decimals++;
-	/* Cut, not rounded, towards the worse side: 99.9999996 % is not 100 %. */
-	if (percent < 0.1)
+	if (fabs(percent) < 0.1)
 		decimals = 5;
-	percent = floor(percent * pow(10, decimals) + 1e-6) / pow(10, decimals);
+	/* Rounded, but never up to 100 %: 99.9999996 % is less. */
+	if (gap > 0 && percent > 99.9)
+		percent = floor(percent * pow(10, decimals) + 1e-6) / pow(10, decimals);
 	snprintf(out, WORDS_MAX, "%.40s %%", plain(number, percent, decimals));
 	return out;
 }
