@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run folder appears under its name whole, or not at all: it is made beside it and renamed. */
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <libgen.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +15,7 @@
 #include "core/commands.h"
 
 #define OPEN_FILES_MAX 16 /* while a folder is removed */
+#define PROCESS_DIGITS_MAX 9
 
 static int fail(struct error *e, const char *what, const char *path)
 {
@@ -171,4 +175,132 @@ void folder_discard(struct run_folder *folder)
 	assert(folder->temporary[0] != '\0');
 	nftw(folder->temporary, remove_entry, OPEN_FILES_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 	remove_parents(folder);
+}
+
+/* ---- what killed runs left ---- */
+
+/* The number that `text` is, without sign or leading zero; 0: it is none. */
+static pid_t process_number(const char *text)
+{
+	long number = 0;
+
+	if (*text == '0' || strlen(text) > PROCESS_DIGITS_MAX)
+		return 0;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return 0;
+		number = number * 10 + (*text - '0');
+	}
+	return (pid_t)number;
+}
+
+/* "20260301T020000Z-name-4711" of process 4711, as a run without --out is called. */
+static bool is_default_name(const char *name, size_t length, const char *process)
+{
+	static const char pattern[] = "00000000T000000Z-";
+	size_t own = strlen(process);
+
+	for (size_t i = 0; pattern[i]; i++)
+		if (i >= length || (pattern[i] == '0' ? name[i] < '0' || name[i] > '9'
+						      : name[i] != pattern[i]))
+			return false;
+	return length > own + sizeof(pattern) && name[length - own - 1] == '-' &&
+	       strncmp(name + length - own, process, own) == 0;
+}
+
+/* The process whose temporary folder has this name; 0: it is no such name. `base`: the run folder
+ * it was to become, NULL: any of a default name. */
+static pid_t owner_of(const char *name, const char *base)
+{
+	static const char middle[] = ".tmp-";
+	const char *end = NULL, *process;
+	size_t length;
+
+	for (const char *at = strstr(name, middle); at; at = strstr(at + 1, middle))
+		end = at;
+	if (!end)
+		return 0;
+	process = end + strlen(middle);
+	length = (size_t)(end - name);
+	if (base ? strlen(base) != length || strncmp(name, base, length) != 0
+		 : !is_default_name(name, length, process))
+		return 0;
+	return process_number(process);
+}
+
+/* Does the folder hold nothing but files of a run, finished or not? */
+static bool holds_only_a_run(const char *path)
+{
+	static const char *const names[] = {"record.json", "events.jsonl", "scenario.yaml",
+					    "report.html", "junit.xml",    "metrics.prom",
+					    "plots",       ".",            ".."};
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool only = dir != NULL;
+
+	while (only && (entry = readdir(dir)) != NULL) {
+		bool known = false;
+
+		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !known; i++)
+			known = strcmp(entry->d_name, names[i]) == 0 ||
+				owner_of(entry->d_name, names[i]) > 0;
+		only = known;
+	}
+	if (dir)
+		closedir(dir);
+	return only;
+}
+
+static void sweep_one(const char *path, pid_t process, struct leftovers *sum)
+{
+	struct stat status;
+
+	if (lstat(path, &status) || !S_ISDIR(status.st_mode) || status.st_uid != geteuid())
+		return;
+	if (kill(process, 0) == 0 || errno != ESRCH) {
+		printf("%s belongs to process %ld, which is running: left alone\n", path,
+		       (long)process);
+		sum->kept++;
+		return;
+	}
+	if (!holds_only_a_run(path)) {
+		printf("%s holds files that are not of a run: left alone\n", path);
+		sum->kept++;
+		return;
+	}
+	nftw(path, remove_entry, OPEN_FILES_MAX, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (lstat(path, &status) == 0) {
+		fprintf(stderr, "drsim: error: cannot remove all of %s\n", path);
+		sum->failed++;
+		return;
+	}
+	printf("%s: removed, the rest of a run that was killed\n", path);
+	sum->removed++;
+}
+
+struct leftovers folder_sweep(const char *path, struct arena *arena)
+{
+	struct leftovers sum = {0};
+	struct dirent **entries = NULL;
+	const char *parent = "runs", *base = NULL;
+	int count;
+
+	if (path) {
+		parent = dirname(arena_strdup(arena, path));
+		base = basename(arena_strdup(arena, path));
+	}
+	count = scandir(parent, &entries, NULL, alphasort);
+	for (int i = 0; i < count; i++) {
+		pid_t process = owner_of(entries[i]->d_name, base);
+
+		if (process > 0)
+			sweep_one(path && strcmp(parent, ".") == 0
+					  ? entries[i]->d_name
+					  : arena_printf(arena, "%s/%s", parent,
+							 entries[i]->d_name),
+				  process, &sum);
+		free(entries[i]);
+	}
+	free(entries);
+	return sum;
 }

@@ -4,13 +4,13 @@
 
 #include "core/commands.h"
 #include "core/param.h"
+#include "core/yaml.h"
 
 #ifndef DRSIM_DATADIR
 #define DRSIM_DATADIR "/usr/local/share/drsim"
 #endif
 
 #define FAULTS_MAX 512
-#define FIRST_LINES 16 /* of a scenario, in which its comment is looked for */
 #define NAME_COLUMNS 22
 
 /* ---- faults ---- */
@@ -180,31 +180,20 @@ static int list_drivers(const struct invocation *in, const char *name)
 
 /* ---- scenarios ---- */
 
-/* The first sentence of the comment that a scenario opens with; "" without one. */
-static const char *first_sentence(const char *path, struct arena *arena)
+/* The scenario's own `description`, however wrong the rest of it is. */
+static const char *description(const char *path, struct arena *arena)
 {
-	FILE *file = fopen(path, "re");
-	const char *sentence = "";
-	char line[512];
+	static const char none[] = "(no description)";
+	struct yaml_node *document = NULL;
+	const struct yaml_node *text;
+	char *file;
+	size_t size;
 
-	if (!file)
-		return "";
-	for (int i = 0; i < FIRST_LINES && fgets(line, sizeof(line), file) && *line == '#'; i++) {
-		char *text = line + strspn(line, "# \t"), *stop;
-
-		line[strcspn(line, "\r\n")] = '\0';
-		if (*text == '\0' || strncmp(text, "SPDX", 4) == 0 ||
-		    strncmp(text, "yaml-language-server", 20) == 0)
-			continue;
-		stop = strstr(text, ". ");
-		if (stop)
-			stop[1] = '\0';
-		sentence = arena_printf(arena, "%s%s%s", sentence, *sentence ? " " : "", text);
-		if (stop || sentence[strlen(sentence) - 1] == '.')
-			break;
-	}
-	fclose(file);
-	return sentence;
+	if (yaml_read_file(path, YAML_FILE_MAX, arena, &file, &size, NULL) ||
+	    yaml_parse(path, file, size, arena, &document, NULL))
+		return "(it cannot be read: drsim check tells why)";
+	text = yaml_get(document, "description");
+	return text && text->kind == YAML_KIND_SCALAR && *text->text ? text->text : none;
 }
 
 static int list_scenarios(const struct invocation *in, const char *name)
@@ -220,17 +209,16 @@ static int list_scenarios(const struct invocation *in, const char *name)
 	}
 	for (size_t i = 0; names[i]; i++) {
 		const char *path = arena_printf(in->arena, "%s/%s.yaml", folder, names[i]);
-		const char *comment;
 
 		if (name && strcmp(name, names[i]) != 0)
 			continue;
 		found = true;
-		comment = first_sentence(path, in->arena);
 		if (name)
 			printf("%s\n", path);
 		else
 			printf("%-*s ", NAME_COLUMNS, names[i]);
-		command_print_wrapped(stdout, comment, name ? 0 : NAME_COLUMNS + 1);
+		command_print_wrapped(stdout, description(path, in->arena),
+				      name ? 0 : NAME_COLUMNS + 1);
 	}
 	if (name && !found)
 		return command_unknown(in->command, "scenario", name, names);

@@ -210,6 +210,40 @@ static void write_backups(const struct plan *plan, FILE *out)
 			scenario->deployment.sites[store->site].name);
 }
 
+/* Data goes from and to a standby or the store; clients do not come over the links of the sites. */
+static bool carries_data(const struct deployment *deployment, const struct link *link)
+{
+	bool carries = false;
+
+	for (int end = 0; end < 2; end++)
+		carries |= deployment->sites[link->site[end]].standby.heat != HEAT_NONE ||
+			   (deployment->store.declared && deployment->store.site == link->site[end]);
+	return carries;
+}
+
+/* What a scenario says of its links and no simulated result depends on. */
+static void write_links(const struct plan *plan, FILE *out)
+{
+	const struct deployment *deployment = &plan->scenario->deployment;
+	bool quality = false;
+
+	for (size_t i = 0; i < deployment->link_count; i++) {
+		const struct link *link = &deployment->links[i];
+
+		quality |= link->latency > 0 || link->loss > 0;
+		if (!carries_data(deployment, link))
+			fprintf(out,
+				"Link %s-%s carries nothing: its rate, latency and loss do not "
+				"matter. ",
+				deployment->sites[link->site[0]].name,
+				deployment->sites[link->site[1]].name);
+	}
+	if (quality)
+		fputs("Latency and loss of links do not touch the requests of clients: only "
+		      "backups, restores and replication go over links. ",
+		      out);
+}
+
 static const char *const scope_names[] = {
 	[SCOPE_ENDPOINT] = "endpoint",
 	[SCOPE_REPLICA] = "replica",
@@ -368,6 +402,8 @@ static int print_paragraph(const struct plan *plan)
 			write_detector(plan, &plan->scenario->detectors[i], out);
 		write_failover(plan, out);
 	}
+	if (strcmp(plan->driver->kind, "simulated") == 0)
+		write_links(plan, out);
 	write_objectives(plan, out);
 	if (fclose(out) == 0)
 		command_print_wrapped(stdout, text, 0);

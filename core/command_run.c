@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -49,8 +50,6 @@ static void catch_signals(void)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
-	/* A reader of the messages that goes away must not leave a half-written folder behind. */
-	signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- what a record says about where and how it was made ---- */
@@ -75,6 +74,17 @@ static const char *repeat_command(const struct drill *drill)
 	return command->sham ? arena_printf(arena, "%s --sham", text) : text;
 }
 
+/* What tells apart two drills of the same second and process id, on two hosts. No result depends on
+ * it. */
+static uint64_t unlike(void)
+{
+	uint64_t number = 0;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
+		number = (uint64_t)(command_seconds() * 1e9); /* as early as in a boot */
+	return number;
+}
+
 static void describe(struct drill *drill)
 {
 	struct record *record = &drill->record;
@@ -90,8 +100,8 @@ static void describe(struct drill *drill)
 	record->started = command_now(arena, &drill->compact);
 	record->host = uname(&host) == 0 ? arena_strdup(arena, host.nodename) : NULL;
 	record->command = repeat_command(drill);
-	record->id = arena_printf(arena, "%s-%.12s-%" PRIu64, drill->compact,
-				  drill->scenario->sha256, record->seed);
+	record->id = arena_printf(arena, "%s-%.12s-%" PRIu64 "-%ld-%016" PRIx64, drill->compact,
+				  drill->scenario->sha256, record->seed, (long)getpid(), unlike());
 }
 
 /* runs/<UTC time>-<name>-<pid> */

@@ -16,6 +16,7 @@
 
 #define DOMINANT 0.5 /* a phase that takes this share of FRT or more is worth a change */
 #define MINUTES_UNPROTECTED 15
+#define MISSING_NAMED_MAX 3
 #define FALSE_ALARM_HORIZON (30.0 * 86400) /* rarer false alarms are not worth a line */
 
 /* Where findings are written to: the record, and the memory of their texts. */
@@ -141,6 +142,22 @@ static bool in_seconds(enum objective_kind kind)
 	       kind == OBJECTIVE_MTPD;
 }
 
+/* Why a value has no bound. Whether a usable backup stood in the store the record does not know. */
+static const char *unbounded_text(const struct report *report, enum objective_kind kind)
+{
+	bool data = kind == OBJECTIVE_BRP_SECONDS || kind == OBJECTIVE_BRP_BYTES ||
+		    kind == OBJECTIVE_BRP_RECORDS;
+	bool back = report->headline && report->headline->path != PATH_UNRECOVERED;
+
+	if (!data)
+		return "the service was not back by the end of the drill";
+	if (report->record->campaign)
+		return "by the end of the drill the data could not be read, or a class of it was "
+		       "not restored";
+	return back ? "a data class was not restored by the end of the drill"
+		    : "the data could not be read by the end of the drill";
+}
+
 static void objective_missed(const struct report *report, const struct objective *objective,
 			     const struct objective_result *result)
 {
@@ -157,10 +174,7 @@ static void objective_missed(const struct report *report, const struct objective
 	if (isinf(result->achieved)) {
 		add(report, SEVERITY_HIGH, NAN, "Objective %s missed%s: %s; the limit is %s.",
 		    result->name, among,
-		    objective->kind == OBJECTIVE_BRP_SECONDS
-			    ? "there was no recovery point at all"
-			    : "the service was not back by the end of the drill",
-		    limit);
+		    unbounded_text(report, objective->kind), limit);
 		return;
 	}
 	value_text(achieved, objective->kind, result->achieved);
@@ -341,72 +355,222 @@ static void find_unprotected(const struct report *report)
 
 /* ---- what FRT was made of ---- */
 
-struct phase_share {
-	const char *name, *advice;
+/* A part of FRT that may have been the longest. */
+struct share {
+	const char *name, *advice; /* advice NULL: another finding tells it */
 	nanos time;
 };
 
-static void find_phase(const struct report *report, const struct phase_share *phase)
+/* Tells of the longest of `shares`, unless none took time; `among` ends its sentence. */
+static void find_longest(const struct report *report, const struct share *shares, size_t count,
+			 const char *among)
 {
-	double frt = (double)report->headline->frt / 1e9, time = (double)phase->time / 1e9;
-	char part[WORDS_MAX], whole[WORDS_MAX], share[WORDS_MAX];
+	const struct share *longest = &shares[0];
+	char part[WORDS_MAX], whole[WORDS_MAX], text[WORDS_MAX];
+	double frt = (double)report->headline->frt / 1e9, time;
 
+	for (size_t i = 1; i < count; i++)
+		if (shares[i].time > longest->time)
+			longest = &shares[i];
+	if (longest->time <= 0 || !longest->advice)
+		return;
+	time = (double)longest->time / 1e9;
 	add(report, time / frt >= DOMINANT ? SEVERITY_LOW : SEVERITY_INFO, time,
-	    "%s took %s of the %s FRT (%s), more than any other phase. %s", phase->name,
-	    words_duration(part, time), words_duration(whole, frt),
-	    words_percent(share, round(time / frt * 1000) / 1000), phase->advice);
+	    "%s took %s of the %s FRT (%s)%s. %s", longest->name, words_duration(part, time),
+	    words_duration(whole, frt), words_percent(text, round(time / frt * 1000) / 1000), among,
+	    longest->advice);
 }
 
-static bool ended_by_itself(const struct report *report, const struct incident *incident)
+static nanos known(nanos time)
 {
-	uint32_t step = incident->fault_count > 0 ? incident->faults[0] : UINT32_MAX;
-
-	return step < report->scenario->step_count &&
-	       report->scenario->steps[step].until == UNTIL_ELAPSED;
+	return time == NANOS_NEVER ? 0 : time;
 }
 
-/* The part of a failover, or of a repair where it was, that took longest. */
+/* From the decision to the move that counts: what was tried in between did not work or did not
+ * last. */
+static nanos retried(const struct incident *incident)
+{
+	const nanos *marks = incident->marks;
+	nanos begin = marks[MARK_SWITCH_BEGIN] < marks[MARK_DATA_BEGIN] ? marks[MARK_SWITCH_BEGIN]
+									: marks[MARK_DATA_BEGIN];
+
+	if (incident->path != PATH_FAILOVER || marks[MARK_DECIDE] == NANOS_NEVER ||
+	    begin == NANOS_NEVER || begin < marks[MARK_DECIDE])
+		return 0;
+	return begin - marks[MARK_DECIDE];
+}
+
+static void find_phase(const struct report *report, const struct incident *incident)
+{
+	nanos waited = retried(incident);
+	const struct share phases[] = {
+		{"Detection", "Look more often, or with fewer misses before a declaration.",
+		 known(incident->detection)},
+		{"The decision to fail over", "Let the plan authorise this case in advance.",
+		 known(incident->decision) - waited},
+		{"Trying again", NULL, waited}, /* find_retries() tells it */
+		{"The switch", "Keep the standby warmer, or shorten fencing and routing.",
+		 known(incident->switching)},
+		{"Data recovery",
+		 "Need less before serving, replicate it to the standby, or read it faster.",
+		 known(incident->data_recovery)},
+		{"Getting ready after switch and restore",
+		 "Keep replicas running on the standby, and capacity to work off the backlog.",
+		 known(incident->readiness)},
+	};
+
+	find_longest(report, phases, sizeof(phases) / sizeof(phases[0]),
+		     ", more than any other phase");
+}
+
+/* The step of the only fault of an incident; NULL with several. */
+static const struct step *only_step(const struct report *report, const struct incident *incident)
+{
+	if (incident->fault_count != 1 || incident->faults[0] >= report->scenario->step_count)
+		return NULL;
+	return &report->scenario->steps[incident->faults[0]];
+}
+
+/* Repaired where it was: found first, then mended, then started. */
+static void find_repair(const struct report *report, const struct incident *incident)
+{
+	const nanos *marks = incident->marks;
+	bool seen = marks[MARK_DETECT] != NANOS_NEVER && marks[MARK_DETECT] <= marks[MARK_REPAIRED];
+	nanos from = seen ? marks[MARK_DETECT] : marks[MARK_FAULT];
+	const struct share parts[] = {
+		{"Detection", "Look more often, or with fewer misses before a declaration.",
+		 from - marks[MARK_FAULT]},
+		{"The repair", "A standby, or a spare in place, would not have to wait for it.",
+		 marks[MARK_REPAIRED] - from},
+		{"Getting ready after the repair",
+		 "Start replicas faster, with smaller or nearer weights.",
+		 marks[MARK_RESTORED] - marks[MARK_REPAIRED]},
+	};
+
+	find_longest(report, parts, sizeof(parts) / sizeof(parts[0]),
+		     ", more than any other part");
+}
+
+/* Without a move there are no phases: what brought the service back took the time. */
+static void find_way_back(const struct report *report, const struct incident *incident)
+{
+	const struct step *step = only_step(report, incident);
+	nanos repaired = incident->marks[MARK_REPAIRED];
+	struct share way = {"Coming back without a move",
+			    "A move to a place that works would not have to wait for it.",
+			    incident->frt};
+
+	if (incident->path == PATH_ABSORBED) {
+		way.name = "Taking the load over by what was left (gateway, restart or "
+			   "rescheduling)";
+		way.advice = "Take what is dead out of the routing sooner, and keep a spare for it.";
+	} else if (step && step->until == UNTIL_ELAPSED) {
+		way.name = "Waiting for the fault to end by itself, with the start after it,";
+	} else if (step && step->fault && step->fault->needs == EFFECT_BIT(EFFECT_PROC_EXIT)) {
+		way.name = "The restart";
+		way.advice = "A second replica would carry the load meanwhile.";
+	} else if (step && repaired != NANOS_NEVER && repaired <= incident->marks[MARK_RESTORED]) {
+		find_repair(report, incident);
+		return;
+	}
+	find_longest(report, &way, 1, "");
+}
+
 static void find_dominant(const struct report *report)
 {
 	const struct incident *incident = report->headline;
-	const nanos *marks = incident ? incident->marks : NULL;
-	struct phase_share phases[] = {
-		{"Detection", "Look more often, or with fewer misses before a declaration.", 0},
-		{"The decision to fail over", "Let the plan authorise this case in advance.", 0},
-		{"The switch", "Keep the standby warmer, or shorten fencing and routing.", 0},
-		{"Data recovery",
-		 "Need less before serving, replicate it to the standby, or read it faster.", 0},
-		{"Getting ready after switch and restore",
-		 "Keep replicas running on the standby, and capacity to work off the backlog.", 0},
-		{"The repair", "A standby, or a spare in place, would not have to wait for it.", 0},
-	};
-	const struct phase_share *longest = &phases[0];
 
 	if (!incident || incident->frt == NANOS_NEVER || incident->frt <= 0)
 		return;
-	phases[0].time = incident->detection;
-	phases[1].time = incident->decision;
-	phases[2].time = incident->switching;
-	phases[3].time = incident->data_recovery;
-	phases[4].time = incident->readiness;
-	phases[5].time = NANOS_NEVER;
-	if (ended_by_itself(report, incident)) {
-		phases[5].name = "Waiting for the fault to end by itself";
-		phases[5].advice = "A move to a place that works would not have to wait for it.";
+	if (incident->path == PATH_FAILOVER)
+		find_phase(report, incident);
+	else
+		find_way_back(report, incident);
+}
+
+/* ---- moves that did not work ---- */
+
+/* Does a move to a standby need it: the standby itself, the store with its backups, a link? */
+static bool move_needs(const struct scenario *scenario, const struct step *step)
+{
+	const struct entity *entity = step->target.count > 0 ? &step->target.entities[0] : NULL;
+
+	if (!entity)
+		return false;
+	switch (entity->kind) {
+	case ENTITY_STANDBY:
+	case ENTITY_STORE:
+	case ENTITY_BACKUP:
+	case ENTITY_LINK:
+		return true;
+	case ENTITY_SITE:
+	case ENTITY_RACK:
+	case ENTITY_NODE:
+	case ENTITY_GPU:
+		return scenario->deployment.sites[entity->site].standby.heat != HEAT_NONE ||
+		       (scenario->deployment.store.declared &&
+			scenario->deployment.store.site == entity->site);
+	case ENTITY_NONE:
+	case ENTITY_ENDPOINT:
+	case ENTITY_REPLICA:
+	case ENTITY_JOB:
+	case ENTITY_DATA:
+		break;
 	}
-	if (incident->path == PATH_IN_PLACE && marks[MARK_REPAIRED] != NANOS_NEVER &&
-	    marks[MARK_REPAIRED] <= marks[MARK_RESTORED])
-		phases[5].time = marks[MARK_REPAIRED] - (marks[MARK_DETECT] == NANOS_NEVER
-								 ? marks[MARK_FAULT]
-								 : marks[MARK_DETECT]);
-	for (size_t i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
-		if (phases[i].time == NANOS_NEVER)
-			phases[i].time = 0;
-		if (phases[i].time > longest->time)
-			longest = &phases[i];
+	return false;
+}
+
+/* Was the other incident open at some time between the decision and the move? */
+static bool open_meanwhile(const struct incident *incident, const struct incident *other)
+{
+	nanos from = incident->marks[MARK_DECIDE], to = from + retried(incident);
+
+	return other->marks[MARK_FAULT] != NANOS_NEVER && other->marks[MARK_FAULT] <= to &&
+	       other->marks[MARK_REPAIRED] > from; /* NANOS_NEVER: not mended */
+}
+
+/* "standby.unavailable on standby": what such a move needs and was broken; "" when the record does
+ * not know. */
+static const char *missing_then(const struct report *report, const struct incident *incident)
+{
+	const struct record *record = report->record;
+	const char *list = "";
+	size_t named = 0;
+
+	for (size_t i = 0; i < record->fault_count && named < MISSING_NAMED_MAX; i++) {
+		const struct fault_record *fault = &record->faults[i];
+		const struct incident *other =
+			fault->incident < 0 || (size_t)fault->incident >= record->incident_count
+				? NULL
+				: &record->incidents[fault->incident];
+
+		if (!other || !fault->applied || fault->step >= report->scenario->step_count ||
+		    !move_needs(report->scenario, &report->scenario->steps[fault->step]) ||
+		    (other != incident && !open_meanwhile(incident, other)))
+			continue;
+		list = arena_printf(report->arena, "%s%s%s on %s", list, *list ? ", " : "",
+				    fault->name, fault->target);
+		named++;
 	}
-	if (longest->time > 0)
-		find_phase(report, longest);
+	return list;
+}
+
+static void find_retries(const struct report *report, const struct incident *incident)
+{
+	double waited = (double)retried(incident) / 1e9;
+	const char *missing;
+	char text[WORDS_MAX];
+
+	if (!(waited > 0))
+		return;
+	missing = missing_then(report, incident);
+	add(report, SEVERITY_MEDIUM, waited,
+	    "The first move after %s on %s did not work or did not last: the one that counts began "
+	    "%s after the decision. %s%s.",
+	    incident->fault, incident->target, words_duration(text, waited),
+	    *missing ? "What such a move needs and was broken: "
+		     : "events.jsonl tells which action failed",
+	    missing);
 }
 
 /* ---- detectors ---- */
@@ -468,7 +632,7 @@ static void find_interval(const struct report *report, const struct detector_con
 	char text[WORDS_MAX], interval[WORDS_MAX], detection[WORDS_MAX];
 
 	if (!incident || incident->frt == NANOS_NEVER || incident->detection == NANOS_NEVER ||
-	    report->scenario->detector_count != 1 ||
+	    report->scenario->detector_count != 1 || incident->detection > incident->frt ||
 	    (double)incident->detection < DOMINANT * (double)incident->frt)
 		return;
 	add(report, SEVERITY_MEDIUM, blind,
@@ -578,7 +742,7 @@ static void find_old_point(const struct report *report, const struct incident *i
 	if (age > worst)
 		add(report, SEVERITY_HIGH, age - worst,
 		    "The recovery point was %s old when %s came, and the policy allows %s: newer "
-		    "points could not be used.",
+		    "points were missing or could not be used.",
 		    words_duration(actual, age), incident->fault, words_duration(text, worst));
 }
 
@@ -740,6 +904,7 @@ void findings_compute(struct record *record, struct arena *arena)
 		find_incident(&report, &record->incidents[i]);
 		find_split_brain(&report, &record->incidents[i]);
 		find_old_point(&report, &record->incidents[i]);
+		find_retries(&report, &record->incidents[i]);
 	}
 	find_not_injected(&report);
 	find_alarms(&report);

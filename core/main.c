@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: finds the command by name. The tables of faults, drivers and reports come with their
  * folders. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/commands.h"
 
@@ -49,10 +54,34 @@ static int run_command(int argc, char **argv)
 	return command_unknown(NULL, name[0] == '-' ? "option" : "command", name, names);
 }
 
+/* A standard stream that was closed (>&-) must not lend its number to a file of the run folder. */
+static void fill_standard_streams(void)
+{
+	static const int modes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) != fd)
+			_exit(EXIT_NOT_EVALUABLE);
+}
+
+/* Standard output was closed from the start, or its reader has left. */
+static bool nobody_reads(void)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return true;
+	return poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 int main(int argc, char **argv)
 {
 	int code = EXIT_OK;
 
+	fill_standard_streams();
+	/* A reader that goes away must not leave a half-written folder behind. */
+	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		command_print_overview(stderr);
 		return EXIT_USAGE;
@@ -63,8 +92,11 @@ int main(int argc, char **argv)
 		puts("drsim " DRSIM_VERSION);
 	else
 		code = run_command(argc, argv);
-	/* What was printed may be the result: a full disk behind standard output is a failure. */
+	/* What was printed may be the result: a full disk behind standard output is a failure.
+	 * Whoever does not read it does not want it. */
 	if (fflush(stdout) || ferror(stdout)) {
+		if (nobody_reads())
+			return code;
 		fputs("drsim: error: cannot write to standard output\n", stderr);
 		return code == EXIT_OK ? EXIT_NOT_EVALUABLE : code;
 	}

@@ -394,10 +394,20 @@ bool record_evaluable(const struct record *record)
 	return verdict != VERDICT_INVALID && marks_hold(record);
 }
 
+/* Without objectives nothing is missed, but a service that stayed down is no success either. */
+static enum verdict of_nothing_asked(const struct record *record)
+{
+	bool down = unrecovered(record) || (record->campaign && record->campaign->censored > 0);
+
+	return down && !record->sham ? VERDICT_FAILED : VERDICT_PASSED;
+}
+
 static enum verdict of_objectives(const struct record *record)
 {
-	bool measured = record->sham || record->objective_count == 0;
+	bool measured = record->sham;
 
+	if (record->objective_count == 0)
+		return of_nothing_asked(record);
 	for (size_t i = 0; i < record->objective_count; i++) {
 		if (record->objectives[i].met == TRISTATE_FALSE)
 			return VERDICT_FAILED;

@@ -17,7 +17,7 @@ const char *const recovery_state_names[] = {
 	[RECOVERY_IN_PLACE] = "in place", [RECOVERY_RETURNING] = "returning",
 };
 
-#define TAKEOVER_GRACE (5 * NANOS_MINUTE) /* before a standby that never served is given up */
+#define TAKEOVER_GRACE (10 * NANOS_MINUTE) /* before a standby that never served is given up */
 
 /* What the controller knows of one backup: what its completion said, and what a restore found out.
  */
@@ -257,6 +257,8 @@ static void diagnose_done(struct recovery *r, struct domain *d, const struct com
 	r->host.diagnosed(r->host.self, d->index, &diagnosis);
 	if (d->repaired) { /* it mended itself while we were looking */
 		mark_repaired(r, d, now);
+		if (!d->whole)
+			r->host.repair(r->host.self, d->index); /* of the standby */
 		settle(r, d, now);
 		return;
 	}
@@ -386,8 +388,7 @@ static void check_moved(struct recovery *r, struct domain *d, nanos now)
 		d->moved = true;
 		d->served = d->calm;
 		d->grace_ends = now + TAKEOVER_GRACE;
-		d->declared = false; /* of the old place; a standby that does not serve is declared
-					again */
+		d->retry_at = d->served ? NANOS_NEVER : d->grace_ends;
 	}
 	if (d->state == RECOVERY_ON_STANDBY && !d->verify && !d->verified &&
 	    restores_done(r, d, ~0u)) {
@@ -619,7 +620,8 @@ void recovery_declared(struct recovery *r, uint32_t domain, nanos now, bool wron
 	bool here = d->state == RECOVERY_NORMAL || (d->state == RECOVERY_ON_STANDBY && !coming_up);
 	d->wrong_answers |= wrong_answers;
 	d->declared = true;
-	mark(r, d, MARK_DETECT, now);
+	if (!d->diagnosed) /* else the platform knew it already, and this finds nothing out */
+		mark(r, d, MARK_DETECT, now);
 	if (coming_up)
 		d->retry_at = d->grace_ends;
 	/* Back on the primary, or back before anybody decided, and it breaks again. */
@@ -644,7 +646,7 @@ void recovery_cleared(struct recovery *r, uint32_t domain, nanos now)
 			return;
 		}
 		d->state = RECOVERY_ON_STANDBY;
-	} else if (d->state == RECOVERY_IN_PLACE && d->moved) {
+	} else if (d->state == RECOVERY_IN_PLACE && d->moved && (d->verified || d->verify)) {
 		d->state = RECOVERY_ON_STANDBY; /* the standby that had failed serves again */
 		d->retry_at = NANOS_NEVER;
 	}
@@ -721,8 +723,9 @@ static void switch_back_done(struct recovery *r, struct domain *d, const struct 
 		return;
 	}
 	if (d->moved) {
-		mark(r, d, MARK_FAILBACK, now);
 		d->failed_back = true;
+		if (d->repaired && !d->diagnose) /* else when that is so again */
+			mark(r, d, MARK_FAILBACK, now);
 	}
 	d->active = d->site;
 	d->moved = d->touched = d->no_retry = false;

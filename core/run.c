@@ -320,8 +320,11 @@ static void follow(struct run *run, const struct completion *c)
 {
 	uint32_t before = recovery_active_site(run->recovery, c->action.domain);
 	recovery_completed(run->recovery, c, run->now);
-	if (recovery_active_site(run->recovery, c->action.domain) != before)
-		run_clear_fixed(run, c->action.domain);
+	if (recovery_active_site(run->recovery, c->action.domain) == before)
+		return;
+	run_clear_fixed(run, c->action.domain);
+	if (!run_declared(run, c->action.domain))
+		recovery_cleared(run->recovery, c->action.domain, run->now);
 }
 
 static void complete(struct run *run, const struct completion *c)

@@ -74,7 +74,7 @@ static struct mechanism sim_mechanism(enum effect_kind kind)
 		[EFFECT_NODE_CRASH] = "model: the node stops with its processes",
 		[EFFECT_NODE_FREEZE] = "model: the node stops answering, its processes stay",
 		[EFFECT_NET_CUT] = "model: no packet crosses the cut",
-		[EFFECT_NET_DELAY] = "model: every round trip takes longer",
+		[EFFECT_NET_DELAY] = "model: every packet takes longer, a round trip twice that",
 		[EFFECT_PROC_EXIT] = "model: the process exits",
 		[EFFECT_DATA_FLIP] = "model: bits of the content flip, digests no longer match",
 		[EFFECT_BACKUP_FLIP] = "model: bits of the stored backup flip, nobody is told",

@@ -147,14 +147,44 @@ static void add_objectives(cJSON *root, const struct record *record)
 	}
 }
 
+static void add_loss(cJSON *object, bool known, uint64_t bytes, uint64_t records)
+{
+	if (known) {
+		add_count(object, "bytes", bytes);
+		add_count(object, "records", records);
+	} else {
+		must(cJSON_AddNullToObject(object, "bytes"));
+		must(cJSON_AddNullToObject(object, "records"));
+	}
+}
+
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* All classes together; the headline is the worst one alone. */
+static void add_total(cJSON *object, const struct brp *brp)
+{
+	uint64_t bytes = 0, records = 0;
+
+	for (size_t i = 0; i < DATA_CLASSES; i++) {
+		if (!brp->by_class[i].known)
+			continue;
+		bytes = plus(bytes, brp->by_class[i].bytes);
+		records = plus(records, brp->by_class[i].records);
+	}
+	add_loss(add_object(object, "total"), brp->known, bytes, records);
+}
+
 /* `policy`: the record whose worst case of the policy belongs here too, or NULL. */
 static void add_brp(cJSON *parent, const struct brp *brp, const struct record *policy)
 {
 	cJSON *object = add_object(parent, "brp"), *classes;
 
-	add_real(object, "seconds", brp->seconds);
-	add_count(object, "bytes", brp->bytes);
-	add_count(object, "records", brp->records);
+	add_real(object, "seconds", brp->known ? brp->seconds : NAN);
+	add_loss(object, brp->known, brp->bytes, brp->records);
+	add_total(object, brp);
 	if (policy) {
 		add_real(object, "worst_seconds", policy->worst_seconds);
 		add_real(object, "worst_bytes", policy->worst_bytes);
@@ -277,6 +307,10 @@ static void add_faults(cJSON *root, const struct record *record)
 		add_text(object, "name", fault->name);
 		add_text(object, "target", fault->target);
 		add_place(object, record->scenario, fault->step);
+		if (fault->incident < 0)
+			must(cJSON_AddNullToObject(object, "incident"));
+		else
+			add_integer(object, "incident", fault->incident);
 		add_text(object, "fidelity", fidelity_names[fault->fidelity]);
 		add_text(object, "mechanism", fault->mechanism);
 		must(cJSON_AddBoolToObject(object, "applied", fault->applied));

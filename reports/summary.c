@@ -120,6 +120,8 @@ static void put_verdict(const struct page *page, const struct record *record)
 	put(page, INK_BOLD, record->scenario->name, 0);
 	if (record->objective_count > 0)
 		fprintf(page->file, ": %zu of %zu objectives met", met, record->objective_count);
+	else
+		fputs(": no objectives were given: nothing was judged", page->file);
 	if (record->objective_count > judged)
 		fprintf(page->file, ", %zu not evaluable", record->objective_count - judged);
 	if (incident && incident->frt != NANOS_NEVER && incident->path == PATH_FAILOVER)
@@ -227,10 +229,25 @@ static void put_phases(const struct page *page, const struct incident *incident)
 	put_phase(page, "    Readiness", whole - readiness, readiness, whole);
 }
 
+static void put_losses(const struct page *page, const struct brp *brp)
+{
+	char age[WORDS_MAX], bytes[WORDS_MAX], records[WORDS_MAX];
+
+	put(page, INK_PLAIN, "  BRP", NAME_COLUMNS);
+	put(page, INK_PLAIN, words_duration_exact(age, brp->known ? brp->seconds : NAN),
+	    -VALUE_COLUMNS);
+	if (brp->known)
+		fprintf(page->file, "   %s, %s records lost\n",
+			words_bytes(bytes, (double)brp->bytes),
+			words_number(records, (double)brp->records));
+	else
+		fputs("   what was lost is not known\n", page->file);
+}
+
 static void put_measures(const struct page *page, const struct record *record)
 {
 	const struct incident *incident = headline(record);
-	char a[WORDS_MAX], b[WORDS_MAX], c[WORDS_MAX], line[4 * WORDS_MAX];
+	char a[WORDS_MAX], b[WORDS_MAX], line[4 * WORDS_MAX];
 
 	if (incident) {
 		snprintf(line, sizeof(line), "Incident %d of %zu: %.40s on %.60s (%.30s), %s",
@@ -244,11 +261,7 @@ static void put_measures(const struct page *page, const struct record *record)
 	} else {
 		heading(page, "No incident");
 	}
-	put(page, INK_PLAIN, "  BRP", NAME_COLUMNS);
-	put(page, INK_PLAIN, words_duration_exact(a, record->brp.seconds), -VALUE_COLUMNS);
-	fprintf(page->file, "   %s, %s records lost", words_bytes(b, (double)record->brp.bytes),
-		words_number(c, (double)record->brp.records));
-	fputc('\n', page->file);
+	put_losses(page, &record->brp);
 	if (isfinite(record->worst_seconds)) {
 		put(page, INK_PLAIN, "  BRP, worst case", NAME_COLUMNS);
 		put(page, INK_PLAIN, words_duration_exact(a, record->worst_seconds),

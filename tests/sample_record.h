@@ -59,12 +59,13 @@ static void sample_scenario(struct sample *s)
 
 static void sample_incident(struct sample *s)
 {
+	static uint32_t steps[] = {0};
 	struct incident *incident = &s->incident;
 	nanos t = SAMPLE_FAULT;
 
 	*incident = (struct incident){
 		.path = PATH_FAILOVER,
-		.faults = (uint32_t[]){0},
+		.faults = steps,
 		.fault_count = 1,
 		.fault = "gpu.lost",
 		.target = "primary/node[0]/gpu[3]",
@@ -187,7 +188,8 @@ static void sample_invalid(struct sample *s)
 	sample_failover(s);
 	record->incident_count = 0;
 	record->headline = -1;
-	record->brp = (struct brp){0};
+	record->brp = (struct brp){.known = true};
+	s->fault.incident = -1;
 	record->worst_seconds = record->worst_bytes = record->availability_requests = NAN;
 	record->availability_time = 1;
 	record->sent = record->good = record->late = record->failed = 0;

@@ -113,10 +113,9 @@ static char *read_text(const char *name)
 }
 
 /* Starts drsim with the words of `line`, one space between two; one at the end: an empty word. */
-static pid_t start(const char *line, const char *out)
+static pid_t start_with(const char *line, posix_spawn_file_actions_t *actions)
 {
 	char *argv[ARGUMENTS_MAX] = {program}, *words = strdup(line), *rest = words, *word;
-	posix_spawn_file_actions_t actions;
 	size_t count = 1;
 	pid_t pid;
 
@@ -124,13 +123,38 @@ static pid_t start(const char *line, const char *out)
 		argv[count++] = word;
 	if (!*line)
 		argv[1] = NULL;
+	ck_assert_int_eq(posix_spawn(&pid, program, actions, NULL, argv, environ), 0);
+	posix_spawn_file_actions_destroy(actions);
+	free(words);
+	return pid;
+}
+
+static pid_t start(const char *line, const char *out)
+{
+	posix_spawn_file_actions_t actions;
+
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	posix_spawn_file_actions_addopen(&actions, 2, ".err", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	ck_assert_int_eq(posix_spawn(&pid, program, &actions, NULL, argv, environ), 0);
-	posix_spawn_file_actions_destroy(&actions);
-	free(words);
+	return start_with(line, &actions);
+}
+
+/* Its standard output is a pipe whose reader has left, or, like the other two, closed. */
+static pid_t start_unread(const char *line, bool closed)
+{
+	posix_spawn_file_actions_t actions;
+	int ends[2];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	close(ends[0]);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+	for (int fd = 0; closed && fd < 3; fd++)
+		posix_spawn_file_actions_addclose(&actions, fd);
+	pid = start_with(line, &actions);
+	close(ends[1]);
 	return pid;
 }
 
@@ -374,15 +398,24 @@ END_TEST
 /* A typing error in the path of a shipped scenario. */
 START_TEST(nearest_scenario)
 {
+	char text[4096];
+
+	snprintf(text, sizeof(text), "%s%s", scenario_steps,
+		 "description: A GPU is lost. The standby takes over, i.e. its replicas serve, and "
+		 "what it\n  costs is measured.\n");
 	ck_assert_int_eq(mkdir("scenarios", 0777), 0);
 	write_text("scenarios/gpu_loss.yaml", scenario_head, scenario_steps);
-	write_text("scenarios/case_study.yaml", scenario_head, scenario_steps);
+	write_text("scenarios/case_study.yaml", scenario_head, text);
+	write_text("scenarios/broken.yaml", "a: [", "");
 	expect("run scenarios/gpu_los.yaml", 2, "did you mean 'scenarios/gpu_loss.yaml'?");
 	expect("run gpu_loss", 2, "did you mean 'scenarios/gpu_loss.yaml'?");
 	expect("check case-study.yaml", 2, "did you mean 'scenarios/case_study.yaml'?");
 	expect("run whatever.yaml", 2, "drsim list scenarios");
 	expect("list scenarios", 0,
-	       "case_study             A GPU is lost and the standby takes over.");
+	       "case_study             A GPU is lost. The standby takes over, i.e. its replicas "
+	       "serve, and\n                       what it costs is measured.\n");
+	expect("list scenarios", 0, "gpu_loss               (no description)");
+	expect("list scenarios", 0, "broken                 (it cannot be read");
 	expect("list scenarios gpu_loss", 0, "scenarios/gpu_loss.yaml");
 	expect("list scenarios gpu_los", 2, "did you mean 'gpu_loss'?");
 }
@@ -686,6 +719,66 @@ START_TEST(output_full)
 }
 END_TEST
 
+/* Who does not read what is printed does not change what was found, nor the record. */
+START_TEST(output_unread)
+{
+	cJSON *record;
+	char *text;
+
+	for (int closed = 0; closed < 2; closed++) {
+		const char *dir = closed ? "closed" : "left";
+		char line[128], path[64];
+
+		snprintf(line, sizeof(line), "run tiny.yaml --no-plots --out %s", dir);
+		ck_assert_int_eq(wait_for(start_unread(line, closed)), 0);
+		expect_run_folder(dir);
+		snprintf(path, sizeof(path), "%s/events.jsonl", dir);
+		text = read_text(path);
+		ck_assert(strncmp(text, "{\"seq\":0,", 9) == 0 && !strstr(text, "PASSED"));
+		free(text);
+		snprintf(path, sizeof(path), "%s/record.json", dir);
+		record = read_json(path);
+		ck_assert_str_eq(item(record, "verdict", NULL)->valuestring, "passed");
+		cJSON_Delete(record);
+		snprintf(line, sizeof(line),
+			 "run tiny.yaml --no-plots --json --set objectives.frt=1s --out %s-1", dir);
+		ck_assert_int_eq(wait_for(start_unread(line, closed)), 1);
+		ck_assert_int_eq(wait_for(start_unread("list faults", closed)), 0);
+	}
+	ck_assert(!has_temporary("."));
+}
+END_TEST
+
+/* Nothing asked for and nothing recovered is no success; and it says that nothing was judged. */
+START_TEST(nothing_asked)
+{
+	expect("run tiny.yaml --no-plots --set objectives={} --out one", 0,
+	       "PASSED  tiny: no objectives were given: nothing was judged");
+	expect("run tiny.yaml --no-plots --set objectives={} --set recovery.prefer=in_place "
+	       "--set recovery.repair={\"time\":\"9h\"} --out two",
+	       1, "FAILED  tiny: no objectives were given: nothing was judged; not recovered");
+	expect("run tiny.yaml --no-plots --set objectives={} --set recovery.prefer=in_place "
+	       "--set recovery.repair={\"time\":\"9h\"} --out three",
+	       1, "did not come back");
+}
+END_TEST
+
+/* Two drills of the same second, seed and scenario are two drills. */
+START_TEST(ids_differ)
+{
+	cJSON *one, *two;
+
+	expect("run tiny.yaml --no-plots --out one", 0, "");
+	expect("run tiny.yaml --no-plots --out two", 0, "");
+	one = read_json("one/record.json");
+	two = read_json("two/record.json");
+	ck_assert_str_ne(item(one, "drill", "id")->valuestring,
+			 item(two, "drill", "id")->valuestring);
+	cJSON_Delete(one);
+	cJSON_Delete(two);
+}
+END_TEST
+
 /* ---- check, plan, list ---- */
 
 START_TEST(check_tells_every_error)
@@ -718,6 +811,29 @@ START_TEST(plan_touches_nothing)
 	expect("plan tiny.yaml", 0, "fails over to backup");
 	expect("plan tiny.yaml --driver null", 0, "nothing is changed");
 	expect_nothing_written();
+}
+END_TEST
+
+START_TEST(plan_tells_what_links_do_not_do)
+{
+	expect("plan tiny.yaml", 0, "Latency and loss of links do not touch the");
+	expect("plan tiny.yaml --set deployment.sites[2]={\"name\":\"other\"} "
+	       "--set deployment.links[1]={\"between\":[\"primary\",\"other\"]}",
+	       0, "Link primary-other carries nothing");
+}
+END_TEST
+
+/* A plan of the target's own: nobody but the target mends anything. */
+START_TEST(target_repairs_nothing)
+{
+	expect("check tiny.yaml --set recovery={\"managed_by\":\"target\"}", 2,
+	       "nobody mends it: give 'for' a time or 'permanent'");
+	expect("plan tiny.yaml --set recovery={\"managed_by\":\"target\"}", 2, "nobody mends it");
+	expect("plan tiny.yaml --set recovery={\"managed_by\":\"target\"} --set steps[0].for=5m", 0,
+	       "managed_by: target");
+	expect("run tiny.yaml --set detector={\"kind\":\"slo\",\"scope\":\"node\"}", 2,
+	       "a slo detector looks at endpoints");
+	expect("list faults standby.unavailable", 0, "target: \"standby\"");
 }
 END_TEST
 
@@ -837,6 +953,49 @@ START_TEST(doctor_does_not_hang)
 }
 END_TEST
 
+/* What a killed run left goes; whatever else has such a name stays. */
+START_TEST(revert_sweeps)
+{
+	char name[64], other[80], line[96];
+	pid_t pid = start_long();
+
+	snprintf(name, sizeof(name), "long.tmp-%ld", (long)pid);
+	expect("revert long", 0, "which is running: left alone");
+	ck_assert(exists(name));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(wait_for(pid), -SIGKILL);
+	ck_assert(exists(name));
+	snprintf(other, sizeof(other), "other.tmp-%ld", (long)pid);
+	ck_assert_int_eq(mkdir(other, 0777), 0);
+	expect("revert", 0, "nothing to undo");
+	snprintf(line, sizeof(line), "%s/notes.txt", name);
+	write_text(line, "mine", "");
+	expect("revert long", 0, "not of a run: left alone");
+	ck_assert_int_eq(unlink(line), 0);
+	snprintf(line, sizeof(line), "%s: removed", name);
+	expect("revert ./long", 0, line);
+	ck_assert(!exists(name));
+	ck_assert(exists(other));
+	expect("revert long", 2, "no run folder 'long'");
+
+	ck_assert_int_eq(mkdir("runs", 0777), 0);
+	snprintf(name, sizeof(name), "runs/20260301T020000Z-tiny-%ld.tmp-%ld", (long)pid,
+		 (long)pid);
+	snprintf(other, sizeof(other), "runs/20260301T020000Z-tiny-1%ld.tmp-%ld", (long)pid,
+		 (long)pid);
+	ck_assert_int_eq(mkdir(name, 0777), 0);
+	ck_assert_int_eq(symlink(name, "runs/20260301T020000Z-tiny-9.tmp-9"), 0);
+	ck_assert_int_eq(mkdir(other, 0777), 0);
+	snprintf(line, sizeof(line), "%s/record.json.tmp-%ld", name, (long)pid);
+	write_text(line, "{", "");
+	expect("revert ", 0, "removed");
+	ck_assert(!exists(name));
+	ck_assert(exists(other));
+	ck_assert(exists("runs/20260301T020000Z-tiny-9.tmp-9"));
+	expect("revert", 0, "nothing to undo");
+}
+END_TEST
+
 START_TEST(revert)
 {
 	expect("revert", 0, "nothing to undo");
@@ -927,8 +1086,13 @@ static void add_cases(Suite *suite)
 	add(suite, "kill", kill_leaves_no_half_record, 1);
 	add(suite, "disk full", disk_full, 5);
 	add(suite, "output full", output_full, 1);
+	add(suite, "output unread", output_unread, 1);
+	add(suite, "nothing asked", nothing_asked, 1);
+	add(suite, "ids", ids_differ, 1);
 	add(suite, "check", check_tells_every_error, 1);
 	add(suite, "plan", plan_touches_nothing, 1);
+	add(suite, "plan, links", plan_tells_what_links_do_not_do, 1);
+	add(suite, "target's own", target_repairs_nothing, 1);
 	add(suite, "plan, shipped", shipped_scenarios_plan, 1);
 	add(suite, "readme", readme_example, 1);
 	add(suite, "fault examples", fault_examples_load, 1);
@@ -936,6 +1100,7 @@ static void add_cases(Suite *suite)
 	add(suite, "doctor", doctor, 1);
 	add(suite, "doctor, hanging", doctor_does_not_hang, 1);
 	add(suite, "revert", revert, 1);
+	add(suite, "revert, killed", revert_sweeps, 1);
 	add(suite, "report", report_again, 1);
 	add(suite, "seed monitor", seed_monitor, 1);
 }

@@ -753,6 +753,7 @@ struct draw {
 	unsigned primaries, standbys, endpoints, nodes, racks, replicas, gpus;
 	unsigned classes; /* of the mask model 1, training 2, io 4 */
 	bool store, links, backups;
+	bool sees_service; /* a detector looks at the endpoint, wherever it is served */
 	/* Everything that breaks is noticed, mended, and led back: the drill must end as it began. */
 	bool mendable;
 };
@@ -799,7 +800,7 @@ static void draw_endpoints(struct draw *d)
 	struct dice *dice = &d->dice;
 
 	d->endpoints = d->primaries + chance(dice, 25);
-	d->replicas = 1 + below(dice, 3);
+	d->replicas = 1 + below(dice, d->nodes > 1 ? 3 : 2); /* all of them fit on one site */
 	fprintf(d->out, "  endpoints:\n");
 	for (unsigned i = 0; i < d->endpoints; i++) {
 		fprintf(d->out, "    - name: e%u\n      site: p%u\n      replicas: %u\n", i,
@@ -863,6 +864,7 @@ static void draw_detector(struct draw *d, unsigned i)
 	struct dice *dice = &d->dice;
 	const char *scope = PICK(dice, "endpoint", "endpoint", "replica", "node", "gpu");
 
+	d->sees_service |= i > 1 || strcmp(scope, "endpoint") == 0;
 	switch (i) {
 	case 0:
 		if (chance(dice, 20)) {
@@ -901,6 +903,7 @@ static void draw_recovery(struct draw *d)
 {
 	static const char *const class_names[] = {"model", "training", "io"};
 	struct dice *dice = &d->dice;
+	bool stays;
 	unsigned wanted = d->classes & (unsigned)roll(dice), first = wanted & (unsigned)roll(dice);
 
 	fprintf(d->out, "detector:\n");
@@ -931,17 +934,22 @@ static void draw_recovery(struct draw *d)
 	fprintf(d->out, "}\n  repair: {time: %s, crews: %u}\n",
 		PICK(dice, "0s", "2m", "20m", "{lognormal: {median: 10m, sigma: 0.3}}"),
 		1 + below(dice, 2));
+	stays = chance(dice, 33);
 	fprintf(d->out, "  coverage: %s\n  failback: {after: %s, verify: %s}\n",
-		PICK(dice, "100%", "100%", "100%", "50%"), PICK(dice, "repaired", "repaired", "never"),
+		PICK(dice, "100%", "100%", "100%", "50%"), stays ? "never" : "repaired",
 		PICK(dice, "true", "false"));
+	/* Nobody may see that the standby does not serve, and then nobody leaves it. */
+	d->mendable &= !stays || d->sees_service;
 	if (chance(dice, 8)) {
 		fprintf(d->out, "  managed_by: target\n");
 		d->mendable = false;
 	}
 	if (chance(dice, 10))
 		fprintf(d->out, "  prefer: in_place\n");
-	if (chance(dice, 4))
+	if (chance(dice, 4)) {
 		fprintf(d->out, "  after_restore: stop_standby\n");
+		d->mendable &= !stays;
+	}
 }
 
 static void draw_when(struct draw *d, unsigned i)
@@ -1212,6 +1220,9 @@ static void run_case(struct bench *b, uint64_t n, struct tally *tally)
 #define CASES 400
 #define CASES_PER_TEST 20
 #endif
+#ifndef FIRST_CASE
+#define FIRST_CASE 0
+#endif
 
 START_TEST(random_faults)
 {
@@ -1219,7 +1230,7 @@ START_TEST(random_faults)
 	struct tally tally = {0};
 
 	for (int i = 0; i < CASES_PER_TEST; i++) {
-		uint64_t n = (uint64_t)(_i * CASES_PER_TEST + i);
+		uint64_t n = FIRST_CASE + (uint64_t)(_i * CASES_PER_TEST + i);
 		struct bench b;
 
 		if (only && strtoull(only, NULL, 10) != n)

@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/fault.h"
 #include "core/record.h"
+#include "core/run.h"
 #include "tests/test.h"
 
 #define T(s) ((nanos)(s)*NANOS_S)
@@ -325,6 +327,173 @@ START_TEST(objective_limits)
 }
 END_TEST
 
+/* Nothing was asked for, and nothing came back: no success. */
+START_TEST(nothing_asked)
+{
+	struct drill drill;
+
+	drill_init(&drill);
+	expect(&drill, VERDICT_PASSED, 0);
+	drill.incidents[0].path = PATH_UNRECOVERED;
+	drill.incidents[0].marks[MARK_RESTORED] = NANOS_NEVER;
+	incident_measure(&drill.incidents[0]);
+	expect(&drill, VERDICT_FAILED, 1);
+	objective(&drill, OBJECTIVE_AVAILABILITY, 0.5); /* asked for, and met */
+	expect(&drill, VERDICT_PASSED, 0);
+
+	drill_init(&drill);
+	drill.record.campaign = &drill.campaign;
+	drill.campaign.trials = 10;
+	expect(&drill, VERDICT_PASSED, 0);
+	drill.campaign.censored = 1;
+	expect(&drill, VERDICT_FAILED, 1);
+}
+END_TEST
+
+/* ---- findings ---- */
+
+static bool found(const struct record *record, const char *part)
+{
+	for (size_t i = 0; i < record->finding_count; i++)
+		if (strstr(record->findings[i].text, part))
+			return true;
+	return false;
+}
+
+/* Judges the drill, and expects `part` in a finding, and `never` in none. */
+static void expect_finding(struct drill *drill, const char *part, const char *never)
+{
+	struct arena arena = {0};
+
+	record_judge(&drill->record);
+	findings_compute(&drill->record, &arena);
+	if (!found(&drill->record, part) || found(&drill->record, never)) {
+		for (size_t i = 0; i < drill->record.finding_count; i++)
+			printf("%s\n", drill->record.findings[i].text);
+		ck_abort_msg("'%s' is missing, or '%s' is there", part, never);
+	}
+	arena_free(&arena);
+}
+
+static void drill_with(struct drill *drill, const struct fault_ops *fault, enum path path)
+{
+	static uint32_t first[] = {0};
+
+	drill_init(drill);
+	drill->steps[0].fault = fault;
+	drill->incidents[0].path = path;
+	drill->incidents[0].faults = first;
+	drill->incidents[0].fault_count = 1;
+	if (path != PATH_FAILOVER)
+		for (int mark = MARK_SWITCH_BEGIN; mark <= MARK_DATA_RESTORED; mark++)
+			drill->incidents[0].marks[mark] = NANOS_NEVER;
+}
+
+static void at(struct drill *drill, enum mark mark, int64_t s)
+{
+	drill->incidents[0].marks[mark] = T(s);
+	incident_measure(&drill->incidents[0]);
+}
+
+/* What brought the service back took the time; a declaration that nobody waited for did not. */
+START_TEST(findings_name_the_way_back)
+{
+	static const struct fault_ops crash = {.name = "node.crash",
+					       .needs = EFFECT_BIT(EFFECT_NODE_CRASH)};
+	static const struct fault_ops death = {.name = "proc.kill",
+					       .needs = EFFECT_BIT(EFFECT_PROC_EXIT)};
+	struct drill drill;
+
+	drill_with(&drill, &crash, PATH_IN_PLACE);
+	at(&drill, MARK_REPAIRED, 1326);
+	at(&drill, MARK_RESTORED, 1386);
+	expect_finding(&drill, "The repair took 20 min", "any other phase");
+	at(&drill, MARK_REPAIRED, 130);
+	at(&drill, MARK_RESTORED, 135);
+	expect_finding(&drill, "Detection took 26 s", "any other phase");
+
+	drill_with(&drill, &crash, PATH_IN_PLACE);
+	drill.steps[0].until = UNTIL_ELAPSED;
+	at(&drill, MARK_REPAIRED, 127);
+	at(&drill, MARK_RESTORED, 128);
+	expect_finding(&drill, "Waiting for the fault to end by itself", "Detection took");
+
+	drill_with(&drill, &death, PATH_IN_PLACE);
+	at(&drill, MARK_REPAIRED, 127);
+	at(&drill, MARK_RESTORED, 128);
+	expect_finding(&drill, "The restart took 28 s of the 28 s FRT", "Detection took");
+
+	drill_with(&drill, &crash, PATH_ABSORBED);
+	at(&drill, MARK_RESTORED, 127);
+	expect_finding(&drill, "rescheduling) took 27 s", "Detection took");
+}
+END_TEST
+
+/* A move that is tried again is no long decision; what was broken then is named. */
+START_TEST(findings_name_retries)
+{
+	static const struct entity standby[] = {{.kind = ENTITY_STANDBY, .site = 1}};
+	struct step steps[2] = {{.target = {.count = 0}},
+				{.index = 1, .target = {.entities = standby, .count = 1}}};
+	struct fault_record faults[2] = {
+		{.name = "gpu.lost", .target = "primary", .applied = true, .effective = TRISTATE_TRUE},
+		{.name = "standby.unavailable",
+		 .target = "standby",
+		 .step = 1,
+		 .incident = 1,
+		 .applied = true,
+		 .effective = TRISTATE_TRUE}};
+	struct drill drill;
+
+	drill_with(&drill, NULL, PATH_FAILOVER);
+	expect_finding(&drill, "Data recovery took 1 min", "did not work");
+	for (int mark = MARK_SWITCH_BEGIN; mark <= MARK_RESTORED; mark++)
+		drill.incidents[0].marks[mark] += T(1200);
+	incident_measure(&drill.incidents[0]);
+	expect_finding(&drill, "began 20 min after the decision. events.jsonl tells",
+		       "The decision to fail over");
+
+	drill.scenario.steps = steps;
+	drill.scenario.step_count = 2;
+	drill.record.faults = faults;
+	drill.record.fault_count = drill.record.incident_count = 2;
+	drill.incidents[1] = blank(PATH_ABSORBED);
+	drill.incidents[1].fault_count = 0;
+	drill.incidents[1].marks[MARK_FAULT] = T(50);
+	drill.incidents[1].marks[MARK_REPAIRED] = T(1300);
+	expect_finding(&drill, "was broken: standby.unavailable on standby.",
+		       "The decision to fail over");
+	drill.incidents[1].marks[MARK_REPAIRED] = T(90); /* before the decision */
+	expect_finding(&drill, "events.jsonl tells", "was broken");
+
+	drill_with(&drill, NULL, PATH_FAILOVER); /* a decision that was one */
+	drill.incidents[0].marks[MARK_DECIDE] = T(700);
+	for (int mark = MARK_SWITCH_BEGIN; mark <= MARK_RESTORED; mark++)
+		drill.incidents[0].marks[mark] += T(570);
+	incident_measure(&drill.incidents[0]);
+	expect_finding(&drill, "The decision to fail over took 9 min", "did not work");
+}
+END_TEST
+
+/* Whether there was a recovery point the record does not know; that nothing came back it does. */
+START_TEST(findings_claim_no_more_than_known)
+{
+	struct drill drill;
+
+	drill_with(&drill, NULL, PATH_UNRECOVERED);
+	objective(&drill, OBJECTIVE_BRP_SECONDS, 60);
+	drill.scenario.deployment.data[DATA_IO].declared = true;
+	incident_measure(&drill.incidents[0]);
+	expect_finding(&drill, "the data could not be read by the end of the drill",
+		       "no recovery point at all");
+
+	drill_with(&drill, NULL, PATH_FAILOVER);
+	objective(&drill, OBJECTIVE_BRP_SECONDS, 60);
+	drill.record.brp.seconds = INFINITY;
+	expect_finding(&drill, "a data class was not restored", "no recovery point at all");
+}
+END_TEST
+
 START_TEST(unrecovered_misses)
 {
 	static const enum objective_kind kinds[] = {OBJECTIVE_FRT, OBJECTIVE_BRT, OBJECTIVE_MTPD};
@@ -561,6 +730,10 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "objectives", objective_limits,
 		      (int)(sizeof(limits) / sizeof(limits[0])));
 	test_add(suite, "unrecovered", unrecovered_misses);
+	test_add(suite, "nothing asked", nothing_asked);
+	test_add(suite, "findings: the way back", findings_name_the_way_back);
+	test_add(suite, "findings: retries", findings_name_retries);
+	test_add(suite, "findings: no more than known", findings_claim_no_more_than_known);
 	test_add(suite, "brt of any failover", brt_of_any_failover);
 	test_add(suite, "no recovery point", no_recovery_point);
 	test_add(suite, "null", null_is_not_true);

@@ -295,6 +295,75 @@ START_TEST(record_nulls_what_was_not_measured)
 }
 END_TEST
 
+/* All classes together beside the worst one; null, never 0, where nobody knows. */
+START_TEST(losses_are_summed_or_unknown)
+{
+	cJSON *record;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	sample_failover(&sample);
+	sample.record.brp.by_class[DATA_MODEL].bytes = 1000;
+	sample.record.brp.by_class[DATA_MODEL].records = 7;
+	write_sample();
+	record = parse_record();
+	ck_assert(at(record, "metrics/brp/bytes")->valuedouble == 240000000);
+	ck_assert(at(record, "metrics/brp/total/bytes")->valuedouble == 240001000);
+	ck_assert(at(record, "metrics/brp/total/records")->valuedouble == 28807);
+	ck_assert(at(record, "incidents/0/brp/total/bytes")->valuedouble == 240000000);
+	ck_assert(at(record, "faults/0/incident")->valuedouble == 0);
+	cJSON_Delete(record);
+
+	sample.record.brp = sample.incident.brp = (struct brp){.seconds = 5, .bytes = 5};
+	sample.fault.incident = -1;
+	ck_assert_int_eq(unlink(in_folder("events.jsonl")), 0);
+	write_sample();
+	record = parse_record();
+	expect(record, "metrics/brp/seconds", "0");
+	expect(record, "metrics/brp/bytes", "0");
+	expect(record, "metrics/brp/records", "0");
+	expect(record, "metrics/brp/total/bytes", "0");
+	expect(record, "incidents/0/brp/total/records", "0");
+	expect(record, "faults/0/incident", "0");
+	cJSON_Delete(record);
+	report(false);
+	summary_print(&sample.record, NULL, file, false);
+	fclose(file);
+	ck_assert_ptr_nonnull(strstr(text, "what was lost is not known"));
+	free(text);
+	text = slurp(in_folder("metrics.prom"));
+	ck_assert_ptr_null(strstr(text, "drsim_lost_bytes{"));
+	ck_assert_ptr_null(strstr(text, "drsim_lost_records{"));
+	ck_assert_ptr_null(strstr(text, "drsim_recovery_point_age_seconds{"));
+	free(text);
+	text = slurp(in_folder("report.html"));
+	ck_assert_ptr_null(strstr(text, ">0 B<"));
+	free(text);
+}
+END_TEST
+
+START_TEST(nothing_judged_is_said)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	sample_failover(&sample);
+	sample.record.objective_count = 0;
+	summary_print(&sample.record, NULL, file, false);
+	fclose(file);
+	ck_assert_ptr_nonnull(
+		strstr(text, "PASSED  gpu_loss: no objectives were given: nothing was judged;"));
+	free(text);
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	ck_assert_ptr_nonnull(strstr(text, "No objectives were given: nothing was judged."));
+	free(text);
+}
+END_TEST
+
 START_TEST(record_prints_every_digit)
 {
 	char *text;
@@ -865,6 +934,8 @@ static void add_cases(Suite *suite)
 	add(suite, "record_keeps_the_contract", record_keeps_the_contract, 3);
 	add(suite, "record_nulls_what_was_not_measured", record_nulls_what_was_not_measured, 1);
 	add(suite, "record_prints_every_digit", record_prints_every_digit, 1);
+	add(suite, "losses_are_summed_or_unknown", losses_are_summed_or_unknown, 1);
+	add(suite, "nothing_judged_is_said", nothing_judged_is_said, 1);
 	add(suite, "record_merges_the_drill_block", record_merges_the_drill_block, 1);
 	add(suite, "record_varies_where_told", record_varies_by_host_and_clock_only_where_told, 1);
 	add(suite, "ecdf_is_bounded_and_rises", ecdf_is_bounded_and_rises, 1);

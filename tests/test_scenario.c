@@ -452,13 +452,75 @@ START_TEST(a_standby_site_is_what_the_fault_accepts)
 	static const char *const steps[] = {
 		"steps: [{at: 1m, fault: zone.outage, target: standby}]\n",
 		"steps: [{at: 1m, fault: standby.unavailable, target: standby}]\n",
+		"steps: [{at: 1m, fault: standby.unavailable, target: spare}]\n",
+		"steps: [{at: 1m, fault: standby.unavailable, target: main-1}]\n",
 	};
 	const struct scenario *s;
 
 	s = good(arena_printf(&arena, "%s%s", two_sites, steps[0]));
 	ck_assert_int_eq(s->steps[0].target.entities[0].kind, ENTITY_SITE);
-	s = good(arena_printf(&arena, "%s%s", two_sites, steps[1]));
-	ck_assert_int_eq(s->steps[0].target.entities[0].kind, ENTITY_STANDBY);
+	for (int i = 1; i < 3; i++) {
+		s = good(arena_printf(&arena, "%s%s", two_sites, steps[i]));
+		ck_assert_int_eq(s->steps[0].target.entities[0].kind, ENTITY_STANDBY);
+	}
+	ck_assert_ptr_null(parse(arena_printf(&arena, "%s%s", two_sites, steps[3]), NULL));
+	ck_assert_str_eq(errors[0].text,
+			 "'main-1' is a site; standby.unavailable hits the standby");
+}
+END_TEST
+
+/* With a plan of the target's own drsim repairs nothing; the platform restarts processes. */
+START_TEST(nobody_mends_what_the_target_manages)
+{
+	static const struct {
+		const char *step;
+		bool loads;
+	} steps[] = {
+		{"fault: node.crash, target: \"main-1/node[0]\", for: 5m", true},
+		{"fault: node.crash, target: \"main-1/node[0]\", for: permanent", true},
+		{"fault: node.crash, target: \"main-1/node[0]\"", false},
+		{"fault: proc.kill, target: \"endpoint/chat/replica[0]\"", true},
+	};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		const char *text = arena_printf(&arena,
+						"%srecovery: {managed_by: target}\n"
+						"steps: [{at: 1m, %s}]\n",
+						two_sites, steps[i].step);
+
+		ck_assert_msg((parse(text, NULL) != NULL) == steps[i].loads, "%s", steps[i].step);
+	}
+	ck_assert_ptr_null(
+		parse(arena_printf(&arena,
+				   "%srecovery: {managed_by: target}\n"
+				   "steps: [{at: 1m, fault: proc.kill, target: endpoint/chat}]\n",
+				   two_sites),
+		      "deployment.platform={restart: false}"));
+}
+END_TEST
+
+START_TEST(detectors_look_at_what_they_can)
+{
+	static const char *const wrong[] = {
+		"{kind: slo, window: 1m, scope: node}", "{kind: slo, scope: gpu}",
+		"{kind: slo, scope: replica}",          "{kind: canary, scope: node}",
+		"{kind: canary, scope: gpu}",
+	};
+	static const char *const right[] = {
+		"{kind: slo, scope: endpoint}",
+		"{kind: canary, scope: endpoint}",
+		"{kind: canary, scope: replica}",
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		ck_assert_ptr_null(parse(two_sites, arena_printf(&arena, "detector=%s", wrong[i])));
+		ck_assert_msg(strstr(errors[0].text, " detector looks at endpoints"), "%s",
+			      errors[0].text);
+		ck_assert_uint_eq(errors[0].place.line, 1);
+	}
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++)
+		ck_assert_msg(parse(two_sites, arena_printf(&arena, "detector=%s", right[i])),
+			      "%s: %s", right[i], errors[0].text);
 }
 END_TEST
 
@@ -674,6 +736,8 @@ static void add_cases(Suite *suite)
 	    (int)(sizeof(targets) / sizeof(targets[0])));
 	add(suite, "targets: equal", entities_differ_in_every_part, 1);
 	add(suite, "targets: standby", a_standby_site_is_what_the_fault_accepts, 1);
+	add(suite, "recovery: the target's own", nobody_mends_what_the_target_manages, 1);
+	add(suite, "detectors: scope", detectors_look_at_what_they_can, 1);
 	add(suite, "targets: selection", selection_is_even_and_in_order, 1);
 	add(suite, "faults", faults_are_found_and_effects_counted, 1);
 	add(suite, "schema: keys", schema_and_loader_know_the_same_keys, 1);

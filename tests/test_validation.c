@@ -669,6 +669,27 @@ START_TEST(backlog_of_single_requests)
 }
 END_TEST
 
+/* Clients that give up after 3 s: never more than 3 s x 100/s wait, nobody is served in time, and
+ * at 200/s those that wait then are within the limit at once. */
+START_TEST(overload_of_impatient_clients)
+{
+	static const char *const modes[] = {"never", "windows", "always"};
+	const double bad = 9000 - 19 / 6.0;
+	char mode[PATH_TEXT];
+	const char *sets[] = {"deployment.endpoints[0].load.timeout=3s", mode, NULL};
+	struct drill drill;
+
+	snprintf(mode, sizeof(mode), "deployment.endpoints[0].load.requests=%s", modes[_i]);
+	drill_run(&drill, "tests/validation/backlog.yaml", 1, 1, sets, false);
+	close_to("10 bad time, s, impatient clients", bad, number(drill.record, "metrics.bad_s"),
+		 _i == 0 ? EXACT : 1e-3);
+	close_to("10 availability, impatient clients", 1 - bad / 28800,
+		 number(drill.record, "metrics.availability.requests"), _i == 0 ? EXACT : 1e-3);
+	conserved(&drill, modes[_i], _i == 2 ? 16 : 0);
+	drill_close(&drill);
+}
+END_TEST
+
 #define BATCH 300 /* lines, a second each: long against the time in which a queue forgets */
 
 /* Sums over all lines of single requests, and the shares of each batch of them. */
@@ -887,6 +908,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "restores of one size", restores_of_one_size);
 	test_add(suite, "backlog of an overload", backlog_of_an_overload);
 	test_add_loop(suite, "backlog of single requests", backlog_of_single_requests, 2);
+	test_add_loop(suite, "impatient clients", overload_of_impatient_clients, 3);
 	test_add(suite, "Erlang C", erlang_c);
 	test_add(suite, "Erlang C of slots", erlang_c_of_slots);
 	test_add_loop(suite, "fluid and requests agree", fluid_and_requests_agree, COUNT(stories));

@@ -20,6 +20,32 @@ void action_end(struct world *w, const struct action *action, bool ok, const cha
 	world_complete(w, &done);
 }
 
+/* Looks under way that will miss, or are answered wrongly, stand in a list of their own, by end. */
+static void probe_list(struct world *w, uint32_t index)
+{
+	uint32_t after = w->probe_last;
+	while (after && w->timed[after - 1].end > w->timed[index].end)
+		after = w->timed[after - 1].earlier;
+	uint32_t *before = after ? &w->timed[after - 1].later : &w->probe_first;
+	w->timed[index].earlier = after;
+	w->timed[index].later = *before;
+	*(*before ? &w->timed[*before - 1].earlier : &w->probe_last) = index + 1;
+	*before = index + 1;
+}
+
+static void timed_release(struct world *w, uint32_t index)
+{
+	struct timed *timed = &w->timed[index];
+	if (timed->action.kind == ACTION_PROBE) {
+		uint32_t earlier = timed->earlier, later = timed->later;
+		*(earlier ? &w->timed[earlier - 1].later : &w->probe_first) = later;
+		*(later ? &w->timed[later - 1].earlier : &w->probe_last) = earlier;
+	}
+	timed->used = false;
+	timed->next = w->timed_free;
+	w->timed_free = index + 1;
+}
+
 struct timed *action_timed(struct world *w, const struct action *action, nanos takes)
 {
 	uint32_t i = w->timed_free - 1;
@@ -33,6 +59,8 @@ struct timed *action_timed(struct world *w, const struct action *action, nanos t
 	struct timed *timed = &w->timed[i];
 	*timed = (struct timed){.action = *action, .used = true, .end = world_now(w) + takes};
 	timed->event = engine_at(w->engine, timed->end, timed_out, w, i);
+	if (action->kind == ACTION_PROBE)
+		probe_list(w, i);
 	return timed;
 }
 
@@ -49,13 +77,10 @@ nanos action_expected_end(struct world *w, action_id id)
 /* Looks whose timeout is over are known before the next round begins at this very instant. */
 void actions_probes_over(struct world *w)
 {
-	for (size_t i = 0; i < w->timed_count; i++) {
-		struct timed *timed = &w->timed[i];
-		if (!timed->used || timed->action.kind != ACTION_PROBE ||
-		    timed->end != world_now(w))
-			continue;
-		engine_cancel(w->engine, timed->event);
-		timed_out(w, i, world_now(w));
+	while (w->probe_first && w->timed[w->probe_first - 1].end <= world_now(w)) {
+		uint32_t index = w->probe_first - 1;
+		engine_cancel(w->engine, w->timed[index].event);
+		timed_out(w, index, world_now(w));
 	}
 }
 
@@ -91,11 +116,27 @@ static enum serve through_gateway(struct world *w, struct service *s, struct prn
 	return last;
 }
 
-static bool node_answers(const struct world *w, uint32_t site, uint32_t node, nanos *latency)
+static bool node_answers(const struct world *w, uint32_t site, uint32_t node)
 {
 	const struct node *n = &w->nodes[node];
-	*latency += n->delay + w->sites[site].delay;
 	return node_up(w, node) && !n->frozen && !n->cut && !w->sites[site].cut;
+}
+
+/* What the network adds to a round trip to what is looked at. */
+static nanos added_delay(const struct world *w, const struct entity *entity)
+{
+	if (entity->kind == ENTITY_ENDPOINT)
+		return w->services[entity->index].delay;
+	uint32_t site = entity->site, node = w->sites[site].first_node + (uint32_t)entity->index;
+	if (entity->kind == ENTITY_REPLICA) {
+		const struct replica *replica =
+			replica_at_home(w, (uint32_t)entity->index, entity->part);
+		if (!replica)
+			return 0;
+		site = replica->site;
+		node = replica->node;
+	}
+	return w->sites[site].delay + (node == NODE_NONE ? 0 : w->nodes[node].delay);
 }
 
 static enum serve look_at(struct world *w, const struct action *action, nanos *latency)
@@ -104,20 +145,16 @@ static enum serve look_at(struct world *w, const struct action *action, nanos *l
 	if (entity.kind == ENTITY_ENDPOINT) {
 		struct service *s = &w->services[entity.index];
 		load_settle(w, s);
-		*latency += s->delay + load_wait(s);
+		*latency += load_wait(s);
 		return through_gateway(w, s, &w->probe_prng[action->detector], latency);
 	}
 	if (entity.kind == ENTITY_REPLICA) {
-		for (uint32_t r = 0; r < w->replica_count; r++) {
-			struct replica *replica = &w->replicas[r];
-			if (replica->home && replica->endpoint == (uint32_t)entity.index &&
-			    replica->ordinal == entity.part)
-				return replica->serve;
-		}
-		return SERVE_REFUSE;
+		const struct replica *replica =
+			replica_at_home(w, (uint32_t)entity.index, entity.part);
+		return replica ? replica->serve : SERVE_REFUSE;
 	}
 	uint32_t node = w->sites[entity.site].first_node + (uint32_t)entity.index;
-	if (!node_answers(w, entity.site, node, latency))
+	if (!node_answers(w, entity.site, node))
 		return SERVE_HANG;
 	if (entity.kind == ENTITY_GPU && (w->nodes[node].gpus_gone >> entity.part & 1))
 		return SERVE_REFUSE;
@@ -151,6 +188,8 @@ static void probe(struct world *w, const struct action *action)
 		return;
 	}
 	enum serve seen = look_at(w, action, &latency);
+	/* A heartbeat goes one way only, anything else there and back. */
+	latency += added_delay(w, &action->entity) / (config->kind == DETECTOR_PHI ? 2 : 1);
 	if (config->kind == DETECTOR_CANARY && action->entity.kind == ENTITY_ENDPOINT) {
 		const struct load *load =
 			&w->scenario->deployment.endpoints[action->entity.index].load;
@@ -178,6 +217,20 @@ static void probe(struct world *w, const struct action *action)
 
 /* ---- fencing and switching ---- */
 
+/* What the controller gave up must not happen later: an old fence on a place that serves again, an
+ * old switch after a newer one. */
+static void call_off(struct world *w, uint32_t domain, enum action_kind kind)
+{
+	for (size_t i = 0; i < w->timed_count; i++) {
+		struct timed *timed = &w->timed[i];
+		if (!timed->used || timed->action.kind != kind || timed->action.domain != domain)
+			continue;
+		engine_cancel(w->engine, timed->event);
+		timed_release(w, (uint32_t)i);
+		action_end(w, &timed->action, false, "called off");
+	}
+}
+
 static void set_fence(struct world *w, const struct action *action, uint32_t site, bool on)
 {
 	uint64_t bit = DOMAIN_BIT(action->domain), *fenced = &w->sites[site].fenced;
@@ -187,11 +240,17 @@ static void set_fence(struct world *w, const struct action *action, uint32_t sit
 	cluster_changed(w);
 }
 
-/* Whoever is reached, or is known by its power controller to be off, is fenced at once. Behind a
- * partition nobody is. */
+/* Behind a partition nobody is fenced, whether it is around the site or around a node on which one
+ * of its processes lives. */
+static bool out_of_reach(const struct world *w, const struct action *action)
+{
+	return w->sites[action->site].cut || replicas_hidden(w, action->site, action->domain);
+}
+
+/* Whoever is reached, or is known by its power controller to be off, is fenced at once. */
 static void fence(struct world *w, const struct action *action)
 {
-	if (w->sites[action->site].cut) {
+	if (out_of_reach(w, action)) {
 		action_timed(w, action, action->timeout);
 		return;
 	}
@@ -420,9 +479,7 @@ static void timed_out(void *context, uint64_t index, nanos now)
 	struct action action = w->timed[index].action;
 	(void)now;
 	nanos wrong_after = w->timed[index].wrong_after;
-	w->timed[index].used = false;
-	w->timed[index].next = w->timed_free;
-	w->timed_free = (uint32_t)index + 1;
+	timed_release(w, (uint32_t)index);
 	switch (action.kind) {
 	case ACTION_PROBE:
 		if (wrong_after)
@@ -431,7 +488,7 @@ static void timed_out(void *context, uint64_t index, nanos now)
 			action_end(w, &action, false, "no answer in time");
 		break;
 	case ACTION_FENCE:
-		if (w->sites[action.site].cut) {
+		if (out_of_reach(w, &action)) {
 			action_end(w, &action, false, "the old primary cannot be reached");
 			break;
 		}
@@ -479,12 +536,14 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 		action_end(w, action, true, NULL);
 		break;
 	case ACTION_FENCE:
+		call_off(w, action->domain, ACTION_FENCE);
 		fence(w, action);
 		break;
 	case ACTION_ACTIVATE:
 		activate(w, action);
 		break;
 	case ACTION_SWITCH:
+		call_off(w, action->domain, ACTION_SWITCH);
 		action_timed(w, action, dist_sample_nanos(&config->switch_time, &w->switch_prng));
 		break;
 	case ACTION_SWITCH_BACK:
@@ -506,6 +565,8 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 		repair(w, action);
 		break;
 	case ACTION_RETURN:
+		call_off(w, action->domain, ACTION_FENCE);
+		call_off(w, action->domain, ACTION_SWITCH);
 		storage_return(w, action);
 		break;
 	case ACTION_STOP:
@@ -520,6 +581,7 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 void actions_reset(struct world *w)
 {
 	w->timed_count = w->timed_free = w->waiting_count = w->repair_count = 0;
+	w->probe_first = w->probe_last = 0;
 	w->crews_busy = 0;
 	prng_open(&w->switch_prng, w->seed, w->trial, 0, PRNG_SWITCH);
 	for (uint32_t i = 0; i < w->scenario->detector_count; i++)

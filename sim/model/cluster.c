@@ -2,6 +2,7 @@
 /* Sites, racks, nodes, GPUs and links: what holds them down, what can be seen of them, how effects
  * come and go. */
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "core/diagnosis.h"
@@ -30,23 +31,37 @@ bool site_reachable(const struct world *w, uint32_t site)
 	return w->sites[site].cut == 0;
 }
 
+bool link_open(const struct world *w, size_t link)
+{
+	return w->links[link].cut == 0 && w->scenario->deployment.links[link].loss < 1;
+}
+
 bool sites_connected(const struct world *w, uint32_t a, uint32_t b)
 {
 	if (a == b)
 		return true;
 	int link = scenario_link_between(w->scenario, a, b);
 	return w->sites[a].cut == 0 && w->sites[b].cut == 0 &&
-	       (link < 0 || w->links[link].cut == 0);
+	       (link < 0 || link_open(w, (size_t)link));
+}
+
+nanos sites_way(const struct world *w, uint32_t a, uint32_t b)
+{
+	if (a == b)
+		return 0;
+	int link = scenario_link_between(w->scenario, a, b);
+	nanos added = w->sites[a].delay + w->sites[b].delay;
+	nanos latency = 0;
+	if (link >= 0) {
+		added += w->links[link].delay;
+		latency = w->scenario->deployment.links[link].latency;
+	}
+	return latency + added / 2; /* kept for round trips */
 }
 
 bool site_usable(const struct world *w, uint32_t site)
 {
 	return w->sites[site].standby_out == 0 && site_reachable(w, site) && site_alive(w, site);
-}
-
-nanos site_delay(const struct world *w, uint32_t site)
-{
-	return w->sites[site].delay;
 }
 
 void cluster_reset(struct world *w)
@@ -132,19 +147,23 @@ static void cut(struct world *w, struct entity entity, int by)
 	}
 }
 
-static void delay(struct world *w, struct entity entity, nanos amount, nanos jitter)
+/* The effect is on each packet, what is kept is for a round trip: two packets, whose deviations are
+ * independent of each other. */
+static void delay(struct world *w, const struct effect *effect, int by)
 {
+	struct entity entity = effect->entity;
 	nanos *to = &w->sites[entity.site].delay, *spread = &w->sites[entity.site].jitter;
 	if (entity.kind == ENTITY_LINK) {
 		to = &w->links[entity.index].delay;
-		spread = &w->links[entity.index].jitter;
+		spread = NULL; /* it averages out over the many packets of a transfer */
 	} else if (entity.kind == ENTITY_NODE) {
 		struct node *node = &w->nodes[nodes_of(w, entity).first];
 		to = &node->delay;
 		spread = &node->jitter;
 	}
-	*to += amount;
-	*spread += jitter;
+	*to += by * 2 * effect->amount;
+	if (spread)
+		*spread += by * (nanos)llround(sqrt(2) * (double)effect->spread);
 }
 
 /* Replicas that an effect on a replica, an endpoint (those at `site`) or a GPU means. */
@@ -240,9 +259,6 @@ static void flip_data(struct world *w, struct token *token, bool on)
 				flips = &w->replicas[r].flips;
 	} else {
 		flips = &w->sites[world_data_site(w)].flips[effect->entity.index];
-		nanos *since = &w->poisoned_at[effect->entity.index];
-		if (on && world_now(w) < *since)
-			*since = world_now(w);
 	}
 	if (!flips)
 		return;
@@ -303,7 +319,7 @@ static void change(struct world *w, struct token *token, bool on)
 		cut(w, entity, by);
 		break;
 	case EFFECT_NET_DELAY:
-		delay(w, entity, by * effect->amount, by * effect->spread);
+		delay(w, effect, by);
 		break;
 	case EFFECT_PROC_EXIT:
 		if (on)
@@ -371,8 +387,7 @@ bool cluster_present(const struct world *w, uint64_t id)
 	/* A process that was killed is gone until it runs again, and then nothing of the fault is
 	 * left. */
 	for (uint32_t r = 0; r < w->replica_count; r++)
-		if (was_hit(w, &w->replicas[r], token) &&
-		    w->replicas[r].stage != STAGE_RUNNING)
+		if (was_hit(w, &w->replicas[r], token) && w->replicas[r].stage != STAGE_RUNNING)
 			return true;
 	return false;
 }
@@ -433,7 +448,7 @@ static void read_path(const struct world *w, struct entity entity, struct readin
 	nanos trip = ROUND_TRIP_BASE;
 	if (entity.kind == ENTITY_LINK) {
 		const struct link *link = &w->scenario->deployment.links[entity.index];
-		open = w->links[entity.index].cut == 0;
+		open = link_open(w, (size_t)entity.index);
 		trip = 2 * link->latency + w->links[entity.index].delay;
 	} else {
 		open = w->sites[entity.site].cut == 0;

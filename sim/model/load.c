@@ -75,7 +75,7 @@ double load_success(const struct world *w, const struct service *s, nanos wait)
 	return sum;
 }
 
-/* Mean of the distribution function over [from, to]: exact for a constant, else by Simpson's rule. */
+/* Mean of the distribution function over [from, to]: exact for a constant, else Simpson's rule. */
 static double mean_cdf(const struct load *load, const struct service *s, double from, double to)
 {
 	const struct dist *dist = &load->service_time;
@@ -90,7 +90,7 @@ static double mean_cdf(const struct load *load, const struct service *s, double 
 	return sum * step / 3 / (to - from);
 }
 
-/* Mean success of requests sent while the wait goes in a straight line from one value to another. */
+/* Mean success of requests sent while the wait goes in a straight line from one to another. */
 static double mean_success(const struct world *w, const struct service *s, double from, double to)
 {
 	double limit = (double)(w->scenario->steady_state.latency - s->delay), sum = 0;
@@ -185,7 +185,7 @@ static double backlog_limit(const struct world *w, const struct service *s)
 }
 
 /* Seconds, of the last `seconds`, in which a request that was sent got a good answer, on average.
- * The backlog went in a straight line from `before` to what it is now, and may have stayed there. */
+ * The backlog went in a straight line from `before` to what it is now, and maybe stayed there. */
 static double good_seconds(const struct world *w, const struct service *s, double before,
 			   double seconds)
 {

@@ -188,25 +188,19 @@ static void initialised(void *context, uint64_t r, nanos now)
 	engine_stop(w->engine); /* a killed process is back: the run loop wants to see that now */
 }
 
-static void weights_loaded(void *context, uint64_t r, nanos now)
+void replica_weights_done(struct world *w, uint32_t r)
 {
-	struct world *w = context;
 	struct replica *replica = &w->replicas[r];
+	nanos now = world_now(w);
 	nanos takes = dist_sample_nanos(&endpoint_of(w, replica)->model_start, &replica->start);
 	replica->flips =
 		0; /* a fresh copy; what is wrong with the site's content is counted there */
-	replica->load = 0;
 	replica->stage = STAGE_STARTING;
 	replica->stage_event = EVENT_NONE;
 	if (takes == 0)
-		initialised(context, r, now);
+		initialised(w, r, now);
 	else
 		replica->stage_event = engine_at(w->engine, now + takes, initialised, w, r);
-}
-
-void replica_weights_done(struct world *w, uint32_t r)
-{
-	weights_loaded(w, r, world_now(w));
 }
 
 /* Where the weights come from: the site's own copy when it has one, a running restore of them, or
@@ -216,11 +210,12 @@ static void load_weights(struct world *w, uint32_t r)
 	struct replica *replica = &w->replicas[r];
 	const struct site *site = site_of(w, replica);
 	uint64_t bytes = endpoint_of(w, replica)->model_bytes;
-	bool declared = w->scenario->deployment.data[DATA_MODEL].declared;
+	bool owner = world_domain(w, replica->endpoint) == DOMAIN_OF_DATA;
+	bool declared = owner && w->scenario->deployment.data[DATA_MODEL].declared;
 	bool local = declared ? w->sites[replica->site].data_ready & DATA_BIT(DATA_MODEL)
 			      : site->standby.heat != HEAT_COLD;
 	bool restored = false;
-	for (size_t i = 0; i < w->scenario->recovery.restore.class_count; i++)
+	for (size_t i = 0; owner && i < w->scenario->recovery.restore.class_count; i++)
 		restored |= w->scenario->recovery.restore.classes[i] == DATA_MODEL;
 	if (bytes == 0 || replica->home)
 		local = true;
@@ -233,12 +228,10 @@ static void load_weights(struct world *w, uint32_t r)
 		storage_weights(w, r);
 		return;
 	}
-	nanos takes = (nanos)llround((double)bytes / site->disk * 1e9);
-	if (takes == 0)
-		weights_loaded(w, r, world_now(w));
+	if (llround((double)bytes / site->disk * 1e9) == 0)
+		replica_weights_done(w, r);
 	else
-		replica->stage_event =
-			engine_at(w->engine, world_now(w) + takes, weights_loaded, w, r);
+		storage_disk(w, r);
 }
 
 static void halt(struct world *w, uint32_t r)
@@ -247,8 +240,7 @@ static void halt(struct world *w, uint32_t r)
 	engine_cancel(w->engine, replica->stage_event);
 	replica->stage_event = EVENT_NONE;
 	if (replica->load)
-		flow_stop(w->flows, replica->load, world_now(w), NULL);
-	replica->load = 0;
+		storage_weights_stop(w, r);
 }
 
 static void start(struct world *w, uint32_t r)
@@ -334,6 +326,7 @@ static void reschedule(void *context, uint64_t argument, nanos now)
 	if (place(w, replica)) {
 		start(w, r);
 		load_look(w, replica->endpoint);
+		storage_look(w); /* on a node that hangs it ran until now */
 		return;
 	}
 	replica->node = node; /* nowhere to go: its old place stays reserved */
@@ -463,6 +456,28 @@ bool replica_hosts_ready(const struct world *w, uint32_t site)
 			return false;
 	}
 	return true;
+}
+
+/* Those of the endpoint's own site come first in its list. */
+const struct replica *replica_at_home(const struct world *w, uint32_t endpoint, uint32_t ordinal)
+{
+	if (ordinal >= w->scenario->deployment.endpoints[endpoint].replicas)
+		return NULL;
+	return &w->replicas[w->services[endpoint].all[ordinal]];
+}
+
+bool replicas_hidden(const struct world *w, uint32_t site, uint32_t domain)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		const struct replica *replica = &w->replicas[r];
+		bool lives = replica->stage >= STAGE_LOADING || replica->stage_event != EVENT_NONE;
+		if (replica->site != site || replica->node == NODE_NONE || !lives ||
+		    domain_bit(w, replica) != DOMAIN_BIT(domain))
+			continue;
+		if (node_up(w, replica->node) && w->nodes[replica->node].cut)
+			return true;
+	}
+	return false;
 }
 
 /* ---- set up ---- */

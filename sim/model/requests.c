@@ -163,7 +163,7 @@ static bool may_go(const struct service *s, uint32_t q, uint32_t r)
 /* Can the first that waits go on? Where nobody is left it does, to be refused. */
 static bool head_goes(const struct world *w, const struct service *s)
 {
-	if (s->queue_head == NONE)
+	if (s->queued == 0)
 		return false;
 	for (size_t i = 0; i < s->member_count; i++)
 		if (has_slot(w, s, s->members[i]) && may_go(s, s->queue_head, s->members[i]))
@@ -197,7 +197,7 @@ static void look_at_queue(struct world *w, struct service *s)
 {
 	bool good = (double)s->queued <= s->queue_limit;
 	if (load_of(w, s)->requests != REQUESTS_ALWAYS || !s->window || s->confirming)
-		return; /* a window closes, and the fluid looks; judge() looks for the stable time */
+		return; /* a window closes, then the fluid looks; judge() finds the stable time */
 	if (good != s->level_good)
 		load_look(w, s->endpoint);
 }

@@ -8,6 +8,8 @@
 #include "sim/model/world.h"
 
 #define DONE_BATCH 64
+#define TCP_SEGMENT 1460     /* bytes: the most that one packet of a connection carries */
+#define RETRANSMIT (NANOS_S) /* what is lost behind a cut is sent again this often */
 
 static const struct data *data_of(const struct world *w, int c)
 {
@@ -21,6 +23,28 @@ static bool owns_data(const struct world *w, uint32_t endpoint)
 	return world_domain(w, endpoint) == DOMAIN_OF_DATA;
 }
 
+static bool serves(const struct world *w, const struct replica *replica)
+{
+	if (replica->stage != STAGE_RUNNING || !node_up(w, replica->node))
+		return false;
+	return !w->nodes[replica->node].frozen && !w->nodes[replica->node].cut;
+}
+
+/* Backup and replication agents run beside the serving processes of a site: see world.h. */
+static bool agents_run(const struct world *w, uint32_t site)
+{
+	bool any = false;
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		const struct replica *replica = &w->replicas[r];
+		if (replica->site != site || !owns_data(w, replica->endpoint))
+			continue;
+		if (serves(w, replica))
+			return true;
+		any = true;
+	}
+	return !any && site_alive(w, site);
+}
+
 static bool data_fenced(const struct world *w, uint32_t site)
 {
 	return (w->sites[site].fenced & DOMAIN_BIT(DOMAIN_OF_DATA)) != 0;
@@ -31,7 +55,7 @@ static bool data_fenced(const struct world *w, uint32_t site)
  * replicas that serve. */
 static bool writes(const struct world *w, uint32_t site)
 {
-	bool routed = false, alive = false, home = false;
+	bool routed = false, alive = false, home = false, hidden = w->sites[site].cut;
 	if (data_fenced(w, site) || !site_alive(w, site))
 		return false;
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
@@ -41,10 +65,12 @@ static bool writes(const struct world *w, uint32_t site)
 		if (replica->site != site || !owns_data(w, replica->endpoint))
 			continue;
 		home |= replica->home;
-		alive |= replica->stage == STAGE_RUNNING && node_up(w, replica->node);
+		bool runs = replica->stage == STAGE_RUNNING && node_up(w, replica->node);
+		alive |= runs;
+		hidden |= runs && w->nodes[replica->node].cut;
 	}
 	if (site == world_data_site(w))
-		return (alive || !home) && (routed || !home || w->sites[site].cut);
+		return (alive || !home) && (routed || !home || hidden);
 	return routed && alive && (w->sites[site].activated & DOMAIN_BIT(DOMAIN_OF_DATA));
 }
 
@@ -91,6 +117,38 @@ nanos storage_last_write(const struct world *w, uint32_t site)
 	return last;
 }
 
+/* ---- when the primary's copy was wrong ---- */
+
+static void look_damage(struct world *w)
+{
+	const uint64_t *flips = w->sites[world_data_site(w)].flips;
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		size_t *open = &w->damage_open[c];
+		if ((flips[c] > 0) == (*open > 0))
+			continue;
+		if (*open) {
+			w->damages[*open - 1].to = world_now(w);
+			*open = 0;
+			continue;
+		}
+		w->damages = arena_grow(&w->arena, w->damages, w->damage_count, &w->damage_capacity,
+					sizeof(*w->damages));
+		w->damages[w->damage_count++] = (struct damage){
+			.data_class = (enum data_class)c, .from = world_now(w), .to = NANOS_NEVER};
+		*open = w->damage_count;
+	}
+}
+
+static bool was_damaged(const struct world *w, enum data_class c, nanos at)
+{
+	for (size_t i = 0; i < w->damage_count; i++) {
+		const struct damage *damage = &w->damages[i];
+		if (damage->data_class == c && damage->from < at && at < damage->to)
+			return true;
+	}
+	return false;
+}
+
 /* ---- transfers ---- */
 
 static void pumped(void *context, uint64_t argument, nanos now);
@@ -127,17 +185,31 @@ static void transfer_free(struct world *w, uint32_t index)
 	w->transfer_free = index + 1;
 }
 
-/* From a site to the store (or back, or to another site): its NICs, the ways out, the link, the
- * store's port. */
-static flow_id transfer_start(struct world *w, struct transfer transfer, uint32_t from, uint32_t to,
-			      uint32_t store_port)
+/*
+ * What one connection gets from a link on which packets are lost: MSS / RTT x sqrt(3/2) / sqrt(p).
+ * Mathis, Semke, Mahdavi and Ott, "The macroscopic behavior of the TCP congestion avoidance
+ * algorithm", ACM Computer Communication Review 27(3), 1997. Without a round trip time no limit.
+ */
+static double connection_cap(const struct world *w, uint32_t from, uint32_t to)
 {
-	uint32_t path[FLOW_PATH_MAX];
+	int link = from == to ? -1 : scenario_link_between(w->scenario, from, to);
+	double loss = link < 0 ? 0 : w->scenario->deployment.links[link].loss;
+	nanos trip = 2 * sites_way(w, from, to);
+	if (loss <= 0 || trip <= 0)
+		return INFINITY;
+	return TCP_SEGMENT / ((double)trip / 1e9) * sqrt(1.5) / sqrt(loss);
+}
+
+/* The NICs of a site, the ways out, the link, the store's port; or a disk alone. */
+static size_t path_of(const struct world *w, const struct transfer *transfer,
+		      uint32_t path[FLOW_PATH_MAX])
+{
+	uint32_t from = transfer->from, to = transfer->to;
 	size_t count = 0;
-	uint32_t index = transfer_new(w);
-	path[count++] = w->sites[to].port;
-	if (store_port != FLOW_RESOURCE_NONE)
-		path[count++] = store_port;
+	if (!transfer->local)
+		path[count++] = w->sites[to].port;
+	if (transfer->through != FLOW_RESOURCE_NONE)
+		path[count++] = transfer->through;
 	if (from != to) {
 		int link = scenario_link_between(w->scenario, from, to);
 		path[count++] = w->sites[from].port;
@@ -146,21 +218,29 @@ static flow_id transfer_start(struct world *w, struct transfer transfer, uint32_
 		if (link >= 0)
 			path[count++] = w->links[link].resource;
 	}
-	transfer.begun = world_now(w);
-	transfer.flow =
-		flow_start(w->flows, world_now(w), transfer.bytes, INFINITY, path, count, index);
-	w->transfers[index] = transfer;
-	storage_pump(w);
-	return transfer.flow;
+	return count;
 }
 
-static void transfer_abort(struct world *w, uint32_t index, const char *reason)
+static uint32_t transfer_start(struct world *w, struct transfer transfer)
 {
-	struct transfer transfer = w->transfers[index];
-	flow_stop(w->flows, transfer.flow, world_now(w), NULL);
+	uint32_t path[FLOW_PATH_MAX], index = transfer_new(w);
+	size_t count = path_of(w, &transfer, path);
+	transfer.cap = connection_cap(w, transfer.from, transfer.to);
+	transfer.arrives = NANOS_NEVER;
+	transfer.event = EVENT_NONE;
+	transfer.flow = flow_start(w->flows, world_now(w), transfer.bytes, transfer.cap, path,
+				   count, index);
+	w->transfers[index] = transfer;
+	storage_pump(w);
+	return index;
+}
+
+static void transfer_stop(struct world *w, uint32_t index)
+{
+	struct transfer *transfer = &w->transfers[index];
+	engine_cancel(w->engine, transfer->event);
+	flow_stop(w->flows, transfer->flow, world_now(w), NULL); /* unless it is all sent */
 	transfer_free(w, index);
-	if (transfer.kind != TRANSFER_WEIGHTS)
-		action_end(w, &transfer.action, false, reason);
 }
 
 /* ---- backups ---- */
@@ -259,6 +339,15 @@ static bool store_usable(const struct world *w, uint32_t from)
 	return site_alive(w, store->site) && sites_connected(w, from, store->site);
 }
 
+static const char *backup_obstacle(const struct world *w, uint32_t site)
+{
+	if (!agents_run(w, site) || data_fenced(w, site))
+		return "the source is down";
+	if (!store_usable(w, site))
+		return "the store cannot be reached";
+	return NULL;
+}
+
 void storage_backup(struct world *w, const struct action *action)
 {
 	const struct backup_policy *policy = &w->scenario->policies[action->policy];
@@ -279,22 +368,22 @@ void storage_backup(struct world *w, const struct action *action)
 		if (w->sites[action->site].flips[c] && (policy->classes & DATA_BIT(c)))
 			backup->poisoned |= DATA_BIT(c);
 	backup->bytes = backup_bytes(w, id);
-	if (!site_alive(w, action->site) || data_fenced(w, action->site)) {
-		backup_fail(w, id, "the source is down");
-	} else if (!store_usable(w, action->site)) {
-		backup_fail(w, id, "the store cannot be reached");
+	const char *obstacle = backup_obstacle(w, action->site);
+	if (obstacle) {
+		backup_fail(w, id, obstacle);
 	} else if (policy->takes == 0) {
 		backup_end(w, id);
 	} else if (policy->takes != NANOS_NEVER) {
 		backup->event =
 			engine_at(w->engine, world_now(w) + policy->takes, backup_timed, w, id);
 	} else {
-		transfer_start(w,
-			       (struct transfer){.kind = TRANSFER_BACKUP,
-						 .index = id,
-						 .action = *action,
-						 .bytes = backup->bytes},
-			       action->site, store, w->store_write);
+		transfer_start(w, (struct transfer){.kind = TRANSFER_BACKUP,
+						    .index = id,
+						    .action = *action,
+						    .from = action->site,
+						    .to = store,
+						    .through = w->store_write,
+						    .bytes = backup->bytes});
 	}
 }
 
@@ -319,23 +408,28 @@ static void restore_done(struct world *w, const struct action *action, nanos as_
 	if (!corrupt) {
 		site->data_ready |= DATA_BIT(action->data_class);
 		site->flips[action->data_class] = 0;
+		look_damage(w);
 	}
 	world_complete(w, &done);
 	if (!corrupt)
 		replicas_data(w, action->to);
 }
 
-/* The standby's own copy: as old as the replication lag, or as the moment at which replication
- * broke off. */
+/* As of when a standby's copies are. They never get older: what is sent later comes later. */
+static nanos replica_as_of(const struct world *w, uint32_t site)
+{
+	const struct site_state *state = &w->sites[site];
+	nanos lag = w->scenario->deployment.sites[site].standby.replication_lag;
+	nanos as_of = world_now(w) - lag - state->replica_way;
+	return state->replicates && as_of > state->replica_reached ? as_of : state->replica_reached;
+}
+
+/* The standby's own copy: as old as the replication lag and the way there, or as it was when
+ * replication broke off. What was wrong at the primary then, it copied faithfully. */
 static void restore_replica(struct world *w, const struct action *action)
 {
-	const struct site_state *site = &w->sites[action->to];
-	nanos lag = w->scenario->deployment.sites[action->to].standby.replication_lag;
-	nanos until = site->replica_off < world_now(w) ? site->replica_off : world_now(w);
-	nanos as_of = until > lag ? until - lag : 0;
-	bool corrupt =
-		w->poisoned_at[action->data_class] < as_of; /* it copied the damage faithfully */
-	restore_done(w, action, as_of, corrupt);
+	nanos as_of = replica_as_of(w, action->to);
+	restore_done(w, action, as_of, was_damaged(w, action->data_class, as_of));
 }
 
 static const char *restore_obstacle(const struct world *w, const struct action *action)
@@ -363,8 +457,10 @@ void storage_restore(struct world *w, const struct action *action)
 		transfer_start(w,
 			       (struct transfer){.kind = TRANSFER_RESTORE,
 						 .action = *action,
-						 .bytes = data_of(w, action->data_class)->bytes},
-			       from, action->to, w->store_read);
+						 .from = from,
+						 .to = action->to,
+						 .through = w->store_read,
+						 .bytes = data_of(w, action->data_class)->bytes});
 	}
 }
 
@@ -421,14 +517,18 @@ void storage_return(struct world *w, const struct action *action)
 		action_wait_primary(w, action);
 		return;
 	}
-	transfer_start(
-		w, (struct transfer){.kind = TRANSFER_RETURN, .action = *action, .bytes = bytes},
-		action->site, action->to, FLOW_RESOURCE_NONE);
+	transfer_start(w, (struct transfer){.kind = TRANSFER_RETURN,
+					    .action = *action,
+					    .from = action->site,
+					    .to = action->to,
+					    .through = FLOW_RESOURCE_NONE,
+					    .bytes = bytes});
 }
 
 static void returned(struct world *w, const struct action *action)
 {
 	memset(w->sites[action->to].flips, 0, sizeof(w->sites[action->to].flips));
+	look_damage(w);
 	action_wait_primary(w, action);
 }
 
@@ -438,9 +538,36 @@ void storage_weights(struct world *w, uint32_t r)
 	const struct store *store = &w->scenario->deployment.store;
 	uint32_t from = store->declared ? store->site : replica->site;
 	uint64_t bytes = w->scenario->deployment.endpoints[replica->endpoint].model_bytes;
-	replica->load = transfer_start(
-		w, (struct transfer){.kind = TRANSFER_WEIGHTS, .index = r, .bytes = bytes}, from,
-		replica->site, store->declared ? w->store_read : FLOW_RESOURCE_NONE);
+	replica->load = 1 + transfer_start(w, (struct transfer){.kind = TRANSFER_WEIGHTS,
+								.index = r,
+								.from = from,
+								.to = replica->site,
+								.through = w->store_read,
+								.bytes = bytes});
+}
+
+/* Replicas that load from the same disk at a time share it. */
+void storage_disk(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	struct node *node = &w->nodes[replica->node];
+	uint64_t bytes = w->scenario->deployment.endpoints[replica->endpoint].model_bytes;
+	if (!node->disk)
+		node->disk = 1 + flow_resource(w->flows,
+					       w->scenario->deployment.sites[replica->site].disk);
+	replica->load = 1 + transfer_start(w, (struct transfer){.kind = TRANSFER_WEIGHTS,
+								.index = r,
+								.from = replica->site,
+								.to = replica->site,
+								.through = node->disk - 1,
+								.local = true,
+								.bytes = bytes});
+}
+
+void storage_weights_stop(struct world *w, uint32_t r)
+{
+	transfer_stop(w, w->replicas[r].load - 1);
+	w->replicas[r].load = 0;
 }
 
 /* ---- ends of transfers ---- */
@@ -454,8 +581,9 @@ static void finished(struct world *w, uint32_t index)
 		if (w->scenario->policies[transfer.action.policy].verify) {
 			/* read back what was written, at the store's own speed */
 			transfer.kind = TRANSFER_VERIFY_BACKUP;
-			uint32_t store = w->scenario->deployment.store.site;
-			transfer_start(w, transfer, store, store, w->store_read);
+			transfer.from = transfer.to;
+			transfer.through = w->store_read;
+			transfer_start(w, transfer);
 		} else {
 			backup_end(w, transfer.index);
 		}
@@ -470,11 +598,38 @@ static void finished(struct world *w, uint32_t index)
 		returned(w, &transfer.action);
 		break;
 	case TRANSFER_WEIGHTS:
+		w->replicas[transfer.index].load = 0;
 		replica_weights_done(w, transfer.index);
 		break;
 	case TRANSFER_NONE:
 		break;
 	}
+}
+
+static void arrived(void *context, uint64_t index, nanos now)
+{
+	struct world *w = context;
+	struct transfer *transfer = &w->transfers[index];
+	transfer->event = EVENT_NONE;
+	if (sites_connected(w, transfer->from, transfer->to)) {
+		finished(w, (uint32_t)index);
+		return;
+	}
+	transfer->arrives = now + RETRANSMIT;
+	transfer->event = engine_at(w->engine, transfer->arrives, arrived, w, index);
+}
+
+/* The last byte is sent; it arrives one way later. */
+static void sent(struct world *w, uint32_t index)
+{
+	struct transfer *transfer = &w->transfers[index];
+	nanos way = sites_way(w, transfer->from, transfer->to);
+	if (way == 0) {
+		finished(w, index);
+		return;
+	}
+	transfer->arrives = world_now(w) + way;
+	transfer->event = engine_at(w->engine, transfer->arrives, arrived, w, index);
 }
 
 static void pumped(void *context, uint64_t argument, nanos now)
@@ -486,7 +641,8 @@ static void pumped(void *context, uint64_t argument, nanos now)
 	w->flow_event = EVENT_NONE;
 	while ((count = flow_advance(w->flows, now, done, DONE_BATCH)) > 0)
 		for (size_t i = 0; i < count; i++)
-			finished(w, (uint32_t)done[i].argument);
+			if (w->transfers[done[i].argument].flow == done[i].flow) /* or given up */
+				sent(w, (uint32_t)done[i].argument);
 	storage_pump(w);
 }
 
@@ -497,14 +653,13 @@ static const char *transfer_obstacle(const struct world *w, const struct transfe
 	const struct action *action = &transfer->action;
 	switch (transfer->kind) {
 	case TRANSFER_BACKUP:
-		if (!site_alive(w, action->site) || data_fenced(w, action->site))
-			return "the source went down";
-		return NULL;
+		return backup_obstacle(w, action->site);
 	case TRANSFER_RESTORE:
 		return restore_obstacle(w, action);
 	case TRANSFER_RETURN:
 		return return_obstacle(w, action);
 	case TRANSFER_VERIFY_BACKUP:
+		return store_usable(w, transfer->to) ? NULL : "the store is down";
 	case TRANSFER_WEIGHTS:
 	case TRANSFER_NONE:
 		break;
@@ -518,8 +673,7 @@ static void look_return(struct world *w, uint32_t index)
 	struct transfer transfer = w->transfers[index];
 	if (transfer.kind != TRANSFER_RETURN || site_usable(w, transfer.action.site))
 		return;
-	flow_stop(w->flows, transfer.flow, world_now(w), NULL);
-	transfer_free(w, index);
+	transfer_stop(w, index);
 	w->sites[transfer.action.to].return_lost = true;
 	action_wait_primary(w, &transfer.action);
 }
@@ -529,23 +683,23 @@ static void look_transfers(struct world *w)
 	for (uint32_t i = 0; i < w->transfer_count; i++)
 		look_return(w, i);
 	for (uint32_t i = 0; i < w->transfer_count; i++) {
-		const char *obstacle = transfer_obstacle(w, &w->transfers[i]);
+		struct transfer transfer = w->transfers[i];
+		const char *obstacle = transfer_obstacle(w, &transfer);
 		if (!obstacle)
 			continue;
-		if (w->transfers[i].kind == TRANSFER_BACKUP) {
-			uint32_t id = w->transfers[i].index;
-			flow_stop(w->flows, w->transfers[i].flow, world_now(w), NULL);
-			transfer_free(w, i);
-			backup_fail(w, id, obstacle);
-		} else {
-			transfer_abort(w, i, obstacle);
-		}
+		transfer_stop(w, i);
+		if (transfer.kind == TRANSFER_BACKUP || transfer.kind == TRANSFER_VERIFY_BACKUP)
+			backup_fail(w, transfer.index, obstacle);
+		else
+			action_end(w, &transfer.action, false, obstacle);
 	}
 	for (uint32_t b = 0; b < w->backup_count; b++) {
 		struct backup_state *backup = &w->backups[b];
-		if (backup->running && backup->event != EVENT_NONE &&
-		    (!site_alive(w, backup->site) || data_fenced(w, backup->site)))
-			backup_fail(w, b, "the source went down");
+		if (!backup->running || backup->event == EVENT_NONE)
+			continue;
+		const char *obstacle = backup_obstacle(w, backup->site);
+		if (obstacle)
+			backup_fail(w, b, obstacle);
 	}
 }
 
@@ -554,26 +708,35 @@ static void look_network(struct world *w)
 	const struct deployment *d = &w->scenario->deployment;
 	for (size_t l = 0; l < d->link_count; l++)
 		flow_set_capacity(w->flows, w->links[l].resource,
-				  w->links[l].cut ? 0 : d->links[l].rate, world_now(w));
+				  link_open(w, l) ? d->links[l].rate : 0, world_now(w));
 	for (uint32_t s = 0; s < d->site_count; s++)
 		flow_set_capacity(w->flows, w->sites[s].uplink, w->sites[s].cut ? 0 : INFINITY,
 				  world_now(w));
+	for (size_t i = 0; i < w->transfer_count; i++) {
+		struct transfer *transfer = &w->transfers[i];
+		if (transfer->kind == TRANSFER_NONE)
+			continue;
+		double cap = connection_cap(w, transfer->from, transfer->to);
+		if (cap != transfer->cap)
+			flow_set_cap(w->flows, transfer->flow, cap, world_now(w));
+		transfer->cap = cap;
+	}
 }
 
 static void look_replication(struct world *w, uint32_t site)
 {
 	uint32_t source = world_data_site(w);
 	struct site_state *state = &w->sites[site];
-	bool on = site_alive(w, source) && !data_fenced(w, source) && site_alive(w, site) &&
-		  !state->standby_out && sites_connected(w, source, site);
-	if (on)
-		state->replica_off = NANOS_NEVER;
-	else if (state->replica_off == NANOS_NEVER)
-		state->replica_off = world_now(w);
+	state->replica_reached = replica_as_of(w, site);
+	state->replica_way = sites_way(w, source, site);
+	state->replicates = agents_run(w, source) && !data_fenced(w, source) &&
+			    site_alive(w, site) && !state->standby_out &&
+			    sites_connected(w, source, site);
 }
 
 void storage_look(struct world *w)
 {
+	look_damage(w);
 	for (uint32_t s = 0; s < w->scenario->deployment.site_count; s++) {
 		look_writing(w, s);
 		if (w->scenario->deployment.sites[s].standby.heat != HEAT_NONE)
@@ -590,11 +753,14 @@ nanos storage_expected_end(struct world *w, action_id id)
 		const struct transfer *transfer = &w->transfers[i];
 		if (transfer->kind == TRANSFER_NONE || transfer->action.id != id)
 			continue;
+		if (transfer->arrives != NANOS_NEVER)
+			return transfer->arrives;
 		double rate = flow_rate(w->flows, transfer->flow);
 		uint64_t done = flow_bytes_done(w->flows, transfer->flow, world_now(w));
 		if (!(rate > 0))
 			return NANOS_NEVER;
-		return world_now(w) + (nanos)llround((double)(transfer->bytes - done) / rate * 1e9);
+		return world_now(w) + sites_way(w, transfer->from, transfer->to) +
+		       (nanos)llround((double)(transfer->bytes - done) / rate * 1e9);
 	}
 	for (size_t b = 0; b < w->backup_count; b++)
 		if (w->backups[b].running && w->backups[b].action == id &&
@@ -618,7 +784,6 @@ void storage_reset(struct world *w)
 		struct site_state *site = &w->sites[s];
 		site->port = flow_resource(w->flows, d->sites[s].nic * d->sites[s].nodes);
 		site->uplink = flow_resource(w->flows, INFINITY);
-		site->replica_off = NANOS_NEVER;
 		for (int c = 0; c < DATA_CLASSES; c++)
 			if (d->data[c].declared && (d->sites[s].standby.heat == HEAT_NONE ||
 						    (d->sites[s].standby.holds & DATA_BIT(c))))
@@ -626,12 +791,11 @@ void storage_reset(struct world *w)
 	}
 	for (size_t l = 0; l < d->link_count; l++)
 		w->links[l].resource = flow_resource(w->flows, d->links[l].rate);
-	for (int c = 0; c < DATA_CLASSES; c++)
-		w->poisoned_at[c] = NANOS_NEVER;
 	for (uint32_t p = 0; p < w->scenario->policy_count; p++)
 		w->newest[p] = -1;
 	for (uint32_t p = 0; p < w->scenario->policy_count; p++)
 		prng_open(&w->backup_prng[p], w->seed, w->trial, p, PRNG_BACKUP);
-	w->writing_count = w->backup_count = w->transfer_count = 0;
+	w->writing_count = w->backup_count = w->transfer_count = w->damage_count = 0;
 	w->transfer_free = 0;
+	memset(w->damage_open, 0, sizeof(w->damage_open));
 }

@@ -19,6 +19,14 @@
  *          there, idle                                    the other classes restored
  *   cold   none                none                     + nodes allocated, weights fetched
  *
+ * Backup and replication agents run beside a site's serving processes. They stop when none of those
+ * is left that runs on a node which is up, not frozen and not cut off (a crash, a hang), when the
+ * site is fenced, and when the store or the standby cannot be reached; a site without endpoints has
+ * them while any node is up. So idle nodes read nothing from a copy whose processes died, a backup
+ * under way then is lost, and a process that comes back in place takes them up again. A standby's
+ * replica is as old as its lag and one packet's way there. What a store has received it verifies by
+ * itself.
+ *
  * How fluid and single requests meet: the fluid state (arrivals, capacity, backlog, share of good
  * answers) is kept at all times and changes only at events. Single requests are simulated in a
  * window of steady_state.window after the service turns bad, and from the instant the fluid says
@@ -41,26 +49,29 @@ struct node {
 	uint32_t xid_lines;
 	uint64_t gpus_gone, gpus_used; /* bit per GPU; used: by a replica placed there */
 	nanos delay, jitter;           /* added to a round trip */
+	uint32_t disk;                 /* 1 + its flow resource, 0: nobody has read from it yet */
 };
 
 struct site_state {
 	uint32_t first_node; /* in world.nodes */
 	uint16_t cut, standby_out;
-	nanos delay, jitter;
-	uint64_t fenced;    /* domains, a bit each, told to take no more writes here */
-	uint64_t activated; /* domains that this standby was told to serve */
-	bool return_lost;   /* a primary: what the standby had written did not come back */
-	bool restless;                /* a primary whose endpoints are not calm */
-	uint32_t data_ready;          /* DATA_BIT mask: usable here (primaries: what is declared) */
+	nanos delay, jitter; /* added to a round trip */
+	uint64_t fenced;     /* domains, a bit each, told to take no more writes here */
+	uint64_t activated;  /* domains that this standby was told to serve */
+	bool return_lost;    /* a primary: what the standby had written did not come back */
+	bool restless;       /* a primary whose endpoints are not calm */
+	uint32_t data_ready; /* DATA_BIT mask: usable here (primaries: what is declared) */
 	uint64_t flips[DATA_CLASSES]; /* damaged chunks of each class here: its content is wrong */
-	nanos replica_off; /* a standby: replication to it broke off then; NANOS_NEVER: goes on */
-	size_t writing;    /* 1 + its open interval in world.writings, 0: none */
+	bool replicates;              /* a standby: replication to it goes on, */
+	nanos replica_way;            /* a packet taking so long; */
+	nanos replica_reached;        /* as of when its copies were when either last changed */
+	size_t writing;               /* 1 + its open interval in world.writings, 0: none */
 	uint32_t port, uplink; /* flow resources: all NICs of the site; its way to other sites */
 };
 
 struct link_state {
 	uint16_t cut;
-	nanos delay, jitter;
+	nanos delay; /* added to a round trip */
 	uint32_t resource;
 };
 
@@ -93,8 +104,8 @@ struct replica {
 	uint32_t crashes; /* in a row, for the back-off */
 	uint64_t starts;
 	event_id stage_event, gateway_event, move_event;
-	struct prng start; /* initialisation times */
-	flow_id load;
+	struct prng start;    /* initialisation times */
+	uint32_t load;        /* 1 + the transfer that brings its weights, 0: none */
 	uint32_t outstanding; /* single requests in it */
 	nanos running_since;
 };
@@ -204,9 +215,20 @@ struct transfer { /* argument of a flow */
 	} kind;
 	uint32_t index; /* backup, replica, or the next free slot + 1 */
 	struct action action;
+	uint32_t from, to; /* sites */
+	uint32_t through;  /* flow resource: the store's port, or a disk; FLOW_RESOURCE_NONE */
+	bool local;        /* from a node's own disk: no network */
 	flow_id flow;
-	nanos begun;
+	double cap;     /* of the flow: what one connection gets on that link */
+	event_id event; /* all is sent, the last byte is on its way */
+	nanos arrives;
 	uint64_t bytes;
+};
+
+/* For so long the primary's copy of a class was wrong; to NANOS_NEVER: it still is. */
+struct damage {
+	enum data_class data_class;
+	nanos from, to;
 };
 
 struct timed { /* an action that ends at a known time */
@@ -215,7 +237,8 @@ struct timed { /* an action that ends at a known time */
 	event_id event;
 	nanos end;
 	bool used;
-	uint32_t next; /* 1 + the next free one, 0: none */
+	uint32_t next;           /* 1 + the next free one, 0: none */
+	uint32_t later, earlier; /* probes, by their end: 1 + the neighbours, 0: none */
 };
 
 struct token {                /* one applied effect */
@@ -245,7 +268,9 @@ struct world {
 
 	struct writing *writings;
 	size_t writing_count, writing_capacity;
-	nanos poisoned_at[DATA_CLASSES];
+	struct damage *damages; /* of the data site, in order of their begin */
+	size_t damage_count, damage_capacity;
+	size_t damage_open[DATA_CLASSES]; /* 1 + the one that goes on, 0: none */
 	struct backup_state *backups;
 	size_t backup_count, backup_capacity;
 	int32_t newest[SCENARIO_POLICIES_MAX]; /* last backup of each policy that ended well; -1 */
@@ -255,7 +280,8 @@ struct world {
 	uint32_t transfer_free; /* 1 + head of the free list, 0: none */
 	struct timed *timed;
 	size_t timed_count, timed_capacity;
-	uint32_t timed_free; /* 1 + head of the free list, 0: none */
+	uint32_t timed_free;              /* 1 + head of the free list, 0: none */
+	uint32_t probe_first, probe_last; /* 1 + the timed probes that end first and last */
 
 	struct action *waiting;
 	size_t waiting_count, waiting_capacity; /* returns that wait for the primary's replicas */
@@ -291,11 +317,12 @@ void world_complete(struct world *world,
 bool node_up(const struct world *world, uint32_t node);    /* powered and not crashed */
 bool site_alive(const struct world *world, uint32_t site); /* any node of it is up */
 bool site_reachable(const struct world *world,
-		    uint32_t site); /* from the clients and the controller */
+		    uint32_t site);                     /* from the clients and the controller */
+bool link_open(const struct world *world, size_t link); /* not cut, not every packet lost */
 bool sites_connected(const struct world *world, uint32_t a, uint32_t b);
+nanos sites_way(const struct world *world, uint32_t a, uint32_t b); /* of a packet, one way */
 bool site_usable(const struct world *world,
 		 uint32_t site); /* could serve: alive, reachable, not out */
-nanos site_delay(const struct world *world, uint32_t site); /* added to a round trip */
 void cluster_reset(struct world *world);
 void cluster_apply(struct world *world, const struct effect *effect, uint64_t *ret_token);
 void cluster_revert(struct world *world, uint64_t token);
@@ -315,6 +342,11 @@ void replicas_stop(struct world *world, uint32_t site, uint32_t domain);
 void replicas_data(struct world *world, uint32_t site); /* the site's data changed: go on loading */
 bool replica_hosts_ready(const struct world *world,
 			 uint32_t site); /* all home replicas of the site are well */
+/* Home replica `ordinal` of an endpoint; NULL: it has not so many. */
+const struct replica *replica_at_home(const struct world *world, uint32_t endpoint,
+				      uint32_t ordinal);
+/* Does any process of the domain live at the site on a node that is up and cut off? */
+bool replicas_hidden(const struct world *world, uint32_t site, uint32_t domain);
 enum serve replica_serve(const struct world *world, const struct replica *replica);
 void replica_weights_done(struct world *world, uint32_t replica);
 
@@ -326,6 +358,8 @@ void storage_prune(struct world *world, int32_t backup);
 void storage_restore(struct world *world, const struct action *action);
 void storage_return(struct world *world, const struct action *action);
 void storage_weights(struct world *world, uint32_t replica); /* fetch weights from the store */
+void storage_disk(struct world *world, uint32_t replica);    /* read them from its node's disk */
+void storage_weights_stop(struct world *world, uint32_t replica); /* give either up */
 void storage_pump(struct world *world); /* (re)schedule the next end of a transfer */
 void storage_ledger(const struct world *world, uint32_t site, enum data_class c, nanos from,
 		    nanos to, double *ret_bytes, double *ret_records);
@@ -361,7 +395,7 @@ void requests_members_changed(struct world *world, struct service *service);
 /* actions.c */
 int action_begin(struct world *world, const struct action *action, struct error *e);
 struct timed *action_timed(struct world *world, const struct action *action,
-		  nanos takes); /* ok at its end, unless actions.c says otherwise */
+			   nanos takes); /* ok at its end, unless actions.c says otherwise */
 nanos action_expected_end(struct world *world, action_id id);
 void action_end(struct world *world, const struct action *action, bool ok, const char *reason);
 void actions_reset(struct world *world);
