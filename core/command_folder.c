@@ -201,8 +201,8 @@ static bool is_default_name(const char *name, size_t length, const char *process
 	size_t own = strlen(process);
 
 	for (size_t i = 0; pattern[i]; i++)
-		if (i >= length || (pattern[i] == '0' ? name[i] < '0' || name[i] > '9'
-						      : name[i] != pattern[i]))
+		if (i >= length ||
+		    (pattern[i] == '0' ? name[i] < '0' || name[i] > '9' : name[i] != pattern[i]))
 			return false;
 	return length > own + sizeof(pattern) && name[length - own - 1] == '-' &&
 	       strncmp(name + length - own, process, own) == 0;
@@ -231,9 +231,10 @@ static pid_t owner_of(const char *name, const char *base)
 /* Does the folder hold nothing but files of a run, finished or not? */
 static bool holds_only_a_run(const char *path)
 {
-	static const char *const names[] = {"record.json", "events.jsonl", "scenario.yaml",
-					    "report.html", "junit.xml",    "metrics.prom",
-					    "plots",       ".",            ".."};
+	static const char *const names[] = {
+		"record.json", "events.jsonl", "scenario.yaml", "report.html",
+		"junit.xml",   "metrics.prom", "plots",         ".",
+		".."};
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	bool only = dir != NULL;
@@ -294,11 +295,11 @@ struct leftovers folder_sweep(const char *path, struct arena *arena)
 		pid_t process = owner_of(entries[i]->d_name, base);
 
 		if (process > 0)
-			sweep_one(path && strcmp(parent, ".") == 0
-					  ? entries[i]->d_name
-					  : arena_printf(arena, "%s/%s", parent,
-							 entries[i]->d_name),
-				  process, &sum);
+			sweep_one(
+				path && strcmp(parent, ".") == 0
+					? entries[i]->d_name
+					: arena_printf(arena, "%s/%s", parent, entries[i]->d_name),
+				process, &sum);
 		free(entries[i]);
 	}
 	free(entries);

@@ -216,8 +216,9 @@ static bool carries_data(const struct deployment *deployment, const struct link 
 	bool carries = false;
 
 	for (int end = 0; end < 2; end++)
-		carries |= deployment->sites[link->site[end]].standby.heat != HEAT_NONE ||
-			   (deployment->store.declared && deployment->store.site == link->site[end]);
+		carries |=
+			deployment->sites[link->site[end]].standby.heat != HEAT_NONE ||
+			(deployment->store.declared && deployment->store.site == link->site[end]);
 	return carries;
 }
 
@@ -393,8 +394,8 @@ static int print_paragraph(const struct plan *plan)
 		return -1;
 	if (plan->scenario->recovery.managed_by == MANAGED_BY_TARGET) {
 		fputs("The target brings its own recovery (managed_by: target); drsim only injects "
-		      "and "
-		      "measures. ",
+		      "and measures. On a simulated driver nobody mends what breaks until repaired, "
+		      "but for processes, which the platform restarts. ",
 		      out);
 	} else {
 		write_backups(plan, out);

@@ -173,8 +173,7 @@ static void objective_missed(const struct report *report, const struct objective
 			 objective->quantile * 100, campaign->trials);
 	if (isinf(result->achieved)) {
 		add(report, SEVERITY_HIGH, NAN, "Objective %s missed%s: %s; the limit is %s.",
-		    result->name, among,
-		    unbounded_text(report, objective->kind), limit);
+		    result->name, among, unbounded_text(report, objective->kind), limit);
 		return;
 	}
 	value_text(achieved, objective->kind, result->achieved);
@@ -447,8 +446,7 @@ static void find_repair(const struct report *report, const struct incident *inci
 		 marks[MARK_RESTORED] - marks[MARK_REPAIRED]},
 	};
 
-	find_longest(report, parts, sizeof(parts) / sizeof(parts[0]),
-		     ", more than any other part");
+	find_longest(report, parts, sizeof(parts) / sizeof(parts[0]), ", more than any other part");
 }
 
 /* Without a move there are no phases: what brought the service back took the time. */
@@ -463,7 +461,8 @@ static void find_way_back(const struct report *report, const struct incident *in
 	if (incident->path == PATH_ABSORBED) {
 		way.name = "Taking the load over by what was left (gateway, restart or "
 			   "rescheduling)";
-		way.advice = "Take what is dead out of the routing sooner, and keep a spare for it.";
+		way.advice =
+			"Take what is dead out of the routing sooner, and keep a spare for it.";
 	} else if (step && step->until == UNTIL_ELAPSED) {
 		way.name = "Waiting for the fault to end by itself, with the start after it,";
 	} else if (step && step->fault && step->fault->needs == EFFECT_BIT(EFFECT_PROC_EXIT)) {

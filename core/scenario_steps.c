@@ -380,20 +380,6 @@ static int load_target(struct loader *loader, const struct yaml_node *node,
 
 /* ---- steps ---- */
 
-/* With a plan of the target's own only a process comes back by itself: the platform restarts it. */
-static void check_mended(struct loader *loader, const struct step *step, struct place place)
-{
-	const struct scenario *s = loader->scenario;
-	bool restarts = step->fault && step->fault->needs == EFFECT_BIT(EFFECT_PROC_EXIT) &&
-			s->deployment.platform.restart;
-
-	if (step->until == UNTIL_REPAIRED && loader->plan_ok && !restarts &&
-	    s->recovery.managed_by == MANAGED_BY_TARGET)
-		loader_error(loader, place,
-			     "with managed_by: target nobody mends it: give 'for' a time or "
-			     "'permanent'");
-}
-
 static void load_step(struct loader *loader, const struct yaml_node *node, struct step *step,
 		      size_t *total)
 {
@@ -418,7 +404,6 @@ static void load_step(struct loader *loader, const struct yaml_node *node, struc
 	}
 	load_when(loader, node, &form, step);
 	if (load_until(loader, form.duration, step) == 0)
-		check_mended(loader, step, form.duration ? form.duration->place : node->place);
 	load_target(loader, node, &form, step, total);
 }
 

@@ -40,7 +40,8 @@ void html_objectives(FILE *page, const cJSON *record)
 	const cJSON *objective;
 
 	if (cJSON_GetArraySize(view_get(record, "objectives")) == 0) {
-		fputs("<p class=\"note\">No objectives were given: nothing was judged.</p>\n", page);
+		fputs("<p class=\"note\">No objectives were given: nothing was judged.</p>\n",
+		      page);
 		return;
 	}
 	fputs("<h2>Objectives</h2>\n<table><thead><tr><th>Objective</th><th class=\"n\">Limit</th>"

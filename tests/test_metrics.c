@@ -435,14 +435,16 @@ START_TEST(findings_name_retries)
 	static const struct entity standby[] = {{.kind = ENTITY_STANDBY, .site = 1}};
 	struct step steps[2] = {{.target = {.count = 0}},
 				{.index = 1, .target = {.entities = standby, .count = 1}}};
-	struct fault_record faults[2] = {
-		{.name = "gpu.lost", .target = "primary", .applied = true, .effective = TRISTATE_TRUE},
-		{.name = "standby.unavailable",
-		 .target = "standby",
-		 .step = 1,
-		 .incident = 1,
-		 .applied = true,
-		 .effective = TRISTATE_TRUE}};
+	struct fault_record faults[2] = {{.name = "gpu.lost",
+					  .target = "primary",
+					  .applied = true,
+					  .effective = TRISTATE_TRUE},
+					 {.name = "standby.unavailable",
+					  .target = "standby",
+					  .step = 1,
+					  .incident = 1,
+					  .applied = true,
+					  .effective = TRISTATE_TRUE}};
 	struct drill drill;
 
 	drill_with(&drill, NULL, PATH_FAILOVER);

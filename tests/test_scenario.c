@@ -469,36 +469,6 @@ START_TEST(a_standby_site_is_what_the_fault_accepts)
 }
 END_TEST
 
-/* With a plan of the target's own drsim repairs nothing; the platform restarts processes. */
-START_TEST(nobody_mends_what_the_target_manages)
-{
-	static const struct {
-		const char *step;
-		bool loads;
-	} steps[] = {
-		{"fault: node.crash, target: \"main-1/node[0]\", for: 5m", true},
-		{"fault: node.crash, target: \"main-1/node[0]\", for: permanent", true},
-		{"fault: node.crash, target: \"main-1/node[0]\"", false},
-		{"fault: proc.kill, target: \"endpoint/chat/replica[0]\"", true},
-	};
-
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		const char *text = arena_printf(&arena,
-						"%srecovery: {managed_by: target}\n"
-						"steps: [{at: 1m, %s}]\n",
-						two_sites, steps[i].step);
-
-		ck_assert_msg((parse(text, NULL) != NULL) == steps[i].loads, "%s", steps[i].step);
-	}
-	ck_assert_ptr_null(
-		parse(arena_printf(&arena,
-				   "%srecovery: {managed_by: target}\n"
-				   "steps: [{at: 1m, fault: proc.kill, target: endpoint/chat}]\n",
-				   two_sites),
-		      "deployment.platform={restart: false}"));
-}
-END_TEST
-
 START_TEST(detectors_look_at_what_they_can)
 {
 	static const char *const wrong[] = {
