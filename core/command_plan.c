@@ -394,8 +394,8 @@ static int print_paragraph(const struct plan *plan)
 		return -1;
 	if (plan->scenario->recovery.managed_by == MANAGED_BY_TARGET) {
 		fputs("The target brings its own recovery (managed_by: target); drsim only injects "
-		      "and measures. On a simulated driver nobody mends what breaks until repaired, "
-		      "but for processes, which the platform restarts. ",
+		      "and measures. On a simulated driver nobody mends what breaks until "
+		      "repaired, but for processes, which the platform restarts. ",
 		      out);
 	} else {
 		write_backups(plan, out);

@@ -154,8 +154,8 @@ struct leftovers {
 /*
  * Removes what killed runs left: temporary folders of `path`, a run folder that never came to be;
  * with NULL those in runs/ that were to get a default name. Only folders of this user whose name
- * folder_open() gives, whose process is dead, and which hold nothing but files of a run. Prints what
- * it removes, and what it does not and why.
+ * folder_open() gives, whose process is dead, and which hold nothing but files of a run. Prints
+ * what it removes, and what it does not and why.
  */
 struct leftovers folder_sweep(const char *path, struct arena *arena);
 

@@ -403,7 +403,7 @@ static void load_step(struct loader *loader, const struct yaml_node *node, struc
 			    step_keys);
 	}
 	load_when(loader, node, &form, step);
-	if (load_until(loader, form.duration, step) == 0)
+	load_until(loader, form.duration, step);
 	load_target(loader, node, &form, step, total);
 }
 

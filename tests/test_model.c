@@ -241,7 +241,7 @@ static const struct row links[] = {
 	 "incidents[0].t_bp_ns",
 	 2040e9 - 5.112e9,
 	 NULL},
-	{"what has arrived stays", /* packets sent later take an hour: it stays at 33 min - 5.012 s */
+	{"what has arrived stays", /* what is sent later takes an hour: 33 min - 5.012 s */
 	 {HOT,
 	  "steps=[{at: 33m, fault: net.delay, latency: 1h, target: \"link[primary-backup]\", "
 	  "for: 5m}, {at: 34m, fault: node.crash, target: \"primary/node[0]\"}]",

@@ -706,7 +706,6 @@ static void add_cases(Suite *suite)
 	    (int)(sizeof(targets) / sizeof(targets[0])));
 	add(suite, "targets: equal", entities_differ_in_every_part, 1);
 	add(suite, "targets: standby", a_standby_site_is_what_the_fault_accepts, 1);
-	add(suite, "recovery: the target's own", nobody_mends_what_the_target_manages, 1);
 	add(suite, "detectors: scope", detectors_look_at_what_they_can, 1);
 	add(suite, "targets: selection", selection_is_even_and_in_order, 1);
 	add(suite, "faults", faults_are_found_and_effects_counted, 1);
