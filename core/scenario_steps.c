@@ -80,9 +80,10 @@ static int check_end(struct loader *loader, struct place place, nanos at)
 {
 	char end[QUANTITY_TEXT_MAX];
 
-	if (!loader->duration_ok || at <= loader->scenario->duration)
+	if (!loader->duration_ok || at < loader->scenario->duration)
 		return 0;
-	return loader_error(loader, place, "this is after the end of the drill, which lasts %s",
+	return loader_error(loader, place,
+			    "this is not before the end of the drill, which lasts %s",
 			    quantity_print_duration(loader->scenario->duration, end));
 }
 
@@ -97,7 +98,8 @@ static int load_uniform(struct loader *loader, const struct yaml_node *node, str
 	step->when = WHEN_UNIFORM;
 	step->at = form.from;
 	step->to = form.to;
-	return check_end(loader, yaml_get(node, "to")->place, form.to);
+	return check_end(loader, yaml_get(node, "to")->place,
+			 form.to > form.from ? form.to - 1 : form.to);
 }
 
 static int load_every(struct loader *loader, const struct yaml_node *node, struct step *step)
