@@ -282,6 +282,20 @@ static struct summary sum_up(const char *name, double *values, uint64_t trials)
 	return summary;
 }
 
+/* Of availability more is better: its p95 is what 95 % of the trials kept to at least. */
+static void count_from_top(struct summary *summary)
+{
+	struct stats_ranks ranks = summary->n > 0 ? stats_quantile_interval(summary->n, 0.99, ALPHA)
+						  : (struct stats_ranks){0};
+	uint64_t n = summary->n, top = n + 1;
+
+	summary->p50 = at_rank(summary, top - stats_quantile_rank(n, 0.50));
+	summary->p95 = at_rank(summary, top - stats_quantile_rank(n, 0.95));
+	summary->p99 = at_rank(summary, top - stats_quantile_rank(n, 0.99));
+	summary->p99_high = ranks.low > 0 ? at_rank(summary, top - ranks.low) : NAN;
+	summary->p99_low = ranks.high > 0 ? at_rank(summary, top - ranks.high) : NAN;
+}
+
 static void count_outcomes(const struct pool *pool, uint64_t trials, struct campaign *campaign)
 {
 	size_t objectives = pool->scenario->objective_count;
@@ -345,6 +359,7 @@ int campaign_run(const struct scenario *scenario, const struct run_options *opti
 	count_outcomes(&pool, campaign->trials, campaign);
 	for (size_t i = 0; i < MEASURES; i++)
 		campaign->measures[i] = sum_up(measure_names[i], pool.values[i], campaign->trials);
+	count_from_top(&campaign->measures[MEASURE_AVAILABILITY]);
 	campaign->span = sum_up("span_s", pool.spans, campaign->trials);
 	record->campaign = campaign;
 	if (campaign->trials < trials && record->verdict != VERDICT_RESIDUE) {

@@ -903,7 +903,7 @@ static void draw_recovery(struct draw *d)
 {
 	static const char *const class_names[] = {"model", "training", "io"};
 	struct dice *dice = &d->dice;
-	bool stays;
+	bool stays, faulty;
 	unsigned wanted = d->classes & (unsigned)roll(dice), first = wanted & (unsigned)roll(dice);
 
 	fprintf(d->out, "detector:\n");
@@ -929,7 +929,8 @@ static void draw_recovery(struct draw *d)
 				fprintf(d->out, "%s%s", n++ ? ", " : "", class_names[c]);
 		fprintf(d->out, "]");
 	}
-	if (chance(dice, 5))
+	faulty = chance(dice, 5);
+	if (faulty)
 		fprintf(d->out, ", into: faulty");
 	fprintf(d->out, "}\n  repair: {time: %s, crews: %u}\n",
 		PICK(dice, "0s", "2m", "20m", "{lognormal: {median: 10m, sigma: 0.3}}"),
@@ -939,7 +940,7 @@ static void draw_recovery(struct draw *d)
 		PICK(dice, "100%", "100%", "100%", "50%"), stays ? "never" : "repaired",
 		PICK(dice, "true", "false"));
 	/* Nobody may see that the standby does not serve, and then nobody leaves it. */
-	d->mendable &= !stays || d->sees_service;
+	d->mendable &= !stays || (d->sees_service && !faulty);
 	if (chance(dice, 8)) {
 		fprintf(d->out, "  managed_by: target\n");
 		d->mendable = false;

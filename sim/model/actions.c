@@ -273,6 +273,7 @@ static void activate(struct world *w, const struct action *action)
 		action_end(w, action, false, "the standby is not usable");
 		return;
 	}
+	set_fence(w, action, action->to, false); /* it may have served before, and been left */
 	replicas_activate(w, action->to, action->domain);
 	action_end(w, action, true, NULL);
 }
