@@ -106,12 +106,9 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 	for (int m = 0; m < MARKS; m++)
 		incident->marks[m] = NANOS_NEVER;
 	if (injection) {
-		const char *file = strrchr(injection->step->place.file, '/');
 		incident->fault = injection->step->fault->name;
 		incident->target = run->faults[injection->record].target;
-		incident->place = arena_printf(&run->trial, "%s:%u",
-					       file ? file + 1 : injection->step->place.file,
-					       injection->step->place.line);
+		incident->place = run_place(run, injection->step->place);
 	}
 	uint32_t bad = state->bad_endpoints;
 	nanos since = state->good_since;

@@ -108,6 +108,7 @@ bool run_declared(const struct run *run, uint32_t domain);
 void run_clear_fixed(struct run *run, uint32_t domain);
 
 /* run_step.c */
+const char *run_place(struct run *run, struct place place);
 int steps_new(struct run *run, struct error *e);
 void steps_reset(struct run *run);
 nanos steps_deadline(const struct run *run);

@@ -102,11 +102,14 @@ void steps_phase(struct run *run, enum phase phase, action_id id)
 
 /* ---- injecting ---- */
 
-static const char *place_text(struct run *run, struct place place)
+/* "gpu_loss.yaml:14"; what came by --set has no line of its own. */
+const char *run_place(struct run *run, struct place place)
 {
-	const char *file = strrchr(place.file ? place.file : "", '/');
-	file = file ? file + 1 : place.file;
-	return arena_printf(&run->trial, "%s:%u", file ? file : "", place.line);
+	const char *file = place.file ? place.file : "", *name = strrchr(file, '/');
+
+	if (strncmp(file, "--set ", 6) == 0)
+		return "--set";
+	return arena_printf(&run->trial, "%s:%u", name ? name + 1 : file, place.line);
 }
 
 static struct injection *injection_new(struct run *run, const struct step *step)
@@ -173,7 +176,7 @@ static void tell_inject(struct run *run, const struct injection *injection)
 	timeline_text(run->timeline, "target", record->target);
 	timeline_text(run->timeline, "mechanism", record->mechanism);
 	timeline_text(run->timeline, "fidelity", fidelity_names[record->fidelity]);
-	timeline_text(run->timeline, "place", place_text(run, injection->step->place));
+	timeline_text(run->timeline, "place", run_place(run, injection->step->place));
 	timeline_end(run->timeline);
 }
 

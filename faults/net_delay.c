@@ -6,7 +6,8 @@
  * nothing is lost, but every packet comes later, and not equally so. Replication falls behind,
  * tight probe time-outs call a healthy target dead, requests miss their limit. The effect adds
  * `latency` to each packet in each direction, with `jitter` as the standard deviation; a round
- * trip grows by twice that.
+ * trip grows by twice that. On a link it is replication that gets older, and every transfer that
+ * ends later, by one way; jitter averages out over the packets of a transfer.
  */
 #include "faults/faults.h"
 

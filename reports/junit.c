@@ -91,7 +91,7 @@ static void write_objective(FILE *file, const cJSON *record, const cJSON *object
 	enum outcome outcome = met > 0    ? OUTCOME_PASSED
 			       : met == 0 ? OUTCOME_FAILURE
 					  : OUTCOME_SKIPPED;
-	char limit[WORDS_MAX], value[WORDS_MAX], at[WORDS_MAX] = "", name[256], facts[512];
+	char limit[WORDS_MAX], value[WORDS_MAX], at[WORDS_MAX] = "", name[512], facts[1024];
 	char raw_value[REAL_TEXT_MAX], raw_limit[REAL_TEXT_MAX];
 
 	if (isfinite(quantile))

@@ -696,21 +696,6 @@ static void run_drill(struct bench *b, const char *path, const char *const *more
 	ck_assert_int_eq(number(ret->record, "exit_code"), ret->code);
 }
 
-static void drill_free(struct drill *drill)
-{
-	cJSON_Delete(drill->record);
-	audit_free(&drill->audit);
-}
-
-static void run_text(struct bench *b, const char *text, const char *const *more,
-		     struct drill *ret)
-{
-	const char *path = arena_printf(&b->arena, "%s/s%u.yaml", b->folder, b->runs);
-
-	write_text(path, text);
-	run_drill(b, path, more, ret);
-}
-
 /* ---- many faults at once: scenarios drawn at random ---- */
 
 /* splitmix64 (Steele, Lea, Flood, OOPSLA 2014): the test's own chance, by case number. */
