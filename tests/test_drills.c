@@ -5,6 +5,7 @@
  * what the program says of itself. DRILLS_CASE=n runs one random case alone and prints it.
  */
 /* valgrind: skip */
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
@@ -101,13 +102,29 @@ static void write_text(const char *path, const char *text)
 
 /* ---- what the timeline says ---- */
 
-enum { T_FAULT, T_DETECT, T_DECIDE, T_SWITCH_BEGIN, T_SWITCHED, T_DATA_BEGIN, T_DATA_RESTORED,
-       T_RESTORED, T_VERIFIED, T_DIAGNOSED, T_REPAIRED, T_FAILBACK, T_NORMAL, T_LOSS, T_BP, TS };
+enum {
+	T_FAULT,
+	T_DETECT,
+	T_DECIDE,
+	T_SWITCH_BEGIN,
+	T_SWITCHED,
+	T_DATA_BEGIN,
+	T_DATA_RESTORED,
+	T_RESTORED,
+	T_VERIFIED,
+	T_DIAGNOSED,
+	T_REPAIRED,
+	T_FAILBACK,
+	T_NORMAL,
+	T_LOSS,
+	T_BP,
+	TS
+};
 
 static const char *const names[TS] = {
-	"t_fault",      "t_detect",      "t_decide",        "t_switch_begin", "t_switched",
-	"t_data_begin", "t_data_restored", "t_restored",    "t_verified",     "t_diagnosed",
-	"t_repaired",   "t_failback",    "t_normal",        "t_loss",         "t_bp",
+	"t_fault",      "t_detect",        "t_decide",   "t_switch_begin", "t_switched",
+	"t_data_begin", "t_data_restored", "t_restored", "t_verified",     "t_diagnosed",
+	"t_repaired",   "t_failback",      "t_normal",   "t_loss",         "t_bp",
 };
 
 struct phases {
@@ -133,7 +150,7 @@ struct audit {
 	nanos since[ENDPOINTS_SEEN_MAX];
 	struct outage {
 		nanos from, to;
-	} *outages; /* of all endpoints; one place more than there are lines */
+	} * outages; /* of all endpoints; one place more than there are lines */
 	size_t outage_count;
 	nanos bad_sum, bad_span, last_t, end;
 	int64_t lines;
@@ -157,8 +174,8 @@ static nanos number(const cJSON *event, const char *key)
 	if (cJSON_IsNull(item))
 		return NEVER;
 	must(cJSON_IsNumber(item) && fabs(item->valuedouble) < 9007199254740992.0 &&
-			      item->valuedouble == floor(item->valuedouble),
-		      "'%s' is no integer", key);
+		     item->valuedouble == floor(item->valuedouble),
+	     "'%s' is no integer", key);
 	return (nanos)item->valuedouble;
 }
 
@@ -402,9 +419,8 @@ static void in_order(const struct history *h, const int order[], int count)
 			continue;
 		if (last >= 0)
 			must(h->t[last] <= h->t[order[i]],
-				      "%s (%" PRId64 ") is after %s (%" PRId64 "), path %s",
-				      names[last], h->t[last], names[order[i]], h->t[order[i]],
-				      h->path);
+			     "%s (%" PRId64 ") is after %s (%" PRId64 "), path %s", names[last],
+			     h->t[last], names[order[i]], h->t[order[i]], h->path);
 		last = order[i];
 	}
 }
@@ -428,9 +444,8 @@ static void check_order(const struct history *h)
 
 static void check_failover(const struct history *h)
 {
-	static const int needed[] = {T_FAULT,       T_DETECT,       T_DECIDE,
-				     T_SWITCH_BEGIN, T_SWITCHED,    T_DATA_BEGIN,
-				     T_DATA_RESTORED, T_RESTORED};
+	static const int needed[] = {T_FAULT,    T_DETECT,     T_DECIDE,        T_SWITCH_BEGIN,
+				     T_SWITCHED, T_DATA_BEGIN, T_DATA_RESTORED, T_RESTORED};
 	const struct phases *p = &h->phases;
 
 	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
@@ -479,8 +494,8 @@ static void audit_check(struct audit *a)
 	for (size_t i = 0; i < a->count; i++)
 		check_incident(&a->incidents[i]);
 	ck_assert_uint_eq(a->dirty, 0);
-	must(a->effective <= a->reverted, "%u faults took effect, %u were reverted",
-		      a->effective, a->reverted);
+	must(a->effective <= a->reverted, "%u faults took effect, %u were reverted", a->effective,
+	     a->reverted);
 }
 
 /* ---- the record against that ---- */
@@ -504,9 +519,9 @@ static void same_seconds(const cJSON *item, nanos value)
 
 static void compare_incident(const struct history *h, const cJSON *json)
 {
-	static const char *const keys[] = {"detection_ns", "decision_ns",      "switch_ns",
-					   "data_recovery_ns", "overlap_ns",   "readiness_ns",
-					   "brt_ns",       "frt_ns"};
+	static const char *const keys[] = {"detection_ns",     "decision_ns", "switch_ns",
+					   "data_recovery_ns", "overlap_ns",  "readiness_ns",
+					   "brt_ns",           "frt_ns"};
 	const struct phases *p = &h->phases;
 	const nanos values[] = {p->detection, p->decision,  p->switching, p->data,
 				p->overlap,   p->readiness, p->brt,       p->frt};
@@ -596,8 +611,7 @@ static void audit_compare(struct audit *a, const cJSON *record)
 		compare_loss(&a->incidents[i], json);
 	}
 	compare_metrics(a, field(record, "metrics"));
-	cJSON_ArrayForEach(fault, field(record, "faults"))
-	{
+	cJSON_ArrayForEach (fault, field(record, "faults")) {
 		effective += cJSON_IsTrue(field(fault, "effective")) != 0;
 		applied += cJSON_IsTrue(field(fault, "applied")) != 0;
 		reverted += cJSON_IsTrue(field(fault, "reverted")) != 0;
@@ -673,16 +687,15 @@ static char **command_line(struct bench *b, const char *path, const char *const 
 
 static cJSON *read_record(struct bench *b, const char *folder)
 {
-	cJSON *record = cJSON_Parse(
-		read_text(b, arena_printf(&b->arena, "%s/record.json", folder), NULL));
+	cJSON *record =
+		cJSON_Parse(read_text(b, arena_printf(&b->arena, "%s/record.json", folder), NULL));
 
 	ck_assert_msg(record != NULL, "record.json is not JSON");
 	return record;
 }
 
 /* Run a scenario file and hold its record against its events. */
-static void run_drill(struct bench *b, const char *path, const char *const *more,
-		      struct drill *ret)
+static void run_drill(struct bench *b, const char *path, const char *const *more, struct drill *ret)
 {
 	char **argv = command_line(b, path, more, &ret->folder);
 
@@ -694,6 +707,12 @@ static void run_drill(struct bench *b, const char *path, const char *const *more
 	audit_check(&ret->audit);
 	audit_compare(&ret->audit, ret->record);
 	ck_assert_int_eq(number(ret->record, "exit_code"), ret->code);
+}
+
+static void drill_free(struct drill *drill)
+{
+	cJSON_Delete(drill->record);
+	audit_free(&drill->audit);
 }
 
 /* ---- many faults at once: scenarios drawn at random ---- */
@@ -723,7 +742,7 @@ static bool chance(struct dice *dice, unsigned percent)
 }
 
 #define PICK(dice, ...)                                                                            \
-	pick(dice, (const char *const[]){__VA_ARGS__},                                            \
+	pick(dice, (const char *const[]){__VA_ARGS__},                                             \
 	     sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
 
 static const char *pick(struct dice *dice, const char *const *words, size_t count)
@@ -754,12 +773,13 @@ static void draw_sites(struct draw *d)
 	d->gpus = d->nodes > 3 && chance(dice, 50) ? 1 : 8;
 	fprintf(d->out, "deployment:\n  sites:\n");
 	for (unsigned i = 0; i < d->primaries; i++)
-		fprintf(d->out, "    - {name: p%u, nodes: %u, racks: %u, shape: gpu.%sh100-sxm}\n", i,
-			d->nodes, d->racks, d->gpus == 8 ? "8x" : "");
+		fprintf(d->out, "    - {name: p%u, nodes: %u, racks: %u, shape: gpu.%sh100-sxm}\n",
+			i, d->nodes, d->racks, d->gpus == 8 ? "8x" : "");
 	for (unsigned i = 0; i < d->standbys; i++) {
-		fprintf(d->out, "    - {name: s%u, nodes: %u, shape: gpu.8xh100-sxm, ", i, d->nodes);
-		fprintf(d->out, "standby: {heat: %s, replication_lag: %s", PICK(dice, "hot", "warm", "cold"),
-			PICK(dice, "0s", "5s", "2m"));
+		fprintf(d->out, "    - {name: s%u, nodes: %u, shape: gpu.8xh100-sxm, ", i,
+			d->nodes);
+		fprintf(d->out, "standby: {heat: %s, replication_lag: %s",
+			PICK(dice, "hot", "warm", "cold"), PICK(dice, "0s", "5s", "2m"));
 		if (chance(dice, 20))
 			fprintf(d->out, ", replicas: %u", 1 + below(dice, 3));
 		fprintf(d->out, "}}\n");
@@ -771,8 +791,10 @@ static void draw_sites(struct draw *d)
 	for (unsigned i = 0; i < d->primaries + d->standbys; i++)
 		for (unsigned k = i + 1; k < d->primaries + d->standbys; k++)
 			fprintf(d->out, "    - {between: [%c%u, %c%u], rate: %s}\n",
-				i < d->primaries ? 'p' : 's', i < d->primaries ? i : i - d->primaries,
-				k < d->primaries ? 'p' : 's', k < d->primaries ? k : k - d->primaries,
+				i < d->primaries ? 'p' : 's',
+				i < d->primaries ? i : i - d->primaries,
+				k < d->primaries ? 'p' : 's',
+				k < d->primaries ? k : k - d->primaries,
 				PICK(dice, "100Gbit/s", "1Gbit/s", "10Gbit/s"));
 	if (d->primaries + d->standbys == 1) {
 		fprintf(d->out, "    []\n");
@@ -790,17 +812,20 @@ static void draw_endpoints(struct draw *d)
 	for (unsigned i = 0; i < d->endpoints; i++) {
 		fprintf(d->out, "    - name: e%u\n      site: p%u\n      replicas: %u\n", i,
 			i % d->primaries, d->replicas);
-		fprintf(d->out, "      gpus_per_replica: %u\n", d->gpus == 1 ? i == 0 : below(dice, 2));
+		fprintf(d->out, "      gpus_per_replica: %u\n",
+			d->gpus == 1 ? i == 0 : below(dice, 2));
 		if (chance(dice, 60))
 			fprintf(d->out, "      model: {bytes: 14GB, start: %s}\n",
 				PICK(dice, "0s", "45s", "{uniform: {from: 10s, to: 60s}}"));
 		if (chance(dice, 70))
-			fprintf(d->out, "      load: {rate: %u/s, service_time: %s, concurrency: %u, "
-					"arrivals: %s, requests: %s}\n",
+			fprintf(d->out,
+				"      load: {rate: %u/s, service_time: %s, concurrency: %u, "
+				"arrivals: %s, requests: %s}\n",
 				1 + below(dice, 20),
 				PICK(dice, "100ms", "{lognormal: {median: 200ms, sigma: 0.4}}"),
 				12 + below(dice, 60), PICK(dice, "poisson", "constant"),
-				PICK(dice, "windows", "windows", "windows", "windows", "windows", "never", "never", "always"));
+				PICK(dice, "windows", "windows", "windows", "windows", "windows",
+				     "never", "never", "always"));
 	}
 	if (chance(dice, 40))
 		fprintf(d->out, "  gateway: {interval: %s, timeout: %s, misses: %u, retries: %u}\n",
@@ -835,10 +860,11 @@ static void draw_data(struct draw *d)
 	d->backups = d->classes && chance(dice, 90);
 	if (!d->backups)
 		return;
-	fprintf(d->out, "backup: {at_start: %s, every: %s, kind: %s, verify: %s, keep: %u, failure: %s",
+	fprintf(d->out,
+		"backup: {at_start: %s, every: %s, kind: %s, verify: %s, keep: %u, failure: %s",
 		PICK(dice, "true", "true", "false"), PICK(dice, "2m", "10m", "20m"),
-		PICK(dice, "full", "incremental"), PICK(dice, "true", "false"),
-		1 + below(dice, 24), PICK(dice, "0%", "0%", "30%"));
+		PICK(dice, "full", "incremental"), PICK(dice, "true", "false"), 1 + below(dice, 24),
+		PICK(dice, "0%", "0%", "30%"));
 	if (!d->store || chance(dice, 30))
 		fprintf(d->out, ", takes: %s", PICK(dice, "0s", "30s", "3m"));
 	fprintf(d->out, "}\n");
@@ -856,8 +882,9 @@ static void draw_detector(struct draw *d, unsigned i)
 			fprintf(d->out, "  - {kind: probe, misses: 2, loss: 3%%}\n");
 			d->mendable = false;
 		} else {
-			fprintf(d->out, "  - {kind: probe, scope: %s, interval: %s, timeout: 1s, "
-					"misses: %u}\n",
+			fprintf(d->out,
+				"  - {kind: probe, scope: %s, interval: %s, timeout: 1s, "
+				"misses: %u}\n",
 				scope, PICK(dice, "2s", "10s"), 1 + below(dice, 4));
 		}
 		break;
@@ -875,8 +902,8 @@ static void draw_detector(struct draw *d, unsigned i)
 			PICK(dice, "0s", "30s", "{exponential: {mean: 40s}}"));
 		break;
 	case 4:
-		fprintf(d->out, "  - {kind: canary, every: %s, misses: %u}\n", PICK(dice, "10s", "60s"),
-			1 + below(dice, 2));
+		fprintf(d->out, "  - {kind: canary, every: %s, misses: %u}\n",
+			PICK(dice, "10s", "60s"), 1 + below(dice, 2));
 		break;
 	default:
 		fprintf(d->out, "  - {kind: slo, window: %s, success: 95%%, latency: 2s}\n",
@@ -895,13 +922,14 @@ static void draw_recovery(struct draw *d)
 	for (unsigned n = 1 + chance(dice, 30); n > 0; n--)
 		draw_detector(d, chance(dice, 40) ? 0 : below(dice, 6));
 	fprintf(d->out, "recovery:\n  decide: %s\n  switch: %s\n  verify: %s\n  diagnose: %s\n",
-		PICK(dice, "0s", "5s", "{uniform: {from: 0s, to: 2m}}"), PICK(dice, "0s", "20s", "3m"),
-		PICK(dice, "0s", "0s", "2m"), PICK(dice, "0s", "30s", "10m"));
+		PICK(dice, "0s", "5s", "{uniform: {from: 0s, to: 2m}}"),
+		PICK(dice, "0s", "20s", "3m"), PICK(dice, "0s", "0s", "2m"),
+		PICK(dice, "0s", "30s", "10m"));
 	if (chance(dice, 15))
 		fprintf(d->out, "  fence: none\n");
 	else
-		fprintf(d->out, "  fence: {timeout: %s, on_fail: %s}\n", PICK(dice, "0s", "10s", "2m"),
-			PICK(dice, "stop", "proceed"));
+		fprintf(d->out, "  fence: {timeout: %s, on_fail: %s}\n",
+			PICK(dice, "0s", "10s", "2m"), PICK(dice, "stop", "proceed"));
 	fprintf(d->out, "  restore: {order: %s", PICK(dice, "sequential", "parallel"));
 	if (chance(dice, 60)) {
 		fprintf(d->out, ", classes: [");
@@ -1033,7 +1061,9 @@ static bool draw_fault(struct draw *d)
 	case 11:
 		if (d->classes)
 			fprintf(d->out, "fault: data.bitflip, target: data/%s",
-				d->classes & 4 ? "io" : d->classes & 1 ? "model" : "training");
+				d->classes & 4   ? "io"
+				: d->classes & 1 ? "model"
+						 : "training");
 		else
 			fprintf(d->out, "fault: data.bitflip, target: \"endpoint/e0/replica[0]\"");
 		return false;
@@ -1042,11 +1072,13 @@ static bool draw_fault(struct draw *d)
 			fprintf(d->out, "fault: node.crash, target: \"p0/node[0]\"");
 			return true;
 		}
-		fprintf(d->out, "fault: backup.corrupt, target: \"backup[%s]\"", PICK(dice, "-1", "0", "-2"));
+		fprintf(d->out, "fault: backup.corrupt, target: \"backup[%s]\"",
+			PICK(dice, "-1", "0", "-2"));
 		return false;
 	default:
-		fprintf(d->out, "fault: %s", d->standbys ? "standby.unavailable, target: standby"
-							 : "node.crash, target: \"p0/node[0]\"");
+		fprintf(d->out, "fault: %s",
+			d->standbys ? "standby.unavailable, target: standby"
+				    : "node.crash, target: \"p0/node[0]\"");
 		return true;
 	}
 }
@@ -1086,7 +1118,8 @@ static char *draw_scenario(uint64_t seed, bool *ret_mendable)
 	roll(&d.dice);
 	d.out = open_memstream(&text, &size);
 	ck_assert_ptr_nonnull(d.out);
-	fprintf(d.out, "apiVersion: drsim/v1\nname: case%" PRIu64 "\nseed: %" PRIu64
+	fprintf(d.out,
+		"apiVersion: drsim/v1\nname: case%" PRIu64 "\nseed: %" PRIu64
 		"\nduration: 5h\nobjectives: {frt: 10m, brp: {seconds: 20m}, availability: 90%%}\n",
 		seed, seed);
 	draw_sites(&d);
@@ -1110,10 +1143,10 @@ static void load_text(struct arena *arena, const char *text, struct scenario **r
 	struct error errors[4] = {0};
 	size_t count = 0;
 
-	ck_assert_msg(scenario_parse("case.yaml", text, strlen(text), NULL, 0, arena, ret, errors, 4,
-				     &count) == 0,
-		      "%u:%u: %s\n%s", errors[0].place.line, errors[0].place.column,
-		      errors[0].text, text);
+	ck_assert_msg(scenario_parse("case.yaml", text, strlen(text), NULL, 0, arena, ret, errors,
+				     4, &count) == 0,
+		      "%u:%u: %s\n%s", errors[0].place.line, errors[0].place.column, errors[0].text,
+		      text);
 }
 
 struct tally {
@@ -1235,8 +1268,284 @@ START_TEST(random_faults)
 }
 END_TEST
 
+/* ---- the shipped scenarios ---- */
+
+/* "Expected: path failover, …, exit 0." in the comment that a scenario opens with. */
+static void check_shipped(struct bench *b, const char *name)
+{
+	const char *path = arena_printf(&b->arena, "scenarios/%s", name);
+	const char *text = read_text(b, path, NULL), *end = strstr(text, "apiVersion");
+	const char *code = strstr(text, "exit "), *words = strstr(text, "path ");
+	char expected[32] = "";
+	struct drill drill;
+
+	ck_assert_msg(end && code && code < end, "%s does not open with 'Expected: … exit N'",
+		      name);
+	run_drill(b, path, NULL, &drill);
+	ck_assert_msg(drill.code == (int)strtol(code + 5, NULL, 10), "%s: exit %d", name,
+		      drill.code);
+	if (words && words < end && sscanf(words, "path %31[a-z_]", expected) == 1) {
+		const cJSON *list = field(drill.record, "incidents");
+		const cJSON *headline = cJSON_GetArrayItem(list, headline_of(&drill.audit));
+		ck_assert_str_eq(word(headline, "path"), expected);
+	}
+	drill_free(&drill);
+}
+
+START_TEST(scenarios_do_what_they_say)
+{
+	DIR *dir = opendir("scenarios");
+	const struct dirent *entry;
+	size_t count = 0;
+	struct bench b;
+
+	bench_open(&b);
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir))) {
+		const char *dot = strrchr(entry->d_name, '.');
+		if (!dot || strcmp(dot, ".yaml") != 0)
+			continue;
+		check_shipped(&b, entry->d_name);
+		count++;
+	}
+	closedir(dir);
+	ck_assert_uint_ge(count, 6);
+	bench_close(&b);
+}
+END_TEST
+
+/* ---- every fault: it takes and is undone on the simulator, and never takes on the null driver ---- */
+
+#define GPU_LOSS "scenarios/gpu_loss.yaml"
+
+static const char *const steps[] = {
+	"{at: 34m, fault: gpu.lost, target: \"primary/node[0]/gpu[3]\"}",
+	"{at: 34m, fault: gpu.xid, target: \"primary/node[0]/gpu[3]\", code: 79}",
+	"{at: 34m, fault: node.crash, target: \"primary/node[0]\"}",
+	"{at: 34m, fault: node.hang, target: \"primary/node[0]\"}",
+	"{at: 34m, fault: rack.power_loss, target: \"primary/rack[0]\"}",
+	"{at: 34m, fault: zone.outage, target: primary}",
+	"{at: 34m, fault: net.partition, target: primary}",
+	"{at: 34m, fault: net.delay, target: primary, latency: 3s, for: 5m}",
+	"{at: 34m, fault: proc.kill, target: \"endpoint/chat/replica[0]\"}",
+	"{at: 34m, fault: data.bitflip, target: data/io, for: 5m}",
+	"{at: 34m, fault: backup.corrupt, target: \"backup[-1]\"}",
+	"{at: 34m, fault: standby.unavailable, target: standby}",
+};
+#define STEPS (int)(sizeof(steps) / sizeof(steps[0]))
+
+static const cJSON *only_fault(const struct drill *drill)
+{
+	const cJSON *faults = field(drill->record, "faults");
+
+	ck_assert_int_eq(cJSON_GetArraySize(faults), 1);
+	return cJSON_GetArrayItem(faults, 0);
+}
+
+static void run_step(struct bench *b, const char *step, const char *driver, struct drill *ret)
+{
+	const char *set = arena_printf(&b->arena, "steps=[%s]", step);
+	const char *more[] = {"--set", set, "--set", "abort=[]", "--driver", driver, NULL};
+
+	run_drill(b, GPU_LOSS, more, ret);
+}
+
+START_TEST(no_fault_takes_on_the_null_driver)
+{
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_step(&b, steps[_i], "null", &drill);
+	ck_assert_int_eq(drill.code, 3);
+	ck_assert(cJSON_IsFalse(field(only_fault(&drill), "effective")));
+	ck_assert_str_eq(word(drill.record, "verdict"), "invalid");
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
+START_TEST(every_fault_takes_and_is_undone)
+{
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_step(&b, steps[_i], "sim", &drill);
+	ck_assert_msg(drill.code == 0 || drill.code == 1, "exit %d", drill.code);
+	ck_assert(cJSON_IsTrue(field(only_fault(&drill), "effective")));
+	ck_assert(cJSON_IsTrue(field(only_fault(&drill), "reverted")));
+	ck_assert_int_eq(cJSON_GetArraySize(field(only_fault(&drill), "residue")), 0);
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
+/* ---- determinism ---- */
+
+static const char *run_for_events(struct bench *b, const char *path, const char *const *more)
+{
+	struct drill drill;
+
+	run_drill(b, path, more, &drill);
+	const char *events = arena_printf(&b->arena, "%s/events.jsonl", drill.folder);
+	drill_free(&drill);
+	return read_text(b, events, NULL);
+}
+
+START_TEST(same_seed_same_bytes)
+{
+	const char *const other[] = {"--seed", "43", NULL};
+	struct bench b;
+
+	bench_open(&b);
+	const char *first = run_for_events(&b, GPU_LOSS, NULL);
+	ck_assert_str_eq(first, run_for_events(&b, GPU_LOSS, NULL));
+	ck_assert_str_ne(first, run_for_events(&b, GPU_LOSS, other));
+	/* A step added at the end leaves what was before it as it was. */
+	const char *text = read_text(&b, GPU_LOSS, NULL), *rest = strstr(text, "\nabort:");
+	const char *path = bench_path(&b, "gpu_loss.yaml");
+	ck_assert_ptr_nonnull(rest);
+	write_text(path, arena_printf(&b.arena,
+				      "%.*s\n  - {at: 110m, fault: node.crash, target: "
+				      "\"primary/node[1]\"}%s",
+				      (int)(rest - text), text, rest));
+	const char *longer = run_for_events(&b, path, NULL);
+	const char *added = strstr(longer, "\"t_ns\":6600000000000,\"event\":\"fault.inject\"");
+	ck_assert_ptr_nonnull(added);
+	while (added > longer && added[-1] != '\n')
+		added--;
+	ck_assert_msg(strncmp(first, longer, (size_t)(added - longer)) == 0,
+		      "events before the step differ");
+	bench_close(&b);
+}
+END_TEST
+
+/* ---- negative control, guards ---- */
+
+START_TEST(sham_drills)
+{
+	const char *const silent[] = {"--sham", NULL};
+	const char *const fires[] = {
+		"--sham", "--set", "detector={kind: poll, interval: 60s, false_fault: 20%}", NULL};
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_drill(&b, GPU_LOSS, silent, &drill);
+	ck_assert_int_eq(drill.code, 0);
+	ck_assert(cJSON_IsTrue(under(drill.record, "drill", "sham")));
+	ck_assert(cJSON_IsNull(field(only_fault(&drill), "effective")));
+	drill_free(&drill);
+	run_drill(&b, GPU_LOSS, fires, &drill);
+	ck_assert_int_eq(drill.code, 1);
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
+START_TEST(a_guard_ends_a_drill)
+{
+	const char *const more[] = {"--set", "abort=[{when: \"availability < 50%\", for: 10s}]",
+				    NULL};
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_drill(&b, GPU_LOSS, more, &drill);
+	ck_assert_int_eq(drill.code, 5);
+	ck_assert_str_eq(word(drill.record, "verdict"), "aborted");
+	ck_assert(cJSON_IsTrue(field(only_fault(&drill), "reverted")));
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
+/* ---- a second fault where it hurts ---- */
+
+/* What must come of it: the path of one of its incidents. */
+static const struct {
+	const char *what, *set[3], *path;
+	int incident;
+} second_faults[] = {
+	{"the standby dies during the restore and comes back",
+	 {"steps=[{at: 34m, fault: zone.outage, target: primary}, {after: {phase: restore, delay: "
+	  "1s}, "
+	  "fault: zone.outage, target: backup, for: 5m}]",
+	  "deployment.sites[1].standby.heat=cold"},
+	 "failover"},
+	{"the standby dies after the takeover",
+	 {"steps=[{at: 34m, fault: zone.outage, target: primary}, {at: 40m, fault: zone.outage, "
+	  "target: backup, for: 5m}]"},
+	 "failover"},
+	{"the primary dies again while traffic goes back",
+	 {"steps=[{at: 34m, fault: zone.outage, target: primary}, {after: {phase: failback, delay: "
+	  "1s}, "
+	  "fault: zone.outage, target: primary}]",
+	  "duration=6h"},
+	 "failover"},
+	{"the standby is not to be had: the repair is waited for",
+	 {"steps=[{at: 30m, fault: standby.unavailable, target: standby, for: permanent}, {at: "
+	  "34m, "
+	  "fault: zone.outage, target: primary}]"},
+	 "in_place",
+	 1},
+	{"no backup restores: the repair is waited for",
+	 {"steps=[{at: 34m, fault: zone.outage, target: primary}]", "backup.failure=100%"},
+	 "in_place"},
+	{"nobody looks at the answers: wrong ones are served to the end",
+	 {"steps=[{at: 34m, fault: data.bitflip, target: data/io}]"},
+	 "unrecovered"},
+	{"a canary finds the wrong answers",
+	 {"steps=[{at: 34m, fault: data.bitflip, target: data/io}]",
+	  "detector={kind: canary, every: 30s}"},
+	 "failover"},
+	{"slowness is seen by an slo detector",
+	 {"steps=[{at: 34m, fault: net.delay, target: primary, latency: 3s, for: 30m}]",
+	  "detector={kind: slo, window: 1m}"},
+	 "failover"},
+	{"a killed process is restarted by the platform",
+	 {"steps=[{at: 34m, fault: proc.kill, target: \"endpoint/chat/replica[0]\"}]",
+	  "detector.misses=30"},
+	 "in_place"},
+};
+
+START_TEST(second_fault)
+{
+	const char *more[12] = {"--set", "abort=[]", "--set", "objectives={}"};
+	size_t count = 4;
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	for (size_t i = 0; i < 3 && second_faults[_i].set[i]; i++) {
+		more[count++] = "--set";
+		more[count++] = second_faults[_i].set[i];
+	}
+	more[count] = NULL;
+	run_drill(&b, GPU_LOSS, more, &drill);
+	const cJSON *incident =
+		cJSON_GetArrayItem(field(drill.record, "incidents"), second_faults[_i].incident);
+	ck_assert_ptr_nonnull(incident);
+	ck_assert_msg(strcmp(word(incident, "path"), second_faults[_i].path) == 0, "%s: %s, not %s",
+		      second_faults[_i].what, word(incident, "path"), second_faults[_i].path);
+	ck_assert_msg(drill.code == (strcmp(word(incident, "path"), "unrecovered") == 0),
+		      "%s: exit %d", second_faults[_i].what, drill.code);
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
+	test_add(suite, "shipped scenarios", scenarios_do_what_they_say);
+	test_add_loop(suite, "null driver", no_fault_takes_on_the_null_driver, STEPS);
+	test_add_loop(suite, "every fault", every_fault_takes_and_is_undone, STEPS);
+	test_add(suite, "determinism", same_seed_same_bytes);
+	test_add(suite, "sham", sham_drills);
+	test_add(suite, "guard", a_guard_ends_a_drill);
+	test_add_loop(suite, "second faults", second_fault,
+		      (int)(sizeof(second_faults) / sizeof(second_faults[0])));
 	test_add_loop(suite, "random_faults", random_faults, CASES / CASES_PER_TEST);
 }
 
