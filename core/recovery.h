@@ -87,12 +87,12 @@ void recovery_declared(struct recovery *recovery, uint32_t domain, nanos now, bo
 void recovery_cleared(struct recovery *recovery, uint32_t domain, nanos now);
 /* An action ended. Probes do not come here. */
 void recovery_completed(struct recovery *recovery, const struct completion *completion, nanos now);
-/* The platform noticed broken hardware at a site of `domain` that no detector declared: diagnose and
- * repair, no failover. */
+/* The platform noticed broken hardware at a site of `domain` that no detector declared: diagnose
+ * and repair, no failover. */
 void recovery_noticed(struct recovery *recovery, uint32_t domain, uint32_t site);
 /* Something else broke that belongs to the open incident of `domain`: it is not mended any more. */
 void recovery_broken(struct recovery *recovery, uint32_t domain);
-/* What the open incident of `domain` broke at its primary is mended; `whole`: everywhere else too. */
+/* What the open incident of `domain` broke at its primary is mended; `whole`: elsewhere too. */
 void recovery_repaired(struct recovery *recovery, uint32_t domain, nanos now, bool whole);
 /* Whether the service of `domain` is calm: good, all replicas up, backlog and latency as before the
  * fault. */

@@ -534,7 +534,7 @@ static void tell_finish(struct run *run)
 	timeline_end(run->timeline);
 }
 
-/* How long a backup of the policy takes at most: the first one is full, others move what changed. */
+/* How long a backup of the policy takes in steady state: a full one moves all. */
 static double backup_takes(const struct scenario *scenario, const struct backup_policy *policy)
 {
 	const struct deployment *d = &scenario->deployment;

@@ -31,7 +31,7 @@ static uint32_t site_place(const struct run *run, uint32_t site)
 	for (uint32_t d = 0; d < recovery_domains(run->recovery); d++)
 		if (recovery_active_site(run->recovery, d) == site ||
 		    recovery_next_site(run->recovery, d) == (int)site)
-			return d; /* a standby that serves, or is about to, belongs to whom it serves */
+			return d; /* it serves that domain, or is about to */
 	return (uint32_t)recovery_domains(run->recovery) + site;
 }
 
@@ -365,7 +365,7 @@ void incident_losing(struct run *run, uint32_t place)
 	}
 }
 
-/* Did a fault of the incident flip bits of this class? Without a restore nobody knows what it cost. */
+/* Did a fault of the incident flip bits of this class? Without a restore its cost is unknown. */
 static bool is_damaged(const struct run *run, const struct incident *incident, int c)
 {
 	int index = (int)(incident - run->incidents);
@@ -441,8 +441,8 @@ static void sum_losses(struct run *run, uint32_t place, struct incident *inciden
 }
 
 /*
- * The standby died before what it had written was back: the primary's own copy, as of its last write,
- * is what remains, and what only the standby had is the loss.
+ * The standby died before what it had written was back: the own copy of the primary, as of its
+ * last write, is what remains, and what only the standby had is the loss.
  */
 void incident_return_lost(struct run *run, uint32_t domain, uint32_t site)
 {

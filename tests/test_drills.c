@@ -33,7 +33,7 @@
 #define STEPS_SEEN_MAX 64
 #define ARGS_MAX 24
 
-/* As ck_assert_msg(), which writes a file for every assertion that holds: there are millions here. */
+/* As ck_assert_msg(), which writes a file for every assertion that holds: there are millions. */
 #define must(condition, ...)                                                                       \
 	do {                                                                                       \
 		if (!(condition))                                                                  \
@@ -758,7 +758,7 @@ struct draw {
 	unsigned classes; /* of the mask model 1, training 2, io 4 */
 	bool store, links, backups;
 	bool sees_service; /* a detector looks at the endpoint, wherever it is served */
-	/* Everything that breaks is noticed, mended, and led back: the drill must end as it began. */
+	/* Everything that breaks is noticed, mended, led back: the drill must end as it began. */
 	bool mendable;
 };
 
@@ -1314,7 +1314,7 @@ START_TEST(scenarios_do_what_they_say)
 }
 END_TEST
 
-/* ---- every fault: it takes and is undone on the simulator, and never takes on the null driver ---- */
+/* ---- every fault takes and is undone on the simulator, and never takes on the null driver ---- */
 
 #define GPU_LOSS "scenarios/gpu_loss.yaml"
 
@@ -1473,17 +1473,20 @@ static const struct {
 	  "1s}, "
 	  "fault: zone.outage, target: backup, for: 5m}]",
 	  "deployment.sites[1].standby.heat=cold"},
-	 "failover"},
+	 "failover",
+	 0},
 	{"the standby dies after the takeover",
 	 {"steps=[{at: 34m, fault: zone.outage, target: primary}, {at: 40m, fault: zone.outage, "
 	  "target: backup, for: 5m}]"},
-	 "failover"},
+	 "failover",
+	 0},
 	{"the primary dies again while traffic goes back",
 	 {"steps=[{at: 34m, fault: zone.outage, target: primary}, {after: {phase: failback, delay: "
 	  "1s}, "
 	  "fault: zone.outage, target: primary}]",
 	  "duration=6h"},
-	 "failover"},
+	 "failover",
+	 0},
 	{"the standby is not to be had: the repair is waited for",
 	 {"steps=[{at: 30m, fault: standby.unavailable, target: standby, for: permanent}, {at: "
 	  "34m, "
@@ -1492,22 +1495,27 @@ static const struct {
 	 1},
 	{"no backup restores: the repair is waited for",
 	 {"steps=[{at: 34m, fault: zone.outage, target: primary}]", "backup.failure=100%"},
-	 "in_place"},
+	 "in_place",
+	 0},
 	{"nobody looks at the answers: wrong ones are served to the end",
 	 {"steps=[{at: 34m, fault: data.bitflip, target: data/io}]"},
-	 "unrecovered"},
+	 "unrecovered",
+	 0},
 	{"a canary finds the wrong answers",
 	 {"steps=[{at: 34m, fault: data.bitflip, target: data/io}]",
 	  "detector={kind: canary, every: 30s}"},
-	 "failover"},
+	 "failover",
+	 0},
 	{"slowness is seen by an slo detector",
 	 {"steps=[{at: 34m, fault: net.delay, target: primary, latency: 3s, for: 30m}]",
 	  "detector={kind: slo, window: 1m}"},
-	 "failover"},
+	 "failover",
+	 0},
 	{"a killed process is restarted by the platform",
 	 {"steps=[{at: 34m, fault: proc.kill, target: \"endpoint/chat/replica[0]\"}]",
 	  "detector.misses=30"},
-	 "in_place"},
+	 "in_place",
+	 0},
 };
 
 START_TEST(second_fault)
