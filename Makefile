@@ -133,7 +133,7 @@ lint: deps-dev
 	printf '%s\n' $(FILES) | xargs -r -P 2 -I {} clang-tidy --quiet {} -- $(ALL_FLAGS) 2>/dev/null || rc=1; \
 	cppcheck --quiet -j 2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--library=posix,gnu --suppress=missingIncludeSystem --suppress=readdirCalled -D_GNU_SOURCE -DDRSIM_VERSION='""' -DDRSIM_DATADIR='""' \
-		'-DcJSON_ArrayForEach(item,list)=for (item = (list)->child; item; item = item->next)' \
+		'-DcJSON_ArrayForEach(item,list)=while ((item = cJSON_GetArrayItem(list, 0)))' \
 		'-DSTART_TEST(name)=static void name(int _i)' -DEND_TEST= -I. $(FILES) || rc=1; \
 	[ $$rc -eq 0 ] && echo 'lint: no finding'
 

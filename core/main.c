@@ -59,9 +59,13 @@ static void fill_standard_streams(void)
 {
 	static const int modes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
 
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) != fd)
+	for (int fd = 0; fd < 3; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		int filler = open("/dev/null", modes[fd]);
+		if (filler != fd) /* it is the lowest free number: anything else is no stream */
 			_exit(EXIT_NOT_EVALUABLE);
+	}
 }
 
 /* Standard output was closed from the start, or its reader has left. */

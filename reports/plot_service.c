@@ -271,7 +271,7 @@ static bool draw(FILE *script, const struct report_input *input)
 {
 	struct window window = choose_window(input);
 	const cJSON *incident = view_headline(input->record);
-	struct series series[NAMES_MAX];
+	struct series series[NAMES_MAX] = {{NULL, 0}};
 	size_t found = find_series(input->events, series),
 	       count = found < SERIES_MAX ? found : SERIES_MAX;
 	bool measured;

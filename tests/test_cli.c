@@ -596,7 +596,7 @@ END_TEST
 START_TEST(campaign)
 {
 	cJSON *one, *many;
-	char *events_one, *events_many, *a, *b;
+	char *events_one, *events_many, *a = NULL, *b = NULL;
 
 	expect("run tiny.yaml --no-plots --out one", 0, "");
 	expect("run tiny.yaml --no-plots --trials 200 --out many", 0, "--trials 200");
