@@ -259,12 +259,15 @@ void incident_declared(struct run *run, uint32_t domain)
 /* ---- the client's view ---- */
 
 /* The service is good again since `since`: what is still broken, redundancy carries. */
-static void note_carried(struct run *run, int index, nanos since)
+static void note_carried(struct run *run, uint32_t domain, int index, nanos since)
 {
 	for (size_t i = 0; i < run->injection_count; i++) {
 		struct injection *injection = &run->injections[i];
 		if (injection->incident != index)
 			continue;
+		injection->carried = false;
+		if (!hits_service(run, domain, injection->effects[0].entity))
+			continue; /* a standby that is not needed now carries nothing */
 		injection->carried = injection->reverted_at > since;
 		for (size_t k = 0; injection->active && k < injection->effect_count; k++) {
 			injection->carried =
@@ -324,12 +327,30 @@ void incident_client(struct run *run, const struct completion *c)
 		state->good_since = c->since > state->good_since ? c->since : state->good_since;
 		end_bad_time(run, c->endpoint, c->since);
 		if (state->bad_endpoints == 0 && state->incident >= 0)
-			note_carried(run, state->incident, c->since);
+			note_carried(run, place, state->incident, c->since);
 	}
 	update_restored(run, place, false);
 }
 
 /* ---- losses ---- */
+
+/* Writes of the class that nobody can read any more: those of the site that the traffic left last,
+ * and of all that it left before, unless what is read now is from after them. */
+static void count_lost(const struct run *run, const struct place_state *state, enum data_class c,
+		       nanos at, nanos loss, uint64_t *ret_bytes, uint64_t *ret_records)
+{
+	const struct driver_ops *driver = run->options.driver;
+	uint64_t bytes, records;
+	driver->ledger(run->driver, state->moved_from, c, at, loss, ret_bytes, ret_records);
+	for (size_t i = state->past_count; i-- > 0;) {
+		const struct past_move *move = &state->past[i];
+		at = move->as_of[c] < at ? move->as_of[c] : at;
+		driver->ledger(run->driver, move->site, c, at,
+			       driver->last_write(run->driver, move->site), &bytes, &records);
+		*ret_bytes += bytes;
+		*ret_records += records;
+	}
+}
 
 /* What the move lost, class by class: from the point restored from to the last write that only the
  * old copy had. */
@@ -337,7 +358,8 @@ void incident_losing(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
-	if (!incident || place != 0 || incident->marks[MARK_SWITCHED] == NANOS_NEVER)
+	if (!incident || place != 0 ||
+	    (incident->marks[MARK_SWITCHED] == NANOS_NEVER && !state->return_lost))
 		return;
 	nanos loss = run->options.driver->last_write(run->driver, state->moved_from),
 	      bp = NANOS_NEVER;
@@ -359,8 +381,7 @@ void incident_losing(struct run *run, uint32_t place)
 		uint64_t bytes, records;
 		if (state->as_of[c] == NANOS_NEVER || state->as_of[c] >= loss)
 			continue;
-		run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c,
-					    state->as_of[c], loss, &bytes, &records);
+		count_lost(run, state, (enum data_class)c, state->as_of[c], loss, &bytes, &records);
 		run->lost_records = records > run->lost_records ? records : run->lost_records;
 	}
 }
@@ -389,7 +410,8 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 	nanos loss = incident->marks[MARK_LOSS],
 	      at = state->as_of[c] < loss ? state->as_of[c] : loss;
 	struct brp *brp = &incident->brp;
-	bool moved = incident->path == PATH_FAILOVER || incident->path == PATH_FALSE_ALARM;
+	bool moved = incident->path == PATH_FAILOVER || incident->path == PATH_FALSE_ALARM ||
+		     state->return_lost;
 	if (incident->path == PATH_UNRECOVERED || (!moved && is_damaged(run, incident, c)))
 		return; /* nothing can be read yet, or what is read is in doubt: not known */
 	brp->by_class[c].known = true;
@@ -406,8 +428,8 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 		brp->by_class[c].records = records;
 		return;
 	}
-	run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c, at, loss,
-				    &brp->by_class[c].bytes, &brp->by_class[c].records);
+	count_lost(run, state, (enum data_class)c, at, loss, &brp->by_class[c].bytes,
+		   &brp->by_class[c].records);
 	brp->by_class[c].seconds = (double)(loss - at) / 1e9;
 }
 
@@ -452,17 +474,35 @@ void incident_return_lost(struct run *run, uint32_t domain, uint32_t site)
 	for (int c = 0; c < DATA_CLASSES; c++)
 		state->as_of[c] = kept;
 	state->moved_from = site;
+	state->past_count = 0; /* on the primary they are */
+	state->return_lost = true;
 	incident_losing(run, domain);
 }
 
 /* ---- marks from the controller ---- */
+
+static void begin_move(struct run *run, uint32_t domain)
+{
+	struct place_state *state = &run->places[domain];
+	const nanos *marks = run->incidents[state->incident].marks;
+	if (marks[MARK_SWITCHED] != NANOS_NEVER && marks[MARK_DATA_RESTORED] != NANOS_NEVER) {
+		state->past = arena_grow(&run->trial, state->past, state->past_count,
+					 &state->past_capacity, sizeof(*state->past));
+		struct past_move *past = &state->past[state->past_count++];
+		past->site = state->moved_from;
+		memcpy(past->as_of, state->as_of, sizeof(past->as_of));
+		for (int c = 0; c < DATA_CLASSES; c++)
+			state->as_of[c] = NANOS_NEVER;
+	}
+	state->moved_from = recovery_active_site(run->recovery, domain);
+}
 
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
 {
 	if (run->places[domain].incident < 0)
 		return;
 	if (mark == MARK_SWITCH_BEGIN && at != NANOS_NEVER)
-		run->places[domain].moved_from = recovery_active_site(run->recovery, domain);
+		begin_move(run, domain);
 	set_mark(run, run->places[domain].incident, mark, at);
 	if (mark == MARK_SWITCHED || mark == MARK_DATA_RESTORED) {
 		if (at == NANOS_NEVER) {
@@ -508,9 +548,12 @@ static void close_incident(struct run *run, uint32_t place)
 		static const enum mark of_move[] = {
 			MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN, MARK_DATA_RESTORED,
 			MARK_VERIFIED,     MARK_LOSS,     MARK_BP};
-		for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++)
-			if (incident->marks[of_move[i]] != NANOS_NEVER)
+		for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++) {
+			bool of_loss = of_move[i] == MARK_LOSS || of_move[i] == MARK_BP;
+			if (incident->marks[of_move[i]] != NANOS_NEVER &&
+			    !(of_loss && state->return_lost))
 				set_mark(run, state->incident, of_move[i], NANOS_NEVER);
+		}
 	}
 	sum_losses(run, place, incident);
 	incident_measure(incident);

@@ -35,6 +35,12 @@ struct schedule {
 	struct prng time, duration, select, fault;
 };
 
+/* A site that lost the traffic, and what the next one restored from. */
+struct past_move {
+	uint32_t site;
+	nanos as_of[DATA_CLASSES];
+};
+
 /* What the client sees of one recovery domain, and the incident that is open there. The last ones
  * are the domains of standby sites and of the store, which have no controller: what breaks there is
  * mended when the platform notices. */
@@ -47,6 +53,9 @@ struct place_state {
 	uint32_t repairing;        /* actions under way */
 	uint32_t moved_from;       /* site that lost the traffic */
 	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
+	bool return_lost;          /* the primary goes on without what the standby had written */
+	struct past_move *past;    /* earlier moves of the incident: what they lost stays lost */
+	size_t past_count, past_capacity;
 };
 
 /* An endpoint was bad in [from, to). It is known to be good again only a while after `to`. */

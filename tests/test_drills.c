@@ -134,7 +134,7 @@ struct phases {
 /* One incident as its events tell it. */
 struct history {
 	bool closed, alarm, ever_bad;
-	char path[16];
+	char path[16], target[32]; /* of the fault that opened it */
 	nanos opened, ended, t[TS];
 	struct phases phases;
 	unsigned faults, bad_at_close;
@@ -153,7 +153,7 @@ struct audit {
 	} * outages; /* of all endpoints; one place more than there are lines */
 	size_t outage_count;
 	nanos bad_sum, bad_span, last_t, end;
-	int64_t lines;
+	int64_t lines, last_action, actions_open;
 	char reason[16];
 	cJSON **events; /* all lines, parsed */
 };
@@ -208,6 +208,7 @@ static void hear_open(struct audit *a, const cJSON *event, nanos t)
 	a->count++;
 	*h = (struct history){.opened = t, .alarm = number(event, "step") == NEVER};
 	h->faults = !h->alarm;
+	snprintf(h->target, sizeof(h->target), "%s", word(event, "target"));
 	h->ever_bad = a->bad_now > 0;
 	for (int i = 0; i < TS; i++)
 		h->t[i] = NEVER;
@@ -268,6 +269,21 @@ static void hear_fault(struct audit *a, const cJSON *event)
 	}
 }
 
+/* Actions end once, after they began; ids count up. */
+static void hear_action(struct audit *a, const cJSON *event)
+{
+	nanos id = number(event, "action");
+
+	if (is(event, "action.begin")) {
+		must(id > a->last_action, "action %" PRId64 " begins twice", id);
+		a->last_action = id;
+		a->actions_open++;
+		return;
+	}
+	must(id <= a->last_action, "action %" PRId64 " ends and never began", id);
+	must(a->actions_open-- > 0, "more actions end than began");
+}
+
 static void hear(struct audit *a, const cJSON *event)
 {
 	nanos t = number(event, "t_ns");
@@ -278,6 +294,8 @@ static void hear(struct audit *a, const cJSON *event)
 	a->last_t = t;
 	a->lines++;
 	hear_fault(a, event);
+	if (is(event, "action.begin") || is(event, "action.end"))
+		hear_action(a, event);
 	if (is(event, "incident.open")) {
 		hear_open(a, event, t);
 	} else if (is(event, "incident.join")) {
@@ -713,6 +731,14 @@ static void drill_free(struct drill *drill)
 {
 	cJSON_Delete(drill->record);
 	audit_free(&drill->audit);
+}
+
+static void run_text(struct bench *b, const char *text, const char *const *more, struct drill *ret)
+{
+	const char *path = arena_printf(&b->arena, "%s/s%u.yaml", b->folder, b->runs);
+
+	write_text(path, text);
+	run_drill(b, path, more, ret);
 }
 
 /* ---- many faults at once: scenarios drawn at random ---- */
@@ -1201,6 +1227,35 @@ static void count_case(struct tally *tally, const struct audit *a, bool mendable
 	tally->slowest = took > tally->slowest ? took : tally->slowest;
 }
 
+/* With one primary every outage belongs to what was broken there: it is over at t_restored. */
+static void check_outages(const struct audit *a)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		const struct history *h = &a->incidents[i];
+
+		if (h->alarm || h->t[T_RESTORED] == NEVER || !strchr("pedl", h->target[0]))
+			continue;
+		for (size_t k = 0; k < a->outage_count; k++)
+			must(a->outages[k].from >= h->ended || a->outages[k].to <= h->opened ||
+				     a->outages[k].to <= h->t[T_RESTORED],
+			     "incident %zu, path %s: bad until %" PRId64 ", t_restored %" PRId64, i,
+			     h->path, a->outages[k].to, h->t[T_RESTORED]);
+	}
+}
+
+/* Every request that was sent found one end, but for those still on their way. */
+static void check_requests(const cJSON *record)
+{
+	const cJSON *requests = field(record, "requests");
+	static const char *const ends[] = {"good", "wrong", "late", "failed"};
+	nanos sent = number(requests, "sent"), ended = 0;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		ended += number(requests, ends[i]);
+	must(ended <= sent + 4 && ended >= sent - 2000,
+	     "%" PRId64 " requests sent, %" PRId64 " ended", sent, ended);
+}
+
 static void run_case(struct bench *b, uint64_t n, struct tally *tally)
 {
 	bool mendable, show = getenv("DRILLS_CASE") != NULL;
@@ -1221,8 +1276,11 @@ static void run_case(struct bench *b, uint64_t n, struct tally *tally)
 	fflush(stdout);
 	audit_text(b, events, size, a);
 	audit_check(a);
+	if (!strstr(text, "name: p1,"))
+		check_outages(a);
 	cJSON *json = read_record(b, b->folder);
 	audit_compare(a, json);
+	check_requests(json);
 	cJSON_Delete(json);
 	if (record->verdict != VERDICT_INVALID)
 		ck_assert_str_eq(a->reason, "complete");
@@ -1544,16 +1602,524 @@ START_TEST(second_fault)
 }
 END_TEST
 
+/* ---- second faults, each with what must come of it ---- */
+
+/* The parts of a scenario that a test changes; the rest is the same for all. */
+struct plan {
+	const char *sites, *detector, *store, *steps;
+	unsigned replicas;
+};
+
+#define PRIMARY "    - {name: p, nodes: 2, racks: 2, shape: gpu.8xh100-sxm}\n"
+#define STANDBY(name, heat)                                                                        \
+	"    - {name: " name ", nodes: 2, shape: gpu.8xh100-sxm, standby: {heat: " heat            \
+	", replication_lag: 5s}}\n"
+
+static const char *plan_text(struct bench *b, struct plan plan)
+{
+	return arena_printf(
+		&b->arena,
+		"apiVersion: drsim/v1\nname: plan\nseed: 9\nduration: 6h\n"
+		"objectives: {frt: 10m, brp: {seconds: 20m}, availability: 95%%}\n"
+		"deployment:\n  sites:\n%s"
+		"  endpoints:\n    - name: chat\n      site: p\n      replicas: %u\n"
+		"      gpus_per_replica: 8\n      model: {bytes: 14GB, start: 20s}\n"
+		"      load: {rate: 20/s, service_time: 100ms}\n"
+		"  data:\n    model: {bytes: 14GB, change: 0B/s}\n"
+		"    io: {bytes: 20GB, change: 1MB/s, records: 20/s}\n"
+		"  store: {site: %s, read: 8GB/s, write: 4GB/s}\n"
+		"backup: {every: 10m, kind: incremental, verify: true}\ndetector: %s\n"
+		"recovery: {switch: 20s, diagnose: 10s, verify: 30s, repair: {time: 30m}}\n"
+		"steps:\n%s",
+		plan.sites ? plan.sites : PRIMARY STANDBY("s", "warm"),
+		plan.replicas ? plan.replicas : 2, plan.store ? plan.store : "s",
+		plan.detector ? plan.detector : "{kind: probe}", plan.steps);
+}
+
+static void run_plan(struct bench *b, struct plan plan, struct drill *ret)
+{
+	bench_open(b);
+	run_text(b, plan_text(b, plan), NULL, ret);
+}
+
+static void end_plan(struct bench *b, struct drill *drill)
+{
+	drill_free(drill);
+	bench_close(b);
+}
+
+static const struct history *only(const struct drill *drill)
+{
+	int headline = headline_of(&drill->audit);
+
+	ck_assert_int_ge(headline, 0);
+	return &drill->audit.incidents[headline];
+}
+
+static bool has_finding(const struct drill *drill, const char *text)
+{
+	const cJSON *finding;
+
+	cJSON_ArrayForEach (finding, field(drill->record, "findings"))
+		if (strstr(word(finding, "text"), text))
+			return true;
+	return false;
+}
+
+/* The number of events of this type, of which the text `key` says `value` (NULL: any). */
+static unsigned count_events(const struct drill *drill, const char *type, const char *key,
+			     const char *value)
+{
+	unsigned count = 0;
+
+	for (int64_t i = 0; i < drill->audit.lines; i++)
+		if (is(drill->audit.events[i], type))
+			count += !key || strcmp(word(drill->audit.events[i], key), value) == 0;
+	return count;
+}
+
+#define OUTAGE "  - {at: 34m, fault: zone.outage, target: p"
+#define REPAIRED OUTAGE "}\n"
+#define PERMANENT OUTAGE ", for: permanent}\n"
+#define T(s) ((nanos)(s)*NANOS_S)
+
+/* What a move leaves behind when it was given up: nothing. */
+static void no_move(const struct history *h)
+{
+	static const int of_move[] = {T_SWITCH_BEGIN, T_SWITCHED, T_DATA_BEGIN, T_DATA_RESTORED,
+				      T_VERIFIED,     T_LOSS,     T_BP};
+
+	for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++)
+		must(h->t[of_move[i]] == NEVER, "%s stands on path %s", names[of_move[i]], h->path);
+}
+
+START_TEST(standby_dies_during_restore)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b,
+		 (struct plan){.steps = REPAIRED
+			       "  - {after: {phase: restore, progress: 50%}, fault: zone.outage, "
+			       "target: s, for: permanent}\n"},
+		 &drill);
+	const struct history *h = only(&drill);
+	ck_assert_str_eq(h->path, "in_place");
+	ck_assert_uint_eq(h->faults, 2);
+	no_move(h);
+	ck_assert_int_ge(h->t[T_RESTORED], h->t[T_REPAIRED]);
+	ck_assert_int_ge(h->phases.frt, T(1800));
+	ck_assert_int_eq(number(under(drill.record, "metrics", "brp"), "records"), 0);
+	ck_assert_uint_ge(count_events(&drill, "action.end", "reason", "the standby is not usable"),
+			  1);
+	ck_assert_int_eq(drill.code, 1);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(standby_dies_after_takeover)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b,
+		 (struct plan){.steps = REPAIRED
+			       "  - {after: {phase: verify, delay: 5m}, fault: zone.outage, "
+			       "target: s, for: permanent}\n"},
+		 &drill);
+	const struct history *h = only(&drill);
+	ck_assert_str_eq(h->path, "failover");
+	ck_assert_int_ge(h->t[T_RESTORED], h->t[T_REPAIRED]);
+	ck_assert_int_ge(h->t[T_RESTORED], h->t[T_FAILBACK]);
+	ck_assert_msg(has_finding(&drill, "standby was lost before"), "nobody is told");
+	/* What the standby alone had is lost: from the old primary's last write to its own. */
+	ck_assert_int_eq(h->t[T_BP], T(2040));
+	ck_assert_int_ge(h->t[T_LOSS], h->t[T_SWITCHED] + T(300));
+	ck_assert_int_ge(number(under(drill.record, "metrics", "brp"), "records"), 300 * 20);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(standby_dies_and_there_is_another)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b,
+		 (struct plan){.sites = PRIMARY STANDBY("s", "warm") STANDBY("z", "warm"),
+			       .store = "z",
+			       .steps = REPAIRED "  - {after: {phase: verify, delay: 5m}, fault: "
+						 "zone.outage, target: s}\n"},
+		 &drill);
+	const struct history *h = only(&drill);
+	ck_assert_str_eq(h->path, "failover");
+	ck_assert_int_lt(h->t[T_RESTORED], h->t[T_REPAIRED]);
+	ck_assert_uint_eq(count_events(&drill, "action.begin", "kind", "switch"), 2);
+	ck_assert_msg(h->t[T_NORMAL] != NEVER, "it never came back");
+	ck_assert_uint_eq(count_events(&drill, "action.end", "kind", "stop"), 2);
+	/* Both takeovers went back to 30 min: what each of the two had written since is lost. */
+	ck_assert_int_eq(h->t[T_BP], T(1800));
+	ck_assert_int_ge(number(under(drill.record, "metrics", "brp"), "records"),
+			 (240 + 300) * 20);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(primary_dies_again_during_failback)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b,
+		 (struct plan){.steps = REPAIRED "  - {after: {phase: failback, delay: 5s}, fault: "
+						 "zone.outage, target: p}\n"},
+		 &drill);
+	const struct history *h = only(&drill);
+	ck_assert_str_eq(h->path, "failover");
+	ck_assert_uint_eq(h->faults, 2);
+	ck_assert_uint_eq(count_events(&drill, "action.end", "reason", "the primary went away"), 1);
+	ck_assert_uint_eq(drill.audit.outage_count, 1); /* the client sees nothing of the second */
+	ck_assert_int_lt(h->t[T_RESTORED], h->t[T_REPAIRED]);
+	ck_assert_int_ge(h->t[T_REPAIRED], T(2040 + 3600));
+	ck_assert_msg(h->t[T_NORMAL] != NEVER, "it never came back");
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(repaired_primary_fails_over_again)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b,
+		 (struct plan){.steps = REPAIRED "  - {at: 214m, fault: zone.outage, target: p}\n"},
+		 &drill);
+	const struct history *h = drill.audit.incidents;
+	ck_assert_uint_eq(drill.audit.count, 2);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_str_eq(h[i].path, "failover");
+		ck_assert_int_gt(h[i].t[T_NORMAL], h[i].t[T_RESTORED]);
+		ck_assert_int_ge(h[i].t[T_FAILBACK], h[i].t[T_REPAIRED]);
+	}
+	ck_assert_int_eq(h[0].phases.brt, h[1].phases.brt);
+	ck_assert_int_eq(h[0].phases.detection, h[1].phases.detection);
+	ck_assert_uint_ge(count_events(&drill, "backup.begin", "site", "s"), 4);
+	ck_assert_uint_ge(count_events(&drill, "backup.begin", "site", "p"), 20);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+#define NO_STANDBY "  - {at: 20m, fault: standby.unavailable, target: standby, for: permanent}\n"
+#define CORRUPT(which) "  - {at: 33m, fault: backup.corrupt, target: \"backup[" which "]\"}\n"
+#define ALL_CORRUPT CORRUPT("0") CORRUPT("1") CORRUPT("2") CORRUPT("3")
+
+/* Nothing to fail over to, or nothing to restore from: the repair decides. */
+static const struct {
+	const char *steps, *path;
+	bool no_point;
+} helpless[] = {
+	{NO_STANDBY REPAIRED, "in_place", false},
+	{NO_STANDBY PERMANENT, "unrecovered", false},
+	{ALL_CORRUPT REPAIRED, "in_place", true},
+	{ALL_CORRUPT PERMANENT, "unrecovered", true},
+};
+
+START_TEST(nothing_to_fall_back_on)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b, (struct plan){.steps = helpless[_i].steps}, &drill);
+	const struct history *h = only(&drill);
+	const cJSON *brp = under(drill.record, "metrics", "brp");
+	bool lost = strcmp(h->path, "unrecovered") == 0;
+
+	ck_assert_str_eq(h->path, helpless[_i].path);
+	no_move(h);
+	ck_assert_int_eq(cJSON_IsNull(field(under(drill.record, "metrics", NULL), "frt_s")) != 0,
+			 lost);
+	ck_assert_int_eq(cJSON_IsNull(field(brp, "seconds")) != 0, lost);
+	ck_assert_int_eq(has_finding(&drill, "no usable recovery point"), helpless[_i].no_point);
+	ck_assert_int_eq(drill.code, 1);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(newest_backup_is_corrupt)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b, (struct plan){.steps = CORRUPT("-1") REPAIRED}, &drill);
+	const struct history *h = only(&drill);
+	ck_assert_str_eq(h->path, "failover");
+	ck_assert_int_eq(h->t[T_BP], T(1200)); /* not 1800 */
+	ck_assert_int_eq(h->t[T_LOSS], T(2040));
+	ck_assert_int_eq(number(under(drill.record, "metrics", "brp"), "records"), 840 * 20);
+	ck_assert_int_eq(number(under(drill.record, "metrics", "brp"), "bytes"), 840000000);
+	ck_assert_msg(has_finding(&drill, "corrupt"), "nobody is told");
+	end_plan(&b, &drill);
+}
+END_TEST
+
+/* An alarm about nothing costs what a takeover costs, and the clients pay. */
+START_TEST(false_alarms_cost_service)
+{
+	struct bench b;
+	struct drill drill;
+	unsigned alarms = 0;
+
+	run_plan(&b,
+		 (struct plan){.detector = "{kind: poll, interval: 60s, false_fault: 3%}",
+			       .steps = "  - {at: 355m, fault: gpu.xid, code: 92, target: "
+					"\"p/node[1]/gpu[7]\"}\n"},
+		 &drill);
+	for (size_t i = 0; i < drill.audit.count; i++)
+		alarms += drill.audit.incidents[i].alarm &&
+			  drill.audit.incidents[i].t[T_SWITCHED] != NEVER;
+	ck_assert_uint_ge(alarms, 1);
+	ck_assert_int_ge(drill.audit.bad_sum, alarms * T(10));
+	ck_assert_int_lt(number(under(drill.record, "metrics", NULL), "incident"), NEVER);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(killed_process_restarts)
+{
+	static const char killed[] = "  - {at: 2041s, fault: proc.kill, target: "
+				     "\"endpoint/chat/replica[0]\"}\n";
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b, (struct plan){.replicas = 1, .steps = killed}, &drill);
+	ck_assert_str_eq(only(&drill)->path, "in_place");
+	/* weights from disk, initialisation, and the first request that is sent after that */
+	ck_assert_int_ge(only(&drill)->phases.frt, T(22));
+	ck_assert_int_le(only(&drill)->phases.frt, T(23));
+	ck_assert_uint_eq(count_events(&drill, "fault.revert", "cause", "restarted"), 1);
+	end_plan(&b, &drill);
+	run_plan(&b, (struct plan){.replicas = 2, .steps = killed}, &drill);
+	ck_assert_str_eq(only(&drill)->path, "absorbed");
+	ck_assert_int_eq(only(&drill)->phases.frt, 0);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(delay_is_seen_by_those_who_look_at_latency)
+{
+	static const char delay[] = "  - {at: 34m, fault: net.delay, latency: 3s, target: p, for: "
+				    "20m}\n";
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b,
+		 (struct plan){.detector = "{kind: slo, window: 30s, latency: 1s}", .steps = delay},
+		 &drill);
+	ck_assert_str_eq(only(&drill)->path, "failover");
+	ck_assert_uint_ge(count_events(&drill, "detector.declare", "kind", "slo"), 1);
+	ck_assert_int_lt(only(&drill)->phases.frt, T(600));
+	end_plan(&b, &drill);
+	/* A patient probe waits for the late answer: nobody does anything, and the clients do. */
+	run_plan(&b, (struct plan){.detector = "{kind: probe, timeout: 9s}", .steps = delay},
+		 &drill);
+	ck_assert_str_eq(only(&drill)->path, "in_place");
+	ck_assert_uint_eq(drill.audit.declared, 0);
+	ck_assert_int_ge(only(&drill)->phases.frt, T(1200));
+	ck_assert_int_gt(number(under(drill.record, "requests", NULL), "late"), 20 * 1100);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(wrong_answers_need_a_canary)
+{
+	static const char flip[] = "  - {at: 2041s, fault: data.bitflip, target: data/io}\n";
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b, (struct plan){.detector = "{kind: canary, every: 60s}", .steps = flip},
+		 &drill);
+	ck_assert_str_eq(only(&drill)->path, "failover");
+	ck_assert_uint_eq(count_events(&drill, "detector.declare", "reason", "wrong answer"), 1);
+	ck_assert_int_eq(only(&drill)->t[T_BP], T(1800)); /* before the damage */
+	ck_assert_int_gt(number(under(drill.record, "requests", NULL), "wrong"), 1000);
+	end_plan(&b, &drill);
+	run_plan(&b, (struct plan){.steps = flip}, &drill);
+	ck_assert_str_eq(only(&drill)->path, "unrecovered");
+	ck_assert_uint_eq(drill.audit.declared, 0);
+	ck_assert_int_gt(number(under(drill.record, "requests", NULL), "wrong"), 19 * 20 * 960);
+	ck_assert_int_eq(drill.code, 1);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+/* ---- the same again ---- */
+
+static const char *const of_host[] = {"id", "started", "host", "wall_s", "command"};
+
+/* record.json without what may differ between two runs of the same thing. */
+static char *bare_record(cJSON *record)
+{
+	cJSON *drill = cJSON_GetObjectItemCaseSensitive(record, "drill");
+
+	for (size_t i = 0; i < sizeof(of_host) / sizeof(of_host[0]); i++)
+		cJSON_DeleteItemFromObjectCaseSensitive(drill, of_host[i]);
+	return cJSON_PrintUnformatted(record);
+}
+
+static char *events_text(struct bench *b, const struct drill *drill)
+{
+	return read_text(b, arena_printf(&b->arena, "%s/events.jsonl", drill->folder), NULL);
+}
+
+static const char *const repeated[] = {"scenarios/network_partition.yaml",
+				       "scenarios/seed_monitor.yaml"};
+
+START_TEST(a_run_repeats)
+{
+	struct bench b;
+	struct drill first, second, other;
+	char *a, *c;
+
+	bench_open(&b);
+	run_drill(&b, repeated[_i], NULL, &first);
+	run_drill(&b, repeated[_i], NULL, &second);
+	run_drill(&b, repeated[_i], (const char *const[]){"--seed", "1234", NULL}, &other);
+	ck_assert_str_eq(events_text(&b, &first), events_text(&b, &second));
+	ck_assert_str_ne(strchr(events_text(&b, &first), '\n'),
+			 strchr(events_text(&b, &other), '\n'));
+	a = bare_record(first.record);
+	c = bare_record(second.record);
+	ck_assert_str_eq(a, c);
+	free(a);
+	free(c);
+	drill_free(&first);
+	drill_free(&second);
+	drill_free(&other);
+	bench_close(&b);
+}
+END_TEST
+
+static void same_part(const cJSON *a, const cJSON *c, const char *key)
+{
+	ck_assert_msg(cJSON_Compare(field(a, key), field(c, key), 1), "'%s' differs", key);
+}
+
+START_TEST(trial_0_is_the_single_run)
+{
+	struct bench b;
+	struct drill single, many;
+
+	bench_open(&b);
+	run_drill(&b, repeated[_i], NULL, &single);
+	run_drill(&b, repeated[_i], (const char *const[]){"--trials", "50", NULL}, &many);
+	ck_assert_str_eq(events_text(&b, &single), events_text(&b, &many));
+	same_part(single.record, many.record, "incidents");
+	same_part(single.record, many.record, "metrics");
+	same_part(single.record, many.record, "faults");
+	same_part(single.record, many.record, "requests");
+	ck_assert_int_eq(number(under(many.record, "campaign", NULL), "trials"), 50);
+	drill_free(&single);
+	drill_free(&many);
+	bench_close(&b);
+}
+END_TEST
+
+/* ---- ended from outside ---- */
+
+START_TEST(a_signal_ends_a_drill)
+{
+	static const char lost[] =
+		"  - {at: 1d, fault: gpu.lost, target: \"p/node[0]/gpu[0]\", for: "
+		"permanent}\n";
+	const struct timespec pause = {.tv_nsec = 300 * NANOS_MS};
+	struct bench b;
+	struct drill drill = {0};
+
+	bench_open(&b);
+	const char *path = bench_path(&b, "long.yaml");
+	write_text(path, plan_text(&b, (struct plan){.steps = lost}));
+	char **argv = command_line(&b, path,
+				   (const char *const[]){"--set", "duration=100d", "--set",
+							 "detector.interval=1s", NULL},
+				   &drill.folder);
+	pid_t pid = start_program(&b, argv);
+	nanosleep(&pause, NULL);
+	ck_assert_int_eq(kill(pid, SIGTERM), 0);
+	drill.code = exit_code_of(&b, pid);
+	ck_assert_int_eq(drill.code, 5);
+	drill.record = read_record(&b, drill.folder);
+	audit_read(&b, arena_printf(&b.arena, "%s/events.jsonl", drill.folder), &drill.audit);
+	audit_check(&drill.audit);
+	audit_compare(&drill.audit, drill.record);
+	ck_assert_str_eq(drill.audit.reason, "signal");
+	ck_assert_str_eq(word(drill.record, "verdict"), "aborted");
+	ck_assert_uint_eq(drill.audit.reverted, 1);
+	ck_assert_int_lt(drill.audit.end, 100 * NANOS_DAY);
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
+/* Printed, not judged: it depends on the machine. */
+START_TEST(a_day_of_heavy_load)
+{
+	static const char text[] =
+		"apiVersion: drsim/v1\nname: heavy\nseed: 1\nduration: 1d\n"
+		"deployment:\n  sites:\n"
+		"    - {name: p, nodes: 16, shape: gpu.8xh100-sxm}\n"
+		"    - {name: s, nodes: 16, shape: gpu.8xh100-sxm, standby: {heat: hot}}\n"
+		"  endpoints:\n    - name: chat\n      site: p\n      replicas: 64\n"
+		"      gpus_per_replica: 2\n"
+		"      load: {rate: 10000/s, service_time: {lognormal: {median: 250ms, sigma: "
+		"0.4}}}\n"
+		"  data: {io: {bytes: 20GB, change: 1MB/s, records: 10000/s}}\n"
+		"  store: {site: s}\n"
+		"backup: {every: 1h}\ndetector: {kind: probe}\nrecovery: {switch: 20s}\n"
+		"steps:\n  - {at: 12h, fault: zone.outage, target: p}\n";
+	struct bench b;
+	struct drill drill;
+	struct rusage usage;
+	double started = seconds_now();
+
+	bench_open(&b);
+	run_text(&b, text, NULL, &drill);
+	ck_assert_str_eq(only(&drill)->path, "failover");
+	ck_assert_int_eq(getrusage(RUSAGE_CHILDREN, &usage), 0);
+	printf("a day of 10,000 requests/s with one failover: %.2f s, %ld MiB at most\n",
+	       seconds_now() - started, usage.ru_maxrss / 1024);
+	fflush(stdout);
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
-	test_add(suite, "shipped scenarios", scenarios_do_what_they_say);
-	test_add_loop(suite, "null driver", no_fault_takes_on_the_null_driver, STEPS);
-	test_add_loop(suite, "every fault", every_fault_takes_and_is_undone, STEPS);
-	test_add(suite, "determinism", same_seed_same_bytes);
-	test_add(suite, "sham", sham_drills);
-	test_add(suite, "guard", a_guard_ends_a_drill);
-	test_add_loop(suite, "second faults", second_fault,
+	test_add(suite, "scenarios_do_what_they_say", scenarios_do_what_they_say);
+	test_add_loop(suite, "no_fault_takes_on_the_null_driver", no_fault_takes_on_the_null_driver,
+		      STEPS);
+	test_add_loop(suite, "every_fault_takes_and_is_undone", every_fault_takes_and_is_undone,
+		      STEPS);
+	test_add(suite, "same_seed_same_bytes", same_seed_same_bytes);
+	test_add(suite, "sham_drills", sham_drills);
+	test_add(suite, "a_guard_ends_a_drill", a_guard_ends_a_drill);
+	test_add_loop(suite, "second_fault", second_fault,
 		      (int)(sizeof(second_faults) / sizeof(second_faults[0])));
+	test_add_loop(suite, "a_run_repeats", a_run_repeats, 2);
+	test_add_loop(suite, "trial_0_is_the_single_run", trial_0_is_the_single_run, 2);
+	test_add(suite, "standby_dies_during_restore", standby_dies_during_restore);
+	test_add(suite, "standby_dies_after_takeover", standby_dies_after_takeover);
+	test_add(suite, "standby_dies_and_there_is_another", standby_dies_and_there_is_another);
+	test_add(suite, "primary_dies_again_during_failback", primary_dies_again_during_failback);
+	test_add(suite, "repaired_primary_fails_over_again", repaired_primary_fails_over_again);
+	test_add_loop(suite, "nothing_to_fall_back_on", nothing_to_fall_back_on, 4);
+	test_add(suite, "newest_backup_is_corrupt", newest_backup_is_corrupt);
+	test_add(suite, "false_alarms_cost_service", false_alarms_cost_service);
+	test_add(suite, "killed_process_restarts", killed_process_restarts);
+	test_add(suite, "delay_is_seen", delay_is_seen_by_those_who_look_at_latency);
+	test_add(suite, "wrong_answers_need_a_canary", wrong_answers_need_a_canary);
+	test_add(suite, "a_signal_ends_a_drill", a_signal_ends_a_drill);
+	test_add(suite, "a_day_of_heavy_load", a_day_of_heavy_load);
 	test_add_loop(suite, "random_faults", random_faults, CASES / CASES_PER_TEST);
 }
 
