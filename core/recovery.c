@@ -9,7 +9,7 @@
 #include "core/prng.h"
 
 #define RETRY_EVERY                                                                                \
-	(30 * NANOS_S)      /* a move that failed for want of a standby is tried again this often */
+	(30 * NANOS_S) /* a move that failed for want of a standby is tried again this often */
 
 const char *const recovery_state_names[] = {
 	[RECOVERY_NORMAL] = "normal",     [RECOVERY_DECIDING] = "deciding",
@@ -41,12 +41,12 @@ struct domain {
 	nanos return_at;  /* the way back failed: not again before then */
 	nanos restore_at; /* the store could not be reached: a class is tried again then */
 	nanos grace_ends; /* so long a standby that was switched to may take to come up */
-	uint64_t used;   /* standby sites that were started since, one bit each */
+	uint64_t used;    /* standby sites that were started since, one bit each */
 	struct prng decide, coverage;
 	bool open; /* something is being handled: a declaration or a notice */
 	bool declared, wrong_answers, calm;
 	bool diagnosed, repairing, repaired, verified;
-	bool whole; /* repaired, and the standbys of the incident too */
+	bool whole;            /* repaired, and the standbys of the incident too */
 	bool touched, moved;   /* the old primary was fenced or traffic was taken from it / the
 				  standby serves */
 	bool fenced, switched; /* of this move */
@@ -634,6 +634,25 @@ void recovery_declared(struct recovery *r, uint32_t domain, nanos now, bool wron
 		begin_diagnosis(r, d, d->active);
 }
 
+/* By a standby, from which no further move was begun that came to nothing. */
+static bool is_served(const struct domain *d)
+{
+	return d->moved && (d->verified || (d->switched && d->restoring));
+}
+
+/* The standby goes on where it was: with what is still to be restored, and verified. */
+static void serve_on(struct recovery *r, struct domain *d, nanos now)
+{
+	bool running = d->restore_at != NANOS_NEVER;
+	d->state = RECOVERY_ON_STANDBY;
+	d->retry_at = NANOS_NEVER;
+	for (int c = 0; c < DATA_CLASSES; c++)
+		running |= d->restore[c] != 0;
+	if (d->restoring && !running)
+		restore_next(r, d, now);
+	check_moved(r, d, now);
+}
+
 void recovery_cleared(struct recovery *r, uint32_t domain, nanos now)
 {
 	struct domain *d = &r->domains[domain];
@@ -641,16 +660,16 @@ void recovery_cleared(struct recovery *r, uint32_t domain, nanos now)
 	d->served |= d->state == RECOVERY_ON_STANDBY;
 	if (d->state == RECOVERY_DECIDING) { /* it came back before anybody decided */
 		d->decide_at = NANOS_NEVER;
-		if (!d->moved) {
+		if (is_served(d))
+			serve_on(r, d, now);
+		else
 			enter_in_place(r, d, now);
-			return;
-		}
-		d->state = RECOVERY_ON_STANDBY;
-	} else if (d->state == RECOVERY_IN_PLACE && d->moved && (d->verified || d->verify)) {
-		d->state = RECOVERY_ON_STANDBY; /* the standby that had failed serves again */
-		d->retry_at = NANOS_NEVER;
+		return;
 	}
-	settle(r, d, now);
+	if (d->state == RECOVERY_IN_PLACE && is_served(d))
+		serve_on(r, d, now); /* the standby that had failed serves again */
+	else
+		settle(r, d, now);
 }
 
 /* ---- the way back ---- */
@@ -707,7 +726,7 @@ static void return_done(struct recovery *r, struct domain *d, const struct compl
 		return;
 	}
 	/* The primary broke again: look again, and come back when that is mended. */
-	d->state = d->moved ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
+	d->state = is_served(d) ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
 	d->return_at = now + RETRY_EVERY;
 	begin_diagnosis(r, d, d->site);
 }
@@ -717,7 +736,7 @@ static void switch_back_done(struct recovery *r, struct domain *d, const struct 
 {
 	d->switch_back = 0;
 	if (!c->ok) {
-		d->state = d->moved ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
+		d->state = is_served(d) ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
 		d->return_at = now + RETRY_EVERY;
 		begin_diagnosis(r, d, d->site);
 		return;

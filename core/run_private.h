@@ -20,8 +20,8 @@ struct injection {
 	struct reading *before; /* of each effect's entity */
 	size_t effect_count;
 	nanos revert_at;        /* NANOS_NEVER: not by the clock */
-	nanos reverted_at; /* NANOS_NEVER: still there */
-	bool carried;      /* it was still there when the service was good again */
+	nanos reverted_at;      /* NANOS_NEVER: still there */
+	bool carried;           /* it was still there when the service was good again */
 	bool active, repairing; /* active: something is to be undone */
 	uint32_t record;        /* in run.faults */
 	int incident;           /* -1: none */

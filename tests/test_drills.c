@@ -1233,7 +1233,7 @@ static void check_outages(const struct audit *a)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct history *h = &a->incidents[i];
 
-		if (h->alarm || h->t[T_RESTORED] == NEVER || !strchr("pedl", h->target[0]))
+		if (h->alarm || h->t[T_RESTORED] == NEVER || !strchr("ped", h->target[0]))
 			continue;
 		for (size_t k = 0; k < a->outage_count; k++)
 			must(a->outages[k].from >= h->ended || a->outages[k].to <= h->opened ||

@@ -260,6 +260,8 @@ static void try_again(void *context, uint64_t argument, nanos now)
 	struct replica *replica = &w->replicas[r];
 	replica->stage_event = EVENT_NONE;
 	(void)now;
+	if (replica->node != NODE_NONE && w->nodes[replica->node].frozen)
+		return; /* nothing starts on a hung node; it is revived with it */
 	if (hardware_well(w, replica))
 		start(w, r);
 	else if (replica->node != NODE_NONE && node_up(w, replica->node))
