@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TIMELINE_BUFFER ((size_t)1 << 20) /* bytes between two writes */
 #define REPLACEMENT "\xef\xbf\xbd"        /* U+FFFD */
 
 size_t real_text(char buffer[REAL_TEXT_MAX], double value)
@@ -123,7 +122,6 @@ int timeline_open(struct timeline *timeline, const char *path, struct error *e)
 		return error_set(e, ERROR_IO, NO_PLACE, "cannot open %s: %s", path,
 				 strerror(reason));
 	}
-	setvbuf(timeline->file, NULL, _IOFBF, TIMELINE_BUFFER);
 	return 0;
 }
 

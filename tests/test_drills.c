@@ -1606,7 +1606,7 @@ END_TEST
 
 /* The parts of a scenario that a test changes; the rest is the same for all. */
 struct plan {
-	const char *sites, *detector, *store, *steps;
+	const char *sites, *endpoint, *detector, *store, *recovery, *steps;
 	unsigned replicas;
 };
 
@@ -1624,16 +1624,17 @@ static const char *plan_text(struct bench *b, struct plan plan)
 		"deployment:\n  sites:\n%s"
 		"  endpoints:\n    - name: chat\n      site: p\n      replicas: %u\n"
 		"      gpus_per_replica: 8\n      model: {bytes: 14GB, start: 20s}\n"
-		"      load: {rate: 20/s, service_time: 100ms}\n"
+		"      load: {rate: 20/s, service_time: 100ms}\n%s"
 		"  data:\n    model: {bytes: 14GB, change: 0B/s}\n"
 		"    io: {bytes: 20GB, change: 1MB/s, records: 20/s}\n"
 		"  store: {site: %s, read: 8GB/s, write: 4GB/s}\n"
 		"backup: {every: 10m, kind: incremental, verify: true}\ndetector: %s\n"
-		"recovery: {switch: 20s, diagnose: 10s, verify: 30s, repair: {time: 30m}}\n"
+		"recovery: {switch: 20s, diagnose: 10s, verify: 30s, repair: {time: 30m}%s}\n"
 		"steps:\n%s",
 		plan.sites ? plan.sites : PRIMARY STANDBY("s", "warm"),
-		plan.replicas ? plan.replicas : 2, plan.store ? plan.store : "s",
-		plan.detector ? plan.detector : "{kind: probe}", plan.steps);
+		plan.replicas ? plan.replicas : 2, plan.endpoint ? plan.endpoint : "",
+		plan.store ? plan.store : "s", plan.detector ? plan.detector : "{kind: probe}",
+		plan.recovery ? plan.recovery : "", plan.steps);
 }
 
 static void run_plan(struct bench *b, struct plan plan, struct drill *ret)
@@ -1805,6 +1806,53 @@ START_TEST(repaired_primary_fails_over_again)
 	ck_assert_int_eq(h[0].phases.detection, h[1].phases.detection);
 	ck_assert_uint_ge(count_events(&drill, "backup.begin", "site", "s"), 4);
 	ck_assert_uint_ge(count_events(&drill, "backup.begin", "site", "p"), 20);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+/* Two primaries behind one standby: the first to go back leaves the other one there. */
+START_TEST(primaries_share_a_standby)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(&b,
+		 (struct plan){.sites = PRIMARY "    - {name: q, nodes: 2, shape: gpu.8xh100-sxm}\n"
+						"    - {name: s, nodes: 4, shape: gpu.8xh100-sxm, "
+						"standby: {heat: cold}}\n",
+			       .endpoint = "    - {name: other, site: q, gpus_per_replica: 8, "
+					   "load: {rate: 20/s}}\n",
+			       .steps = REPAIRED "  - {at: 35m, fault: zone.outage, target: q}\n"},
+		 &drill);
+	const struct history *h = drill.audit.incidents;
+	ck_assert_uint_eq(drill.audit.count, 2);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_str_eq(h[i].path, "failover");
+		ck_assert_int_ge(h[i].t[T_NORMAL], h[i].t[T_FAILBACK]);
+	}
+	ck_assert_int_lt(h[0].t[T_NORMAL], h[1].t[T_FAILBACK]);
+	ck_assert_uint_eq(drill.audit.outage_count, 2);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+/* A fence that was given up must not fall on the primary when it serves again. */
+START_TEST(an_old_fence_is_called_off)
+{
+	struct bench b;
+	struct drill drill;
+
+	run_plan(
+		&b,
+		(struct plan){.store = "p",
+			      .recovery = ", fence: {timeout: 2m}, restore: {order: parallel}",
+			      .steps = "  - {at: 34m, fault: net.partition, target: p, for: 5m}\n"},
+		&drill);
+	ck_assert_str_eq(only(&drill)->path, "in_place");
+	ck_assert_uint_ge(count_events(&drill, "action.end", "reason", "called off"), 1);
+	ck_assert_msg(only(&drill)->t[T_NORMAL] != NEVER, "it never came back");
+	ck_assert_uint_eq(drill.audit.outage_count, 1);
+	ck_assert_uint_eq(drill.audit.bad_now, 0);
 	end_plan(&b, &drill);
 }
 END_TEST
@@ -2113,6 +2161,8 @@ static void add_cases(Suite *suite)
 	test_add(suite, "primary_dies_again_during_failback", primary_dies_again_during_failback);
 	test_add(suite, "repaired_primary_fails_over_again", repaired_primary_fails_over_again);
 	test_add_loop(suite, "nothing_to_fall_back_on", nothing_to_fall_back_on, 4);
+	test_add(suite, "primaries_share_a_standby", primaries_share_a_standby);
+	test_add(suite, "an_old_fence_is_called_off", an_old_fence_is_called_off);
 	test_add(suite, "newest_backup_is_corrupt", newest_backup_is_corrupt);
 	test_add(suite, "false_alarms_cost_service", false_alarms_cost_service);
 	test_add(suite, "killed_process_restarts", killed_process_restarts);
