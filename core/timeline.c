@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REPLACEMENT "\xef\xbf\xbd"        /* U+FFFD */
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 size_t real_text(char buffer[REAL_TEXT_MAX], double value)
 {
