@@ -244,7 +244,7 @@ void html_brp(FILE *page, const cJSON *record)
 		brp_row(page, class->string, class, "");
 	brp_row(page, "worst class", brp, "total");
 	if (isfinite(view_real(brp, "worst_seconds"))) {
-		fputs("<tr><td>worst case of the policy, whenever the fault comes</td>", page);
+		fputs("<tr><td>worst case of the policy, when every backup succeeds</td>", page);
 		duration_cell(page, view_real(brp, "worst_seconds"));
 		html_cell(page, "n", words_bytes(text, view_real(brp, "worst_bytes")));
 		html_cell(page, "n", WORDS_NONE);

@@ -45,7 +45,7 @@ static void collect(struct chart *chart, const cJSON *incident)
 	double diagnosed = since(incident, "t_diagnosed_ns"),
 	       repaired = since(incident, "t_repaired_ns");
 
-	add(chart, "Detection", PLOT_ORANGE, 0, fmax(detect, 0));
+	add(chart, "Detection", PLOT_ORANGE, 0, detect);
 	/* fmin and fmax pass over a mark that is missing. */
 	if (isfinite(view_real(incident, "decision_ns")))
 		add(chart, "Decision", PLOT_GREY, detect, fmin(switching, data));
@@ -62,10 +62,12 @@ static void collect(struct chart *chart, const cJSON *incident)
 }
 
 /* The recovery is the subject: a repair that takes days may run out of the picture, the phases of
- * FRT may not. */
-static void set_limit(struct chart *chart, const cJSON *incident)
+ * FRT may not. Without a recovery it is all the rest of the drill. */
+static void set_limit(struct chart *chart, const cJSON *record, const cJSON *incident)
 {
-	double frt = view_seconds(incident, "frt_ns"), last = isfinite(frt) ? frt : 0;
+	double frt = view_seconds(incident, "frt_ns");
+	double rest = view_real(record, "drill.duration_s") - view_seconds(incident, "t_fault_ns");
+	double last = isfinite(frt) ? frt : rest;
 
 	for (size_t i = 0; i < chart->count; i++)
 		last = fmax(last, chart->rows[i].end);
@@ -78,7 +80,7 @@ static void set_limit(struct chart *chart, const cJSON *incident)
 static void draw_row(FILE *script, const struct chart *chart, const struct row *row, double y)
 {
 	double scale = chart->axis.scale, end = fmin(row->end, chart->limit);
-	double half = fmin(0.3, 0.043 * (double)chart->count); /* few rows: no fat bars */
+	double half = fmin(0.3, 0.06 * (double)chart->count); /* few rows: no fat bars */
 	bool out = row->begin > chart->limit, left = end > 0.72 * chart->limit;
 	char text[WORDS_MAX], from[WORDS_MAX];
 
@@ -153,10 +155,12 @@ static void draw_open_end(FILE *script, const struct chart *chart, double y)
 		right / 2, y);
 }
 
-static void draw_limit(FILE *script, const struct chart *chart, const cJSON *record, double y)
+/* The objective of FRT, labelled above everything else; whether there was one to draw. */
+static bool draw_limit(FILE *script, const struct chart *chart, const cJSON *record, double y)
 {
 	const cJSON *objective;
 	char text[WORDS_MAX];
+	bool drawn = false;
 
 	cJSON_ArrayForEach (objective, view_get(record, "objectives")) {
 		double limit = view_real(objective, "limit");
@@ -166,13 +170,14 @@ static void draw_limit(FILE *script, const struct chart *chart, const cJSON *rec
 		fprintf(script,
 			"set arrow from first %.9g,%g to first %.9g,0.5 nohead lw 1.6 dt 4 lc rgb "
 			"'" PLOT_RED "' front\n",
-			limit / chart->axis.scale, y + 0.4, limit / chart->axis.scale);
+			limit / chart->axis.scale, y - 0.15, limit / chart->axis.scale);
 		fputs("set label ", script);
 		plot_quotef(script, "FRT objective %s", words_duration_exact(text, limit));
-		fprintf(script,
-			" at first %.9g,%g left offset 0.7,0 front textcolor rgb '" PLOT_RED "'\n",
+		fprintf(script, " at first %.9g,%g center front textcolor rgb '" PLOT_RED "'\n",
 			limit / chart->axis.scale, y + 0.2);
+		drawn = true;
 	}
+	return drawn;
 }
 
 static bool draw(FILE *script, const struct report_input *input)
@@ -186,9 +191,9 @@ static bool draw(FILE *script, const struct report_input *input)
 	if (!incident || isnan(view_real(incident, "t_fault_ns")))
 		return false;
 	collect(&chart, incident);
-	if (chart.count == 0)
-		return false;
-	set_limit(&chart, incident);
+	if (chart.count == 0 && view_seconds(incident, "frt_ns") == 0)
+		return false; /* nothing took any time */
+	set_limit(&chart, input->record, incident);
 	failover = isfinite(view_real(incident, "brt_ns"));
 	top = (double)chart.count + (failover ? 2.8 : 1.7);
 	for (size_t i = 0; i < chart.count; i++)
@@ -201,7 +206,8 @@ static bool draw(FILE *script, const struct report_input *input)
 		draw_bracket(script, &chart, "FRT", 0, view_seconds(incident, "frt_ns"), top - 0.8);
 	else
 		draw_open_end(script, &chart, top - 0.8);
-	draw_limit(script, &chart, input->record, top - 0.8);
+	if (draw_limit(script, &chart, input->record, top + 0.3))
+		top += 0.9;
 	fputs("unset key\nset border 1\nunset ytics\nset xlabel ", script);
 	plot_quotef(script, "time since the fault [%s]   (t_fault: %s into the drill)",
 		    chart.axis.unit,

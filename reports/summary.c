@@ -266,7 +266,7 @@ static void put_measures(const struct page *page, const struct record *record)
 		put(page, INK_PLAIN, "  BRP, worst case", NAME_COLUMNS);
 		put(page, INK_PLAIN, words_duration_exact(a, record->worst_seconds),
 		    -VALUE_COLUMNS);
-		fprintf(page->file, "   %s of the policy, whenever the fault comes\n",
+		fprintf(page->file, "   %s by the policy, when every backup succeeds\n",
 			words_bytes(b, record->worst_bytes));
 	}
 	put(page, INK_PLAIN, "  Availability", NAME_COLUMNS);
