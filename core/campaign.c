@@ -40,7 +40,7 @@ struct pool {
 	const struct run_options *options;
 	uint64_t trials, block;
 	double *values[MEASURES]; /* by trial: INFINITY censored, NAN null */
-	double *spans;
+	double *disruptions;
 	uint32_t *outcomes;
 	atomic_uint_fast64_t next;
 	atomic_bool stop;
@@ -94,7 +94,7 @@ static void keep(struct pool *pool, uint64_t trial, const struct record *record)
 	record_measures(record, measures);
 	for (size_t i = 0; i < MEASURES; i++)
 		pool->values[i][trial] = invalid ? NAN : measures[i];
-	pool->spans[trial] = invalid ? NAN : record_span(record);
+	pool->disruptions[trial] = invalid ? NAN : record_disruption(record);
 	pool->outcomes[trial] = outcome;
 }
 
@@ -345,7 +345,7 @@ int campaign_run(const struct scenario *scenario, const struct run_options *opti
 	assert(trials <= CAMPAIGN_TRIALS_MAX);
 	for (size_t i = 0; i < MEASURES; i++)
 		pool.values[i] = arena_array(arena, trials, sizeof(double));
-	pool.spans = arena_array(arena, trials, sizeof(double));
+	pool.disruptions = arena_array(arena, trials, sizeof(double));
 	pool.outcomes = arena_array(arena, trials, sizeof(uint32_t));
 	pool.block = trials / (64 * (uint64_t)threads);
 	pool.block = pool.block < 1 ? 1 : pool.block > BLOCK_MAX ? BLOCK_MAX : pool.block;
@@ -360,7 +360,7 @@ int campaign_run(const struct scenario *scenario, const struct run_options *opti
 	for (size_t i = 0; i < MEASURES; i++)
 		campaign->measures[i] = sum_up(measure_names[i], pool.values[i], campaign->trials);
 	count_from_top(&campaign->measures[MEASURE_AVAILABILITY]);
-	campaign->span = sum_up("span_s", pool.spans, campaign->trials);
+	campaign->disruption = sum_up("longest_bad_s", pool.disruptions, campaign->trials);
 	record->campaign = campaign;
 	if (campaign->trials < trials && record->verdict != VERDICT_RESIDUE) {
 		record->verdict = VERDICT_ABORTED;

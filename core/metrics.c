@@ -261,14 +261,15 @@ void record_measures(const struct record *record, double ret_values[MEASURES])
 	ret_values[MEASURE_READINESS] = seconds(incident->readiness);
 }
 
-double record_span(const struct record *record)
+double record_disruption(const struct record *record)
 {
 	if (record->incident_count == 0)
 		return NAN;
-	return unrecovered(record) ? INFINITY : record->span_s;
+	return unrecovered(record) ? INFINITY : record->longest_bad_s;
 }
 
-/* Where an objective's value comes from; MEASURES: the span, which record.json does not sum up. */
+/* Where an objective's value comes from; MEASURES: the longest outage, which
+ * record.json does not sum up over trials. */
 static const enum campaign_measure objective_measures[OBJECTIVES] = {
 	[OBJECTIVE_FRT] = MEASURE_FRT,
 	[OBJECTIVE_BRT] = MEASURE_BRT,
@@ -297,7 +298,7 @@ static double of_campaign(const struct campaign *campaign, enum objective_kind k
 {
 	enum campaign_measure measure = objective_measures[kind];
 	const struct summary *summary =
-		measure == MEASURES ? &campaign->span : &campaign->measures[measure];
+		measure == MEASURES ? &campaign->disruption : &campaign->measures[measure];
 	size_t total = summary->n + summary->censored, rank;
 
 	if (total == 0)
@@ -339,7 +340,7 @@ static void judge_objectives(struct record *record)
 			result->achieved =
 				of_campaign(record->campaign, objective->kind, objective->quantile);
 		else if (measure == MEASURES)
-			result->achieved = record_span(record);
+			result->achieved = record_disruption(record);
 		else
 			result->achieved = measures[measure];
 		/* Nothing broke in a sham run: no objective was put to the test. */

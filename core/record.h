@@ -166,7 +166,7 @@ struct campaign {
 	double met_fraction[OBJECTIVES]; /* by position in scenario->objectives; of the trials that
 					    could tell, else NAN */
 	uint64_t paths[5];               /* trials by the path of their headline incident */
-	struct summary span; /* span_s, for the objective mtpd; not a measure of record.json */
+	struct summary disruption;       /* for the objective mtpd; not a measure of record.json */
 };
 
 struct record {
@@ -186,8 +186,8 @@ struct record {
 	struct brp brp; /* the worst of any incident */
 	double worst_seconds, worst_bytes; /* the worst case of the policy, whenever the fault
 					      comes; NAN: no policy */
-	double availability_time, availability_requests; /* NAN: null (no requests) */
-	double bad_s, span_s, unprotected_s;
+	double availability_time, availability_requests;    /* NAN: null (no requests) */
+	double bad_s, longest_bad_s, span_s, unprotected_s; /* longest_bad_s: in one stretch */
 	uint64_t sent, good, wrong, late, failed; /* requests, single and fluid together, rounded */
 	struct fault_record *faults;
 	size_t fault_count;
@@ -231,8 +231,7 @@ void record_measures(const struct record *record, double ret_values[MEASURES]);
 /* The faults took effect, the marks are in order and nothing went wrong: what the run measured
  * means something. */
 bool record_evaluable(const struct record *record);
-/* From the first to the last bad instant, INFINITY when the service stayed down, NAN without an
- * incident. */
-double record_span(const struct record *record);
+/* The longest stretch of bad service, INFINITY when it stayed down, NAN without an incident. */
+double record_disruption(const struct record *record);
 
 #endif

@@ -43,7 +43,6 @@ struct domain {
 	nanos grace_ends; /* so long a standby that was switched to may take to come up */
 	uint64_t used;    /* standby sites that were started since, one bit each */
 	struct prng decide, coverage;
-	bool open; /* something is being handled: a declaration or a notice */
 	bool declared, wrong_answers, calm;
 	bool diagnosed, repairing, repaired, verified;
 	bool whole;            /* repaired, and the standbys of the incident too */
@@ -76,7 +75,7 @@ struct recovery {
 };
 
 static void move(struct recovery *r, struct domain *d, uint32_t to, nanos now);
-static void try_return(struct recovery *r, struct domain *d, nanos now);
+static void try_return(struct recovery *r, struct domain *d);
 static void settle(struct recovery *r, struct domain *d, nanos now);
 
 static void mark(struct recovery *r, const struct domain *d, enum mark which, nanos at)
@@ -294,7 +293,6 @@ void recovery_noticed(struct recovery *r, uint32_t domain, uint32_t site)
 	struct domain *d = &r->domains[domain];
 	if (d->diagnose || d->repairing)
 		return;
-	d->open = true;
 	begin_diagnosis(r, d, site);
 }
 
@@ -369,12 +367,11 @@ static bool restore_start(struct recovery *r, struct domain *d, enum data_class 
 	return d->restore[c] != 0;
 }
 
-static bool restores_done(const struct recovery *r, const struct domain *d, uint32_t mask)
+static bool restores_done(const struct domain *d, uint32_t mask)
 {
 	uint32_t wanted = 0;
 	for (size_t i = 0; i < d->order_count; i++)
 		wanted |= DATA_BIT(d->order[i]);
-	(void)r;
 	return ((d->restored | d->given_up) & wanted & mask) == (wanted & mask);
 }
 
@@ -382,7 +379,7 @@ static void check_moved(struct recovery *r, struct domain *d, nanos now)
 {
 	uint32_t needed = r->scenario->recovery.restore.before_serving;
 	if (d->state == RECOVERY_MOVING && d->switched && d->restoring &&
-	    restores_done(r, d, needed)) {
+	    restores_done(d, needed)) {
 		d->state = RECOVERY_ON_STANDBY;
 		d->active = d->to;
 		d->moved = true;
@@ -391,7 +388,7 @@ static void check_moved(struct recovery *r, struct domain *d, nanos now)
 		d->retry_at = d->served ? NANOS_NEVER : d->grace_ends;
 	}
 	if (d->state == RECOVERY_ON_STANDBY && !d->verify && !d->verified &&
-	    restores_done(r, d, ~0u)) {
+	    restores_done(d, ~0u)) {
 		if (r->scenario->recovery.stop_standby_after_restore) {
 			start(r, d, (struct action){.kind = ACTION_STOP, .site = d->to});
 		}
@@ -443,7 +440,7 @@ static void restore_begin(struct recovery *r, struct domain *d, nanos now)
 		if ((holds & DATA_BIT(c)) && !r->scenario->recovery.restore.in_faulty)
 			d->candidate[c] = BACKUP_REPLICA;
 	}
-	if (restores_done(r, d, needed))
+	if (restores_done(d, needed))
 		mark(r, d, MARK_DATA_RESTORED, now);
 	restore_next(r, d, now);
 	if (d->state == RECOVERY_MOVING)
@@ -459,7 +456,7 @@ static void restore_done(struct recovery *r, struct domain *d, const struct comp
 	if (c->ok && !c->corrupt) {
 		d->restored |= DATA_BIT(class);
 		r->host.restored(r->host.self, d->index, class, c->as_of);
-		if ((needed & DATA_BIT(class)) && restores_done(r, d, needed))
+		if ((needed & DATA_BIT(class)) && restores_done(d, needed))
 			mark(r, d, MARK_DATA_RESTORED, now);
 	} else if (c->corrupt) {
 		/* Its digest does not match: not even its other classes are trusted any more. The
@@ -592,7 +589,6 @@ static void decide(struct recovery *r, struct domain *d, nanos now)
 
 static void begin_deciding(struct recovery *r, struct domain *d, nanos now)
 {
-	d->open = true;
 	d->no_retry = false;
 	mark(r, d, MARK_DETECT, now);
 	take_back_failback(r, d);
@@ -689,7 +685,7 @@ static void become_normal(struct recovery *r, struct domain *d, nanos now)
 {
 	mark(r, d, MARK_NORMAL, now);
 	d->state = RECOVERY_NORMAL;
-	d->open = d->wrong_answers = d->diagnosed = d->repaired = d->repairing = false;
+	d->wrong_answers = d->diagnosed = d->repaired = d->repairing = false;
 	d->whole = false;
 	d->touched = d->fenced = d->switched = d->restoring = d->no_retry = false;
 	d->failed_back = false;
@@ -701,9 +697,8 @@ static void become_normal(struct recovery *r, struct domain *d, nanos now)
 }
 
 /* Back to the primary: its replicas and data first, then the traffic. */
-static void try_return(struct recovery *r, struct domain *d, nanos now)
+static void try_return(struct recovery *r, struct domain *d)
 {
-	(void)now;
 	d->state = RECOVERY_RETURNING;
 	d->retry_at = NANOS_NEVER;
 	d->back = start(r, d,
@@ -767,18 +762,18 @@ static void settle(struct recovery *r, struct domain *d, nanos now)
 		if (r->scenario->recovery.managed_by == MANAGED_BY_TARGET)
 			normal = d->calm;
 		if (mended && (d->touched || d->moved) && d->return_at == NANOS_NEVER)
-			try_return(r, d, now);
+			try_return(r, d);
 		else if (d->touched || d->moved)
 			break;
 		else if (normal && !d->declared)
 			become_normal(r, d, now);
 		break;
 	case RECOVERY_ON_STANDBY:
-		if (!mended || !d->verified || !restores_done(r, d, ~0u) ||
+		if (!mended || !d->verified || !restores_done(d, ~0u) ||
 		    d->return_at != NANOS_NEVER)
 			break;
 		if (r->scenario->recovery.failback.after == FAILBACK_REPAIRED)
-			try_return(r, d, now);
+			try_return(r, d);
 		else if (normal)
 			become_normal(r, d, now);
 		break;

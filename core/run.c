@@ -249,7 +249,6 @@ static void heard(struct run *run, struct detector *detector, const struct detec
 		if (run->places[domain].incident >= 0)
 			recovery_noticed(run->recovery, domain, news->target->domain);
 	} else if (news->verdict == DETECTOR_DECLARE) {
-		run->declarations++;
 		incident_declared(run, domain);
 		recovery_declared(run->recovery, domain, run->now, wrong_answer);
 	} else if (news->verdict == DETECTOR_CLEAR && !run_declared(run, domain)) {
@@ -626,7 +625,7 @@ static int begin(struct run *run, struct error *e)
 	run->clock = driver->clock(run->driver);
 	run->now = 0;
 	run->next_action = 0;
-	run->any_invalid = run->any_residue = run->aborted = run->too_many = false;
+	run->any_invalid = run->aborted = run->too_many = false;
 	run->abort_reason = NULL;
 	recovery_reset(run->recovery, seed, trial);
 	for (size_t i = 0; i < run->scenario->detector_count; i++)

@@ -150,7 +150,6 @@ static action_id repair_start(struct run *run, uint32_t place, struct injection 
 	if (injection->repairing || !injection->active || injection->step->until != UNTIL_REPAIRED)
 		return 0;
 	injection->repairing = true;
-	run->places[place].repairing++;
 	return run_start(run, repair);
 }
 
@@ -600,12 +599,17 @@ static uint32_t place_of_incident(const struct run *run, int index)
 	return place;
 }
 
+/* A site, or something in it. */
+static bool stands_at_site(struct entity entity)
+{
+	return entity.kind == ENTITY_SITE || entity.kind == ENTITY_RACK ||
+	       entity.kind == ENTITY_NODE || entity.kind == ENTITY_GPU ||
+	       entity.kind == ENTITY_STANDBY;
+}
+
 static bool breaks_standby(const struct run *run, uint32_t domain, struct entity entity)
 {
-	bool of_site = entity.kind == ENTITY_SITE || entity.kind == ENTITY_RACK ||
-		       entity.kind == ENTITY_NODE || entity.kind == ENTITY_GPU ||
-		       entity.kind == ENTITY_STANDBY;
-	return of_site && entity.site != recovery_site(run->recovery, domain);
+	return stands_at_site(entity) && entity.site != recovery_site(run->recovery, domain);
 }
 
 /* All that the incident broke is gone: the controller is told, or, at a place without one, it is
@@ -656,7 +660,6 @@ void incident_repair(struct run *run, uint32_t domain)
 void incident_repaired(struct run *run, const struct completion *c)
 {
 	struct injection *injection = &run->injections[c->action.step];
-	run->places[c->action.domain].repairing--;
 	injection->repairing = false;
 	if (!injection->active)
 		return; /* it ended before the crew was done */
@@ -666,10 +669,7 @@ void incident_repaired(struct run *run, const struct completion *c)
 
 static uint32_t broken_site(const struct run *run, uint32_t domain, struct entity entity)
 {
-	bool of_site = entity.kind == ENTITY_SITE || entity.kind == ENTITY_RACK ||
-		       entity.kind == ENTITY_NODE || entity.kind == ENTITY_GPU ||
-		       entity.kind == ENTITY_STANDBY;
-	return of_site ? entity.site : recovery_active_site(run->recovery, domain);
+	return stands_at_site(entity) ? entity.site : recovery_active_site(run->recovery, domain);
 }
 
 void incident_notice(struct run *run, uint32_t step)
@@ -695,7 +695,6 @@ void incidents_reset(struct run *run)
 {
 	run->incidents = NULL;
 	run->incident_count = run->incident_capacity = 0;
-	run->declarations = 0;
 	run->lost_records = 0;
 	run->bad = NULL;
 	run->bad_count = run->bad_capacity = 0;
@@ -778,10 +777,10 @@ static int compare_bad_times(const void *left, const void *right)
 	return (a->to > b->to) - (a->to < b->to);
 }
 
-/* The union of what was bad, and from its first to its last instant. */
+/* The union of what was bad, its longest stretch, and from its first to its last instant. */
 static void measure_bad_time(struct run *run, struct record *record)
 {
-	nanos sum = 0, covered = 0, last = 0;
+	nanos sum = 0, covered = 0, last = 0, began = 0, longest = 0;
 	if (run->bad_count > 0)
 		qsort(run->bad, run->bad_count, sizeof(*run->bad), compare_bad_times);
 	for (size_t i = 0; i < run->bad_count; i++) {
@@ -789,9 +788,13 @@ static void measure_bad_time(struct run *run, struct record *record)
 		last = run->bad[i].to > last ? run->bad[i].to : last;
 		if (run->bad[i].to <= from)
 			continue;
+		if (from > covered || covered == 0)
+			began = from; /* a gap: another stretch */
 		sum += run->bad[i].to - from;
 		covered = run->bad[i].to;
+		longest = covered - began > longest ? covered - began : longest;
 	}
+	record->longest_bad_s = (double)longest / 1e9;
 	record->bad_s = (double)sum / 1e9;
 	record->span_s = run->bad_count > 0 ? (double)(last - run->bad[0].from) / 1e9 : 0;
 	record->availability_time = run->now > 0 ? 1 - (double)sum / (double)run->now : NAN;

@@ -50,7 +50,6 @@ struct place_state {
 	nanos good_since;          /* of the last endpoint that came back */
 	bool ever_bad;             /* since the incident opened */
 	bool repair_wanted;        /* the controller asked; faults that join are mended too */
-	uint32_t repairing;        /* actions under way */
 	uint32_t moved_from;       /* site that lost the traffic */
 	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
 	bool return_lost;          /* the primary goes on without what the standby had written */
@@ -100,11 +99,10 @@ struct run {
 	struct bad_time *bad; /* of all endpoints, in the order in which they ended */
 	size_t bad_count, bad_capacity;
 	nanos *bad_since; /* of each endpoint; NANOS_NEVER: it is good */
-	bool any_invalid, any_residue, aborted, effectless;
+	bool any_invalid, aborted;
 	bool too_many;         /* incidents: the run ends with an error */
 	uint64_t lost_records; /* as known so far, for the guard */
 	const char *abort_reason;
-	uint32_t declarations;
 	struct record *record;
 };
 

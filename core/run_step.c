@@ -339,7 +339,6 @@ void injection_revert(struct run *run, struct injection *injection, const char *
 	injection->reverted_at = run->now;
 	remove_active(run, (uint32_t)(injection - run->injections));
 	record->reverted = undone ? TRISTATE_TRUE : TRISTATE_FALSE;
-	run->any_residue |= !undone;
 	timeline_begin(run->timeline, run->now, "fault.revert");
 	timeline_int(run->timeline, "step", record->step);
 	timeline_text(run->timeline, "cause", cause);

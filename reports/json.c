@@ -246,6 +246,7 @@ static void add_metrics(cJSON *root, const struct record *record)
 	add_real(availability, "time", record->availability_time);
 	add_real(availability, "requests", record->availability_requests);
 	add_real(metrics, "bad_s", record->bad_s);
+	add_real(metrics, "longest_bad_s", record->longest_bad_s);
 	add_real(metrics, "span_s", record->span_s);
 	add_real(metrics, "unprotected_s", record->unprotected_s);
 }

@@ -158,6 +158,7 @@ static void sample_failover(struct sample *s)
 		.availability_time = 0.9705,
 		.availability_requests = 0.970512,
 		.bad_s = 212.4,
+		.longest_bad_s = 212.4,
 		.span_s = 212.4,
 		.unprotected_s = 1440,
 		.sent = 864000,
@@ -193,7 +194,7 @@ static void sample_invalid(struct sample *s)
 	record->worst_seconds = record->worst_bytes = record->availability_requests = NAN;
 	record->availability_time = 1;
 	record->sent = record->good = record->late = record->failed = 0;
-	record->bad_s = record->span_s = record->unprotected_s = 0;
+	record->bad_s = record->longest_bad_s = record->span_s = record->unprotected_s = 0;
 	s->fault.effective = TRISTATE_FALSE;
 	s->fault.observed = "GPUs visible 32 -> 32";
 	record->verdict = VERDICT_INVALID;

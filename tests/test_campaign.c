@@ -125,7 +125,7 @@ static void fill_record(struct run *run, uint64_t trial, struct record *record)
 	record->brp.bytes = trial * 1000;
 	record->availability_time = 1 - (double)trial / 1e6;
 	record->availability_requests = NAN;
-	record->span_s = (double)trial;
+	record->longest_bad_s = (double)trial;
 	if (behaviour == GUARDS && tenth) {
 		record->verdict = VERDICT_ABORTED;
 		record->abort_reason = "a guard";
@@ -325,7 +325,7 @@ START_TEST(threads_do_not_matter)
 	b = campaign_of(&many, 5000);
 	for (size_t i = 0; i < MEASURES; i++)
 		same_summary(&a->measures[i], &b->measures[i]);
-	same_summary(&a->span, &b->span);
+	same_summary(&a->disruption, &b->disruption);
 	ck_assert_mem_eq(a->met_fraction, b->met_fraction, sizeof(a->met_fraction));
 	ck_assert_mem_eq(a->paths, b->paths, sizeof(a->paths));
 	teardown(&one);

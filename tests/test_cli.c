@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -20,10 +19,10 @@
 #include <unistd.h>
 
 #include "tests/test.h"
+#include "tests/workplace.h"
 
 #define ARGUMENTS_MAX 24
 #define TIMEOUT_S 300 /* of a test under a sanitizer on a busy machine */
-#define OUTPUT_MAX ((size_t)4 << 20)
 
 extern char **environ;
 
@@ -56,20 +55,10 @@ static const char scenario_steps[] = "steps:\n"
 
 /* ---- a folder for each test, and the program in it ---- */
 
-static char program[PATH_MAX], root[PATH_MAX], folder[PATH_MAX];
-
 struct result {
 	int code;        /* exit code, or -signal */
 	char *out, *err; /* 0-terminated */
 };
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-	(void)status;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
 
 static void write_text(const char *name, const char *text, const char *more)
 {
@@ -83,39 +72,15 @@ static void write_text(const char *name, const char *text, const char *more)
 
 static void setup(void)
 {
-	const char *drsim = getenv("DRSIM"), *temporary = getenv("TMPDIR");
-
-	ck_assert_msg(drsim != NULL, "DRSIM must name the program under test");
-	ck_assert_ptr_nonnull(realpath(drsim, program));
-	ck_assert_ptr_nonnull(getcwd(root, sizeof(root)));
-	snprintf(folder, sizeof(folder), "%s/drsim-cli-XXXXXX", temporary ? temporary : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	ck_assert_int_eq(chdir(folder), 0);
+	workplace_enter("cli");
 	write_text("tiny.yaml", scenario_head, scenario_steps);
-}
-
-static void teardown(void)
-{
-	ck_assert_int_eq(chdir(root), 0);
-	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static char *read_text(const char *name)
-{
-	FILE *file = fopen(name, "re");
-	char *text = calloc(1, OUTPUT_MAX);
-
-	ck_assert_msg(file != NULL, "%s: %s", name, strerror(errno));
-	ck_assert_ptr_nonnull(text);
-	ck_assert_uint_lt(fread(text, 1, OUTPUT_MAX - 1, file), OUTPUT_MAX - 1);
-	fclose(file);
-	return text;
 }
 
 /* Starts drsim with the words of `line`, one space between two; one at the end: an empty word. */
 static pid_t start_with(const char *line, posix_spawn_file_actions_t *actions)
 {
-	char *argv[ARGUMENTS_MAX] = {program}, *words = strdup(line), *rest = words, *word;
+	char *argv[ARGUMENTS_MAX] = {workplace_program}, *words = strdup(line), *rest = words,
+	     *word;
 	size_t count = 1;
 	pid_t pid;
 
@@ -123,7 +88,7 @@ static pid_t start_with(const char *line, posix_spawn_file_actions_t *actions)
 		argv[count++] = word;
 	if (!*line)
 		argv[1] = NULL;
-	ck_assert_int_eq(posix_spawn(&pid, program, actions, NULL, argv, environ), 0);
+	ck_assert_int_eq(posix_spawn(&pid, workplace_program, actions, NULL, argv, environ), 0);
 	posix_spawn_file_actions_destroy(actions);
 	free(words);
 	return pid;
@@ -170,8 +135,8 @@ static struct result drsim(const char *line)
 {
 	struct result result = {.code = wait_for(start(line, ".out"))};
 
-	result.out = read_text(".out");
-	result.err = read_text(".err");
+	result.out = workplace_read(".out");
+	result.err = workplace_read(".err");
 	return result;
 }
 
@@ -232,7 +197,7 @@ static bool has_temporary(const char *dir)
 
 static cJSON *read_json(const char *name)
 {
-	char *text = read_text(name);
+	char *text = workplace_read(name);
 	cJSON *json = cJSON_ParseWithOpts(text, NULL, 1);
 
 	ck_assert_msg(json != NULL, "%s is not JSON", name);
@@ -285,8 +250,8 @@ START_TEST(help_golden)
 	struct result result = drsim(helps[_i].line);
 	char path[2 * PATH_MAX], *golden;
 
-	snprintf(path, sizeof(path), "%s/tests/golden/%s", root, helps[_i].golden);
-	golden = read_text(path);
+	snprintf(path, sizeof(path), "%s/tests/golden/%s", workplace_root, helps[_i].golden);
+	golden = workplace_read(path);
 	ck_assert_int_eq(result.code, 0);
 	ck_assert_str_eq(result.out, golden);
 	free(golden);
@@ -322,8 +287,8 @@ START_TEST(version)
 {
 	char path[PATH_MAX + 16], *number, line[64];
 
-	snprintf(path, sizeof(path), "%s/VERSION", root);
-	number = read_text(path);
+	snprintf(path, sizeof(path), "%s/VERSION", workplace_root);
+	number = workplace_read(path);
 	snprintf(line, sizeof(line), "drsim %.32s", number);
 	expect("--version", 0, line);
 	free(number);
@@ -463,12 +428,12 @@ START_TEST(run_refuses_what_exists)
 	char *before, *after;
 
 	expect("run tiny.yaml --no-plots --quiet --out one", 0, "");
-	before = read_text("one/record.json");
+	before = workplace_read("one/record.json");
 	expect("run tiny.yaml --no-plots --out one", 2, "one exists already");
 	expect("run tiny.yaml --no-plots --out one/", 2, "one exists already");
 	expect("run tiny.yaml --no-plots --out .", 2, "exists already");
 	expect("run tiny.yaml --no-plots --out tiny.yaml", 2, "exists already");
-	after = read_text("one/record.json");
+	after = workplace_read("one/record.json");
 	ck_assert_str_eq(before, after);
 	ck_assert(!has_temporary("."));
 	free(before);
@@ -507,7 +472,7 @@ END_TEST
 START_TEST(run_json)
 {
 	struct result result = drsim("run tiny.yaml --no-plots --json --out one");
-	char *file = read_text("one/record.json");
+	char *file = workplace_read("one/record.json");
 
 	ck_assert_int_eq(result.code, 0);
 	ck_assert_str_eq(result.out, file);
@@ -525,9 +490,9 @@ START_TEST(run_repeats)
 	expect("run --no-plots --out one -- tiny.yaml", 0, "");
 	expect("run --no-plots tiny.yaml --seed=42 --out two", 0, "");
 	expect("run --no-plots tiny.yaml --seed 43 --out three", 0, "--seed 43");
-	one = read_text("one/events.jsonl");
-	two = read_text("two/events.jsonl");
-	three = read_text("three/events.jsonl");
+	one = workplace_read("one/events.jsonl");
+	two = workplace_read("two/events.jsonl");
+	three = workplace_read("three/events.jsonl");
 	ck_assert_str_eq(one, two);
 	ck_assert_str_ne(one, three);
 	free(one);
@@ -554,7 +519,7 @@ START_TEST(run_scenario_as_run)
 	char *text;
 
 	expect("run tiny.yaml --no-plots --set objectives.frt=9m --out one", 0, "");
-	text = read_text("one/scenario.yaml");
+	text = workplace_read("one/scenario.yaml");
 	ck_assert_ptr_nonnull(strstr(text, "9m"));
 	free(text);
 	expect("check one/scenario.yaml", 0, "one/scenario.yaml: ok");
@@ -602,8 +567,8 @@ START_TEST(campaign)
 	expect("run tiny.yaml --no-plots --trials 200 --out many", 0, "--trials 200");
 	one = read_json("one/record.json");
 	many = read_json("many/record.json");
-	events_one = read_text("one/events.jsonl");
-	events_many = read_text("many/events.jsonl");
+	events_one = workplace_read("one/events.jsonl");
+	events_many = workplace_read("many/events.jsonl");
 	ck_assert_str_eq(events_one, events_many);
 	ck_assert_ptr_null(item(one, "campaign", NULL));
 	ck_assert_int_eq(item(many, "campaign", "trials")->valueint, 200);
@@ -733,7 +698,7 @@ START_TEST(output_unread)
 		ck_assert_int_eq(wait_for(start_unread(line, closed)), 0);
 		expect_run_folder(dir);
 		snprintf(path, sizeof(path), "%s/events.jsonl", dir);
-		text = read_text(path);
+		text = workplace_read(path);
 		ck_assert(strncmp(text, "{\"seq\":0,", 9) == 0 && !strstr(text, "PASSED"));
 		free(text);
 		snprintf(path, sizeof(path), "%s/record.json", dir);
@@ -843,13 +808,13 @@ START_TEST(shipped_scenarios_plan)
 	size_t count = 0;
 	DIR *dir;
 
-	snprintf(line, sizeof(line), "%s/scenarios", root);
+	snprintf(line, sizeof(line), "%s/scenarios", workplace_root);
 	dir = opendir(line);
 	ck_assert_ptr_nonnull(dir);
 	while ((entry = readdir(dir)) != NULL) {
 		if (!strstr(entry->d_name, ".yaml"))
 			continue;
-		snprintf(line, sizeof(line), "plan %s/scenarios/%s", root, entry->d_name);
+		snprintf(line, sizeof(line), "plan %s/scenarios/%s", workplace_root, entry->d_name);
 		expect(line, 0, "Objectives");
 		count++;
 	}
@@ -863,8 +828,8 @@ START_TEST(readme_example)
 {
 	char path[PATH_MAX + 16], *text, *begin, *end;
 
-	snprintf(path, sizeof(path), "%s/README.md", root);
-	text = read_text(path);
+	snprintf(path, sizeof(path), "%s/README.md", workplace_root);
+	text = workplace_read(path);
 	begin = strstr(text, "```yaml\n");
 	ck_assert_ptr_nonnull(begin);
 	begin += strlen("```yaml\n");
@@ -1008,14 +973,14 @@ START_TEST(report_again)
 	char *before, *after;
 
 	expect("run tiny.yaml --no-plots --out one", 0, "");
-	before = read_text("one/report.html");
+	before = workplace_read("one/report.html");
 	ck_assert_int_eq(unlink("one/report.html"), 0);
 	expect("report one --no-plots", 0, "one: written again");
-	after = read_text("one/report.html");
+	after = workplace_read("one/report.html");
 	ck_assert_str_eq(before, after);
 	free(after);
 	expect("report one --no-plots --out two", 0, "two: written again");
-	after = read_text("two/report.html");
+	after = workplace_read("two/report.html");
 	ck_assert_str_eq(before, after);
 	free(before);
 	free(after);
@@ -1042,9 +1007,9 @@ START_TEST(seed_monitor)
 	char line[2 * PATH_MAX], *record;
 
 	snprintf(line, sizeof(line), "run %s/scenarios/seed_monitor.yaml --no-plots --out one",
-		 root);
+		 workplace_root);
 	expect(line, 1, "FAILED");
-	record = read_text("one/record.json");
+	record = workplace_read("one/record.json");
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		ck_assert_msg(strstr(record, parts[i]) != NULL, "no finding says '%s'", parts[i]);
 	free(record);
@@ -1055,7 +1020,7 @@ static void add(Suite *suite, const char *name, const TTest *test, int count)
 {
 	TCase *tcase = tcase_create(name);
 
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, setup, workplace_leave);
 	tcase_set_timeout(tcase, TIMEOUT_S);
 	tcase_add_loop_test(tcase, test, 0, count);
 	suite_add_tcase(suite, tcase);

@@ -276,7 +276,7 @@ static void drill_init(struct drill *drill)
 	drill->record.fault_count = 1;
 	drill->record.availability_time = 0.97;
 	drill->record.availability_requests = NAN;
-	drill->record.span_s = 115;
+	drill->record.longest_bad_s = 115;
 	drill->record.brp.by_class[DATA_IO].known = true;
 	drill->record.brp.known = true;
 	drill->record.brp.seconds = 60;

@@ -8,8 +8,6 @@
 /* valgrind: skip */
 #include <cjson/cJSON.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
 #include <math.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -19,11 +17,11 @@
 #include <unistd.h>
 
 #include "tests/test.h"
+#include "tests/workplace.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define SETS_MAX 6
 #define ARGS_MAX (2 * SETS_MAX + 10)
-#define OUTPUT_MAX ((size_t)8 << 20)
 #define EXACT 1e-9
 
 extern char **environ;
@@ -57,49 +55,15 @@ static const char scenario[] =
 
 /* ---- one run ---- */
 
-static char program[PATH_MAX], root[PATH_MAX], folder[PATH_MAX];
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *at)
-{
-	(void)status;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static void setup(void)
 {
-	const char *drsim = getenv("DRSIM"), *temporary = getenv("TMPDIR");
 	FILE *file;
 
-	ck_assert_msg(drsim != NULL, "DRSIM must name the program under test");
-	ck_assert_ptr_nonnull(realpath(drsim, program));
-	ck_assert_ptr_nonnull(getcwd(root, sizeof(root)));
-	snprintf(folder, sizeof(folder), "%s/drsim-model-XXXXXX", temporary ? temporary : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	ck_assert_int_eq(chdir(folder), 0);
+	workplace_enter("model");
 	file = fopen("model.yaml", "we");
 	ck_assert_ptr_nonnull(file);
 	fputs(scenario, file);
 	ck_assert_int_eq(fclose(file), 0);
-}
-
-static void teardown(void)
-{
-	ck_assert_int_eq(chdir(root), 0);
-	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static char *read_text(const char *name)
-{
-	FILE *file = fopen(name, "re");
-	char *text = calloc(1, OUTPUT_MAX);
-
-	ck_assert_msg(file != NULL, "cannot open %s", name);
-	ck_assert_ptr_nonnull(text);
-	ck_assert_uint_lt(fread(text, 1, OUTPUT_MAX - 1, file), OUTPUT_MAX - 1);
-	fclose(file);
-	return text;
 }
 
 /* Runs the scenario with the changes; its record, for cJSON_Delete(). */
@@ -107,7 +71,7 @@ static cJSON *run(const char *const sets[SETS_MAX])
 {
 	static const char *const fixed[] = {"run", "model.yaml", "--out",
 					    "run", "--no-plots", "--quiet"};
-	char *args[ARGS_MAX] = {program};
+	char *args[ARGS_MAX] = {workplace_program};
 	posix_spawn_file_actions_t actions;
 	size_t count = 1;
 	int status;
@@ -119,16 +83,16 @@ static cJSON *run(const char *const sets[SETS_MAX])
 		args[count++] = strdup("--set");
 		args[count++] = strdup(sets[i]);
 	}
-	nftw("run", remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	workplace_remove("run");
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 1, ".out", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-	ck_assert_int_eq(posix_spawn(&pid, program, &actions, NULL, args, environ), 0);
+	ck_assert_int_eq(posix_spawn(&pid, workplace_program, &actions, NULL, args, environ), 0);
 	posix_spawn_file_actions_destroy(&actions);
 	while (count > 1)
 		free(args[--count]);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) <= 1, "drsim ended with %d", status);
-	char *text = read_text("run/record.json");
+	char *text = workplace_read("run/record.json");
 	cJSON *record = cJSON_Parse(text);
 	ck_assert_ptr_nonnull(record);
 	free(text);
@@ -439,7 +403,7 @@ static const char bare[] = "deployment={sites: [{name: primary, nodes: 2, shape:
 
 static int backups_done(void)
 {
-	char *text = read_text("run/events.jsonl"), *at = text;
+	char *text = workplace_read("run/events.jsonl"), *at = text;
 	int done = 0;
 
 	while ((at = strstr(at, "\"restorable\":true")) != NULL) {
@@ -473,7 +437,7 @@ static void add_rows(Suite *suite, const char *name, const TTest *test, int coun
 {
 	TCase *tcase = tcase_create(name);
 
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, setup, workplace_leave);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, test, 0, count);
 	suite_add_tcase(suite, tcase);

@@ -305,11 +305,7 @@ static void switched_back(struct world *w, const struct action *action)
 		return;
 	}
 	set_fence(w, action, action->to, false);
-	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
-		if (w->scenario->deployment.endpoints[e].site == action->to &&
-		    w->services[e].route != action->to)
-			load_route(w, e, action->to);
-	storage_look(w);
+	route(w, action);
 	action_end(w, action, true, NULL);
 }
 

@@ -97,13 +97,12 @@ static uint32_t request_new(struct world *w, struct service *s)
 	}
 	uint32_t q = s->free_head;
 	s->free_head = s->pool[q].next;
-	s->pool[q] = (struct request){.replica = NONE, .next = NONE, .used = true};
+	s->pool[q] = (struct request){.replica = NONE, .next = NONE};
 	return q;
 }
 
 static void request_free(struct service *s, uint32_t q)
 {
-	s->pool[q].used = false;
 	s->pool[q].next = s->free_head;
 	s->free_head = q;
 }

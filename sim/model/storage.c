@@ -261,19 +261,22 @@ int32_t storage_backup_by_index(const struct world *w, int32_t index)
 	return -1;
 }
 
+static struct action backup_action(const struct backup_state *backup, uint32_t id)
+{
+	return (struct action){.kind = ACTION_BACKUP,
+			       .id = backup->action,
+			       .policy = backup->policy,
+			       .backup = (int32_t)id,
+			       .site = backup->site};
+}
+
 static void backup_fail(struct world *w, uint32_t id, const char *reason)
 {
 	struct backup_state *backup = &w->backups[id];
-	struct completion done = {.kind = COMPLETION_ACTION, .ok = false, .reason = reason};
-	done.action = (struct action){.kind = ACTION_BACKUP,
-				      .id = backup->action,
-				      .policy = backup->policy,
-				      .backup = (int32_t)id,
-				      .site = backup->site};
+	struct action action = backup_action(backup, id);
 	backup->running = false;
-	backup->ended = world_now(w);
 	engine_cancel(w->engine, backup->event);
-	world_complete(w, &done);
+	action_end(w, &action, false, reason);
 }
 
 static void backup_end(struct world *w, uint32_t id)
@@ -288,16 +291,11 @@ static void backup_end(struct world *w, uint32_t id)
 	backup->running = false;
 	backup->ok = true;
 	w->newest[backup->policy] = (int32_t)id;
-	backup->ended = world_now(w);
 	struct completion done = {.kind = COMPLETION_ACTION,
+				  .action = backup_action(backup, id),
 				  .ok = true,
 				  .as_of = backup->as_of,
 				  .bytes = backup->bytes};
-	done.action = (struct action){.kind = ACTION_BACKUP,
-				      .id = backup->action,
-				      .policy = backup->policy,
-				      .backup = (int32_t)id,
-				      .site = backup->site};
 	world_complete(w, &done);
 }
 

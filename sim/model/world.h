@@ -118,7 +118,7 @@ struct request {
 	uint32_t slot;    /* its place in service.slots + 1, 0: not judged */
 	uint64_t starts;  /* of the replica when it took the request: a restart loses it */
 	uint8_t attempts;
-	bool used, hung;
+	bool hung;
 	bool poured; /* from the fluid's backlog, which has counted it */
 	bool waited; /* found no free slot, at least once */
 };
@@ -183,13 +183,13 @@ struct service {
 	size_t edge;
 	uint32_t edge_good; /* sliding stable window [slot_first, edge) */
 	struct second second;
-	bool calm, told_bad;
+	bool calm;
 };
 
 /* ---- storage ---- */
 struct backup_state {
 	uint32_t policy, site;
-	nanos as_of, begun, ended;
+	nanos as_of, begun;
 	uint64_t bytes;
 	bool running, ok, pruned;
 	uint32_t poisoned; /* DATA_BIT mask: it faithfully holds content that was wrong already */
