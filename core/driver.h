@@ -39,6 +39,32 @@ struct reading {
 	uint64_t copies, digest_mismatches; /* of data, weights or stored backups looked at, and
 					       those whose digest is wrong */
 	bool usable;                        /* standby, store: could take over / serve now */
+	/* GPUs: pace of the slowest against its benchmark, ppm; how many fail their self-test */
+	uint32_t pace_ppm, gpus_wrong;
+	/* service: requests that fail at once, ppm, and what each takes longer; sent to it a second */
+	uint32_t errors_ppm;
+	nanos service_added, start_added; /* start_added: by which a start takes longer */
+	double request_rate;
+	uint32_t processes_stopped; /* running, but stopped (state T) */
+	/* network: packets lost, ppm; bandwidth left, bytes/s; service ports that should be / are
+	 * open */
+	uint32_t loss_ppm, ports, ports_open;
+	double rate;
+	/* disks of nodes, or of the store: without space, failing, read-only; throughput left */
+	uint32_t disks, disks_full, disks_failing, disks_readonly;
+	double disk_rate, restore_rate; /* bytes/s; restore_rate: of restores from the store */
+	/* content of data, backups, checkpoints: bytes there, how many cannot be read, how old it is
+	 * beyond what its label says, shards there, saves that broke off */
+	uint64_t content_bytes;
+	uint32_t unreadable, shards, torn;
+	nanos older;
+	uint32_t backup_jobs_failing; /* 1: a backup job that starts now fails */
+	uint64_t restores_stopped;    /* that broke off so far */
+	uint32_t nodes_schedulable, sites_full,
+		sites_without_api; /* take pods; do not; API silent */
+	nanos replica_lag;         /* by which a standby's copies are behind */
+	uint32_t writers;          /* sites that take writes now */
+	nanos clock_offset;        /* the largest, without its sign */
 };
 
 /* ---- actions: what the DR controller asks for. They begin at once, never block, and end with a

@@ -6,6 +6,7 @@
  * the drill not evaluable. Each rule also says what tells the effect from a stronger one (a frozen
  * node is still reachable, a crashed one still has power), so that one is not taken for the other.
  */
+#include <stddef.h>
 #include <stdio.h>
 
 #include "core/driver.h"
@@ -117,34 +118,149 @@ static bool judge_standby(const struct reading *before, const struct reading *af
 	return before->usable && !after->usable;
 }
 
+/* It runs as before, and does not want requests. */
+static bool judge_unready(const struct reading *before, const struct reading *after,
+			  char text[OBSERVED_MAX])
+{
+	snprintf(text, OBSERVED_MAX, "replicas ready %u -> %u, processes %u -> %u",
+		 (unsigned)before->replicas_ready, (unsigned)after->replicas_ready,
+		 (unsigned)before->processes, (unsigned)after->processes);
+	return after->replicas_ready < before->replicas_ready &&
+	       after->processes >= before->processes;
+}
+
+static bool judge_bytes(const struct reading *before, const struct reading *after,
+			char text[OBSERVED_MAX])
+{
+	say(text, "bytes there", before->content_bytes, after->content_bytes);
+	return after->content_bytes < before->content_bytes;
+}
+
+static bool judge_store(const struct reading *before, const struct reading *after,
+			char text[OBSERVED_MAX])
+{
+	snprintf(text, OBSERVED_MAX, "store usable %s -> %s", before->usable ? "yes" : "no",
+		 after->usable ? "yes" : "no");
+	return before->usable && !after->usable;
+}
+
+/* Most effects move one figure one way. */
+struct rule {
+	const char *what; /* is said of the figure; NULL: the kind has a judge of its own */
+	size_t offset;
+	enum {
+		FIGURE_U32,
+		FIGURE_U64,
+		FIGURE_NANOS,
+		FIGURE_REAL
+	} type;
+	enum {
+		FALLS,
+		RISES
+	} way;
+	bool (*judge)(const struct reading *before, const struct reading *after,
+		      char text[OBSERVED_MAX]);
+};
+
+#define FIGURE(text, field, kind, direction)                                                       \
+	{                                                                                          \
+		.what = (text), .offset = offsetof(struct reading, field), .type = (kind),         \
+		.way = (direction)                                                                 \
+	}
+#define JUDGE(function)                                                                            \
+	{                                                                                          \
+		.judge = (function)                                                                \
+	}
+
+static const struct rule rules[EFFECTS] = {
+	[EFFECT_GPU_GONE] = JUDGE(judge_gpu_gone),
+	[EFFECT_GPU_XID] = JUDGE(judge_xid),
+	[EFFECT_POWER_OFF] = JUDGE(judge_power),
+	[EFFECT_NODE_CRASH] = JUDGE(judge_crash),
+	[EFFECT_NODE_FREEZE] = JUDGE(judge_freeze),
+	[EFFECT_NET_CUT] = JUDGE(judge_cut),
+	[EFFECT_NET_DELAY] = JUDGE(judge_delay),
+	[EFFECT_PROC_EXIT] = JUDGE(judge_exit),
+	[EFFECT_DATA_FLIP] = JUDGE(judge_digests),
+	[EFFECT_BACKUP_FLIP] = JUDGE(judge_digests),
+	[EFFECT_STANDBY_OUT] = JUDGE(judge_standby),
+	[EFFECT_GPU_SLOW] = FIGURE("pace of the slowest GPU, ppm", pace_ppm, FIGURE_U32, FALLS),
+	[EFFECT_GPU_WRONG] =
+		FIGURE("GPUs that fail their self-test", gpus_wrong, FIGURE_U32, RISES),
+	[EFFECT_NODE_REBOOT] = JUDGE(judge_crash),
+	[EFFECT_SERVE_ERROR] = FIGURE("requests that fail, ppm", errors_ppm, FIGURE_U32, RISES),
+	[EFFECT_SERVE_SLOW] =
+		FIGURE("added to each request, ms", service_added, FIGURE_NANOS, RISES),
+	[EFFECT_PROC_FREEZE] = FIGURE("processes stopped", processes_stopped, FIGURE_U32, RISES),
+	[EFFECT_PROC_LOOP] = JUDGE(judge_exit),
+	[EFFECT_START_SLOW] = FIGURE("added to a start, ms", start_added, FIGURE_NANOS, RISES),
+	[EFFECT_REPLICA_UNREADY] = JUDGE(judge_unready),
+	[EFFECT_NET_LOSS] = FIGURE("packets lost, ppm", loss_ppm, FIGURE_U32, RISES),
+	[EFFECT_NET_RATE] = FIGURE("bandwidth, bytes/s", rate, FIGURE_REAL, FALLS),
+	[EFFECT_NET_FLAP] = JUDGE(judge_cut),
+	[EFFECT_NET_DROP] = FIGURE("service ports open", ports_open, FIGURE_U32, FALLS),
+	[EFFECT_DISK_FULL] = FIGURE("disks without space", disks_full, FIGURE_U32, RISES),
+	[EFFECT_DISK_ERROR] = FIGURE("disks that fail", disks_failing, FIGURE_U32, RISES),
+	[EFFECT_DISK_RATE] = FIGURE("disk throughput, bytes/s", disk_rate, FIGURE_REAL, FALLS),
+	[EFFECT_DISK_READONLY] = FIGURE("read-only disks", disks_readonly, FIGURE_U32, RISES),
+	[EFFECT_DATA_CUT] = JUDGE(judge_bytes),
+	[EFFECT_DATA_OLD] = FIGURE("older than its label, ms", older, FIGURE_NANOS, RISES),
+	[EFFECT_DATA_SEALED] =
+		FIGURE("contents that cannot be read", unreadable, FIGURE_U32, RISES),
+	[EFFECT_DATA_GONE] = JUDGE(judge_bytes),
+	[EFFECT_BACKUP_GONE] = FIGURE("copies in the store", copies, FIGURE_U64, FALLS),
+	[EFFECT_BACKUP_OLD] = FIGURE("older than its label, ms", older, FIGURE_NANOS, RISES),
+	[EFFECT_BACKUP_FAIL] =
+		FIGURE("failing backup jobs", backup_jobs_failing, FIGURE_U32, RISES),
+	[EFFECT_RESTORE_STOP] =
+		FIGURE("restores that broke off", restores_stopped, FIGURE_U64, RISES),
+	[EFFECT_RESTORE_RATE] =
+		FIGURE("throughput of restores, bytes/s", restore_rate, FIGURE_REAL, FALLS),
+	[EFFECT_STORE_OUT] = JUDGE(judge_store),
+	[EFFECT_STORE_RATE] =
+		FIGURE("throughput of the store, bytes/s", disk_rate, FIGURE_REAL, FALLS),
+	[EFFECT_STANDBY_SMALL] =
+		FIGURE("nodes that take pods", nodes_schedulable, FIGURE_U32, FALLS),
+	[EFFECT_NO_CAPACITY] = FIGURE("sites without capacity", sites_full, FIGURE_U32, RISES),
+	[EFFECT_REPL_LAG] = FIGURE("replication lag, ms", replica_lag, FIGURE_NANOS, RISES),
+	[EFFECT_SPLIT_BRAIN] = FIGURE("sites that take writes", writers, FIGURE_U32, RISES),
+	[EFFECT_CLOCK_SKEW] = FIGURE("clock offset, ms", clock_offset, FIGURE_NANOS, RISES),
+	[EFFECT_API_OUT] =
+		FIGURE("control planes that do not answer", sites_without_api, FIGURE_U32, RISES),
+	[EFFECT_LOAD_SURGE] = FIGURE("requests per second", request_rate, FIGURE_REAL, RISES),
+	[EFFECT_MODEL_BAD] = JUDGE(judge_digests),
+	[EFFECT_CKPT_FLIP] = JUDGE(judge_digests),
+	[EFFECT_CKPT_SHARD] = FIGURE("shards", shards, FIGURE_U32, FALLS),
+	[EFFECT_CKPT_TORN] = FIGURE("saves that broke off", torn, FIGURE_U32, RISES),
+};
+
+static double figure(const struct rule *rule, const struct reading *reading)
+{
+	const char *at = (const char *)reading + rule->offset;
+
+	switch (rule->type) {
+	case FIGURE_U32:
+		return *(const uint32_t *)(const void *)at;
+	case FIGURE_U64:
+		return (double)*(const uint64_t *)(const void *)at;
+	case FIGURE_NANOS:
+		return (double)*(const nanos *)(const void *)at / (double)NANOS_MS;
+	case FIGURE_REAL:
+		return *(const double *)(const void *)at;
+	}
+	return 0;
+}
+
 bool effect_visible(enum effect_kind kind, const struct reading *before,
 		    const struct reading *after, char text[OBSERVED_MAX])
 {
-	switch (kind) {
-	case EFFECT_GPU_GONE:
-		return judge_gpu_gone(before, after, text);
-	case EFFECT_GPU_XID:
-		return judge_xid(before, after, text);
-	case EFFECT_POWER_OFF:
-		return judge_power(before, after, text);
-	case EFFECT_NODE_CRASH:
-		return judge_crash(before, after, text);
-	case EFFECT_NODE_FREEZE:
-		return judge_freeze(before, after, text);
-	case EFFECT_NET_CUT:
-		return judge_cut(before, after, text);
-	case EFFECT_NET_DELAY:
-		return judge_delay(before, after, text);
-	case EFFECT_PROC_EXIT:
-		return judge_exit(before, after, text);
-	case EFFECT_DATA_FLIP:
-	case EFFECT_BACKUP_FLIP:
-		return judge_digests(before, after, text);
-	case EFFECT_STANDBY_OUT:
-		return judge_standby(before, after, text);
-	case EFFECTS:
-		break;
-	}
-	text[0] = '\0';
-	return false;
+	const struct rule *rule = &rules[kind];
+	double from, to;
+
+	if (rule->judge)
+		return rule->judge(before, after, text);
+	from = figure(rule, before);
+	to = figure(rule, after);
+	snprintf(text, OBSERVED_MAX, "%s: %.9g -> %.9g", rule->what, from, to);
+	return rule->way == RISES ? to > from : to < from;
 }

@@ -6,12 +6,31 @@
 #include <string.h>
 
 const char *const effect_names[EFFECTS] = {
-	[EFFECT_GPU_GONE] = "gpu.gone",       [EFFECT_GPU_XID] = "gpu.xid",
-	[EFFECT_POWER_OFF] = "power.off",     [EFFECT_NODE_CRASH] = "node.crash",
-	[EFFECT_NODE_FREEZE] = "node.freeze", [EFFECT_NET_CUT] = "net.cut",
-	[EFFECT_NET_DELAY] = "net.delay",     [EFFECT_PROC_EXIT] = "proc.exit",
-	[EFFECT_DATA_FLIP] = "data.flip",     [EFFECT_BACKUP_FLIP] = "backup.flip",
-	[EFFECT_STANDBY_OUT] = "standby.out",
+	[EFFECT_GPU_GONE] = "gpu.gone",         [EFFECT_GPU_XID] = "gpu.xid",
+	[EFFECT_POWER_OFF] = "power.off",       [EFFECT_NODE_CRASH] = "node.crash",
+	[EFFECT_NODE_FREEZE] = "node.freeze",   [EFFECT_NET_CUT] = "net.cut",
+	[EFFECT_NET_DELAY] = "net.delay",       [EFFECT_PROC_EXIT] = "proc.exit",
+	[EFFECT_DATA_FLIP] = "data.flip",       [EFFECT_BACKUP_FLIP] = "backup.flip",
+	[EFFECT_STANDBY_OUT] = "standby.out",   [EFFECT_GPU_SLOW] = "gpu.slow",
+	[EFFECT_GPU_WRONG] = "gpu.wrong",       [EFFECT_NODE_REBOOT] = "node.reboot",
+	[EFFECT_SERVE_ERROR] = "serve.error",   [EFFECT_SERVE_SLOW] = "serve.slow",
+	[EFFECT_PROC_FREEZE] = "proc.freeze",   [EFFECT_PROC_LOOP] = "proc.loop",
+	[EFFECT_START_SLOW] = "start.slow",     [EFFECT_REPLICA_UNREADY] = "replica.unready",
+	[EFFECT_NET_LOSS] = "net.loss",         [EFFECT_NET_RATE] = "net.rate",
+	[EFFECT_NET_FLAP] = "net.flap",         [EFFECT_NET_DROP] = "net.drop",
+	[EFFECT_DISK_FULL] = "disk.full",       [EFFECT_DISK_ERROR] = "disk.error",
+	[EFFECT_DISK_RATE] = "disk.rate",       [EFFECT_DISK_READONLY] = "disk.readonly",
+	[EFFECT_DATA_CUT] = "data.cut",         [EFFECT_DATA_OLD] = "data.old",
+	[EFFECT_DATA_SEALED] = "data.sealed",   [EFFECT_DATA_GONE] = "data.gone",
+	[EFFECT_BACKUP_GONE] = "backup.gone",   [EFFECT_BACKUP_OLD] = "backup.old",
+	[EFFECT_BACKUP_FAIL] = "backup.fail",   [EFFECT_RESTORE_STOP] = "restore.stop",
+	[EFFECT_RESTORE_RATE] = "restore.rate", [EFFECT_STORE_OUT] = "store.out",
+	[EFFECT_STORE_RATE] = "store.rate",     [EFFECT_STANDBY_SMALL] = "standby.small",
+	[EFFECT_NO_CAPACITY] = "capacity.none",   [EFFECT_REPL_LAG] = "repl.lag",
+	[EFFECT_SPLIT_BRAIN] = "repl.split",   [EFFECT_CLOCK_SKEW] = "clock.skew",
+	[EFFECT_API_OUT] = "api.out",           [EFFECT_LOAD_SURGE] = "load.surge",
+	[EFFECT_MODEL_BAD] = "model.bad",       [EFFECT_CKPT_FLIP] = "ckpt.flip",
+	[EFFECT_CKPT_SHARD] = "ckpt.shard",     [EFFECT_CKPT_TORN] = "ckpt.torn",
 };
 
 int effects_add(struct effects *effects, struct effect effect, struct error *e)

@@ -23,21 +23,67 @@
  */
 enum effect_kind {
 	EFFECT_GPU_GONE,    /* GPU: fewer GPUs visible */
-	EFFECT_GPU_XID,     /* GPU: a new Xid line; value: the code */
+	EFFECT_GPU_XID,     /* GPU: a new Xid line; amount: the code */
 	EFFECT_POWER_OFF,   /* site, rack, node: fewer nodes powered */
 	EFFECT_NODE_CRASH,  /* node: fewer nodes that answer, power still on */
 	EFFECT_NODE_FREEZE, /* node: reachable but its agent no longer responds */
 	EFFECT_NET_CUT,     /* site, node, link: fewer reachable paths */
 	EFFECT_NET_DELAY,   /* site, node, link: round trip longer; amount: ns, spread: ns */
-	EFFECT_PROC_EXIT,   /* replica, endpoint: a process start count that grew or fewer processes
-			     */
+	EFFECT_PROC_EXIT,   /* replica, endpoint, rank, job: a process start count that grew or
+			       fewer processes; amount: the signal */
 	EFFECT_DATA_FLIP,   /* data, replica: digest mismatches; amount: how many bits */
 	EFFECT_BACKUP_FLIP, /* backup: stored digest differs from the manifest's; amount: how many
 			       bits */
 	EFFECT_STANDBY_OUT, /* standby: not usable */
+	EFFECT_GPU_SLOW,    /* GPU: its benchmark is slower; amount: share of speed lost, ppm */
+	EFFECT_GPU_WRONG, /* GPU: its self-test gives wrong results; amount: share of results, ppm */
+	EFFECT_NODE_REBOOT, /* node: fewer nodes that answer, power still on; amount: ns until it is
+			       up again by itself */
+	EFFECT_SERVE_ERROR, /* node, replica, endpoint: requests fail at once, health checks do not;
+			       amount: share of requests, ppm */
+	EFFECT_SERVE_SLOW,  /* node, replica, endpoint: requests take longer; amount: ns */
+	EFFECT_PROC_FREEZE, /* replica, endpoint, rank, job: processes stopped (state T) */
+	EFFECT_PROC_LOOP,   /* replica, endpoint: the process exits again and again; amount: ns from
+			       one start to the next exit */
+	EFFECT_START_SLOW,  /* replica, endpoint: a start takes longer; amount: ns */
+	EFFECT_REPLICA_UNREADY, /* replica, endpoint: runs, but reports that it is not ready */
+	EFFECT_NET_LOSS,        /* site, node, link: packets lost; amount: share, ppm */
+	EFFECT_NET_RATE,        /* site, node, link: bandwidth left; amount: bytes/s */
+	EFFECT_NET_FLAP,   /* site, node, link: cut and whole in turns; amount: ns cut, spread: ns
+			      whole */
+	EFFECT_NET_DROP,   /* site, node: requests to its service ports vanish, the rest passes */
+	EFFECT_DISK_FULL,  /* node, store: no space left for a write */
+	EFFECT_DISK_ERROR, /* node, store: reads and writes fail with EIO */
+	EFFECT_DISK_RATE,  /* node, store: throughput left; amount: bytes/s */
+	EFFECT_DISK_READONLY, /* node, store: writes fail with EROFS */
+	EFFECT_DATA_CUT,      /* data: bytes missing; amount: share, ppm */
+	EFFECT_DATA_OLD,      /* data: the content is that of an earlier time; amount: ns */
+	EFFECT_DATA_SEALED,   /* data: content there but unreadable (encrypted) */
+	EFFECT_DATA_GONE,     /* data: all bytes missing */
+	EFFECT_BACKUP_GONE,   /* backup: listed, but not in the store */
+	EFFECT_BACKUP_OLD,    /* backup: its content is older than its label; amount: ns */
+	EFFECT_BACKUP_FAIL,   /* store: backup jobs fail */
+	EFFECT_RESTORE_STOP,  /* store: a restore under way breaks off */
+	EFFECT_RESTORE_RATE,  /* store: throughput left for restores; amount: bytes/s */
+	EFFECT_STORE_OUT,     /* store: not usable */
+	EFFECT_STORE_RATE,    /* store: throughput left; amount: bytes/s */
+	EFFECT_STANDBY_SMALL, /* standby: fewer nodes that take pods; amount: share of nodes, ppm */
+	EFFECT_NO_CAPACITY,   /* site: new pods stay pending */
+	EFFECT_REPL_LAG,      /* standby: its copies are older; amount: ns */
+	EFFECT_SPLIT_BRAIN,   /* standby: it takes writes beside the primary; amount: share of the
+				 clients, ppm */
+	EFFECT_CLOCK_SKEW,    /* site, node: the clock is off; amount: ns, spread: ns that the
+				 platform tolerates */
+	EFFECT_API_OUT,       /* site: the control plane does not answer */
+	EFFECT_LOAD_SURGE,    /* endpoint: more requests; amount: ppm of the normal rate added */
+	EFFECT_MODEL_BAD,  /* endpoint: the weights that serve are not those that were released */
+	EFFECT_CKPT_FLIP,  /* checkpoint: digest mismatches; amount: bits */
+	EFFECT_CKPT_SHARD, /* checkpoint: shards missing; amount: how many */
+	EFFECT_CKPT_TORN,  /* checkpoint: a save that broke off, but lists as whole */
 	EFFECTS
 };
 #define EFFECT_BIT(kind) (1ull << (kind))
+#define EFFECT_PPM 1000000 /* amounts that are shares are in parts per million */
 extern const char *const effect_names[EFFECTS]; /* "gpu.gone", … for `drsim plan` */
 
 struct effect {
@@ -45,7 +91,7 @@ struct effect {
 	uint32_t step; /* whose step this is */
 	struct entity entity;
 	int64_t amount;  /* as the kind says */
-	int64_t spread;  /* jitter (standard deviation) where the kind has one */
+	int64_t spread;  /* as the kind says; jitter (standard deviation) of a delay */
 	double fraction; /* share of the matter that is hit, 1 by default */
 };
 

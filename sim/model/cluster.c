@@ -335,6 +335,45 @@ static void change(struct world *w, struct token *token, bool on)
 		w->sites[entity.site].standby_out =
 			(uint16_t)(w->sites[entity.site].standby_out + by);
 		break;
+	case EFFECT_GPU_SLOW:
+	case EFFECT_GPU_WRONG:
+	case EFFECT_NODE_REBOOT:
+	case EFFECT_SERVE_ERROR:
+	case EFFECT_SERVE_SLOW:
+	case EFFECT_PROC_FREEZE:
+	case EFFECT_PROC_LOOP:
+	case EFFECT_START_SLOW:
+	case EFFECT_REPLICA_UNREADY:
+	case EFFECT_NET_LOSS:
+	case EFFECT_NET_RATE:
+	case EFFECT_NET_FLAP:
+	case EFFECT_NET_DROP:
+	case EFFECT_DISK_FULL:
+	case EFFECT_DISK_ERROR:
+	case EFFECT_DISK_RATE:
+	case EFFECT_DISK_READONLY:
+	case EFFECT_DATA_CUT:
+	case EFFECT_DATA_OLD:
+	case EFFECT_DATA_SEALED:
+	case EFFECT_DATA_GONE:
+	case EFFECT_BACKUP_GONE:
+	case EFFECT_BACKUP_OLD:
+	case EFFECT_BACKUP_FAIL:
+	case EFFECT_RESTORE_STOP:
+	case EFFECT_RESTORE_RATE:
+	case EFFECT_STORE_OUT:
+	case EFFECT_STORE_RATE:
+	case EFFECT_STANDBY_SMALL:
+	case EFFECT_NO_CAPACITY:
+	case EFFECT_REPL_LAG:
+	case EFFECT_SPLIT_BRAIN:
+	case EFFECT_CLOCK_SKEW:
+	case EFFECT_API_OUT:
+	case EFFECT_LOAD_SURGE:
+	case EFFECT_MODEL_BAD:
+	case EFFECT_CKPT_FLIP:
+	case EFFECT_CKPT_SHARD:
+	case EFFECT_CKPT_TORN:
 	case EFFECTS:
 		break;
 	}
