@@ -65,6 +65,7 @@ struct reading {
 	nanos replica_lag;         /* by which a standby's copies are behind */
 	uint32_t writers;          /* sites that take writes now */
 	nanos clock_offset;        /* the largest, without its sign */
+	uint32_t nodes_refused;    /* whose clocks are off by more than the platform tolerates */
 };
 
 /* ---- actions: what the DR controller asks for. They begin at once, never block, and end with a
@@ -133,7 +134,8 @@ struct completion {
 	/* backup, restore */
 	nanos as_of; /* consistent as of */
 	uint64_t bytes;
-	bool corrupt; /* restore: the digest does not match, or the content is bad */
+	bool broke_off; /* restore: not ok, but both ends are there: it may begin again at once */
+	bool corrupt;   /* restore: the digest does not match, or the content is bad */
 	/* diagnose */
 	struct reading site_reading, link_reading; /* whole site; its links */
 	struct reading worst;                      /* of the most broken node, or replica's node */

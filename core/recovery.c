@@ -17,6 +17,7 @@ const char *const recovery_state_names[] = {
 	[RECOVERY_IN_PLACE] = "in place", [RECOVERY_RETURNING] = "returning",
 };
 
+#define RESTARTS_MAX 20 /* of restores that break off in one move; then the move failed */
 #define TAKEOVER_GRACE (10 * NANOS_MINUTE) /* before a standby that never served is given up */
 
 /* What the controller knows of one backup: what its completion said, and what a restore found out.
@@ -58,6 +59,7 @@ struct domain {
 					    standby holds one */
 	uint32_t restored, given_up;     /* DATA_BIT masks */
 	bool restoring;
+	uint32_t restarts;   /* of restores that broke off, in this move */
 	uint32_t next_class; /* sequential: position in order[] */
 	enum data_class order[DATA_CLASSES];
 	size_t order_count;
@@ -475,6 +477,11 @@ static void restore_done(struct recovery *r, struct domain *d, const struct comp
 		if (restore_start(r, d, class))
 			return;
 		class_lost(r, d, class, now);
+	} else if (c->broke_off && d->restarts++ < RESTARTS_MAX) {
+		r->host.note(r->host.self, SEVERITY_LOW, "A restore broke off and was begun again.",
+			     0);
+		restore_start(r, d, class);
+		return;
 	} else {
 		/* While the standby serves without this class it is tried again and again. */
 		if (d->state == RECOVERY_MOVING)
@@ -541,6 +548,7 @@ static void move(struct recovery *r, struct domain *d, uint32_t to, nanos now)
 	d->fenced = d->switched = d->restoring = d->verified = d->served = false;
 	d->fence = d->activate = d->switching = d->verify = 0; /* of an earlier move */
 	memset(d->restore, 0, sizeof(d->restore));
+	d->restarts = 0;
 	d->restore_at = NANOS_NEVER;
 	d->restored = d->given_up = 0;
 	d->next_class = 0;

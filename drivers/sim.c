@@ -64,86 +64,71 @@ static void sim_close(void *self)
 
 /* ---- effects ---- */
 
+/* What the model does; `noticed`: the platform's own checks see it. Silent damage, slowness and a
+ * condition that only shows when something is tried are not among that. */
+struct model_row {
+	const char *text;
+	bool noticed;
+};
+
+static const struct model_row rows[EFFECTS] = {
+	[EFFECT_GPU_GONE] = {"model: the GPU leaves its node's inventory and its process dies",
+			     true},
+	[EFFECT_GPU_XID] = {"model: an Xid line is logged, and what it takes down goes down", true},
+	[EFFECT_POWER_OFF] = {"model: the nodes lose power", true},
+	[EFFECT_NODE_CRASH] = {"model: the node stops with its processes", true},
+	[EFFECT_NODE_FREEZE] = {"model: the node stops answering, its processes stay", true},
+	[EFFECT_NET_CUT] = {"model: no packet crosses the cut", true},
+	[EFFECT_NET_DELAY] = {"model: every packet takes longer, a round trip twice that", false},
+	[EFFECT_PROC_EXIT] = {"model: the process exits", true},
+	[EFFECT_DATA_FLIP] = {"model: bits of the content flip, digests no longer match", false},
+	[EFFECT_BACKUP_FLIP] = {"model: bits of the stored backup flip, nobody is told", false},
+	[EFFECT_STANDBY_OUT] = {"model: the standby accepts neither data nor traffic", true},
+	[EFFECT_GPU_SLOW] = {"model: what runs on the GPU goes at a lower pace", false},
+	[EFFECT_GPU_WRONG] = {"model: results of the GPU are wrong, nobody is told", false},
+	[EFFECT_NODE_REBOOT] = {"model: the node stops with its processes and boots again", true},
+	[EFFECT_SERVE_ERROR] = {"model: requests are answered with an error, checks are not",
+				false},
+	[EFFECT_SERVE_SLOW] = {"model: every request takes longer", false},
+	[EFFECT_PROC_FREEZE] = {"model: the process stands still with its connections open", false},
+	[EFFECT_PROC_LOOP] = {"model: the process exits again after each start", true},
+	[EFFECT_START_SLOW] = {"model: the next start takes longer", false},
+	[EFFECT_REPLICA_UNREADY] = {"model: the replica reports that it is not ready", true},
+	[EFFECT_NET_LOSS] = {"model: packets are lost and sent again", false},
+	[EFFECT_NET_RATE] = {"model: transfers over it share less bandwidth", false},
+	[EFFECT_NET_FLAP] = {"model: no packet crosses, in turns", true},
+	[EFFECT_NET_DROP] = {"model: requests vanish on their way in", false},
+	[EFFECT_DISK_FULL] = {"model: writes fail for want of space", true},
+	[EFFECT_DISK_ERROR] = {"model: reads and writes fail", true},
+	[EFFECT_DISK_RATE] = {"model: transfers from and to it share less throughput", false},
+	[EFFECT_DISK_READONLY] = {"model: writes fail", true},
+	[EFFECT_DATA_CUT] = {"model: a part of the content is missing", false},
+	[EFFECT_DATA_OLD] = {"model: the content is that of an earlier time", false},
+	[EFFECT_DATA_SEALED] = {"model: the content cannot be read any more", false},
+	[EFFECT_DATA_GONE] = {"model: the content is missing", false},
+	[EFFECT_BACKUP_GONE] = {"model: the listed backup is not in the store", false},
+	[EFFECT_BACKUP_OLD] = {"model: the backup holds an earlier time than it says", false},
+	[EFFECT_BACKUP_FAIL] = {"model: every backup job fails", true},
+	[EFFECT_RESTORE_STOP] = {"model: the restores under way break off", false},
+	[EFFECT_RESTORE_RATE] = {"model: restores share less throughput", false},
+	[EFFECT_STORE_OUT] = {"model: the store does not answer", true},
+	[EFFECT_STORE_RATE] = {"model: transfers from and to the store share less throughput",
+			       false},
+	[EFFECT_STANDBY_SMALL] = {"model: some of its nodes take no pods", false},
+	[EFFECT_NO_CAPACITY] = {"model: pods that should start stay pending", false},
+	[EFFECT_REPL_LAG] = {"model: replication is later", false},
+	[EFFECT_SPLIT_BRAIN] = {"model: the standby takes some of the clients' writes", false},
+	[EFFECT_CLOCK_SKEW] = {"model: the clock is off, beyond its tolerance tokens are refused",
+			       false},
+	[EFFECT_API_OUT] = {"model: calls to the platform fail", true},
+	[EFFECT_LOAD_SURGE] = {"model: more requests arrive", false},
+	[EFFECT_MODEL_BAD] = {"model: the replicas serve other weights than were released", false},
+};
+
 static struct mechanism sim_mechanism(enum effect_kind kind)
 {
-	static const char *const texts[EFFECTS] = {
-		[EFFECT_GPU_GONE] =
-			"model: the GPU leaves its node's inventory and its process dies",
-		[EFFECT_GPU_XID] = "model: an Xid line is logged, and what it takes down goes down",
-		[EFFECT_POWER_OFF] = "model: the nodes lose power",
-		[EFFECT_NODE_CRASH] = "model: the node stops with its processes",
-		[EFFECT_NODE_FREEZE] = "model: the node stops answering, its processes stay",
-		[EFFECT_NET_CUT] = "model: no packet crosses the cut",
-		[EFFECT_NET_DELAY] = "model: every packet takes longer, a round trip twice that",
-		[EFFECT_PROC_EXIT] = "model: the process exits",
-		[EFFECT_DATA_FLIP] = "model: bits of the content flip, digests no longer match",
-		[EFFECT_BACKUP_FLIP] = "model: bits of the stored backup flip, nobody is told",
-		[EFFECT_STANDBY_OUT] = "model: the standby accepts neither data nor traffic",
-	};
 	return (struct mechanism){
-		.text = texts[kind], .fidelity = FIDELITY_SIM, .privilege = "none"};
-}
-
-/* What the platform's own checks see. Silent damage, slowness and a process that restarts anyway
- * are not among it. */
-static bool is_noticed(enum effect_kind kind)
-{
-	switch (kind) {
-	case EFFECT_GPU_GONE:
-	case EFFECT_GPU_XID:
-	case EFFECT_POWER_OFF:
-	case EFFECT_NODE_CRASH:
-	case EFFECT_NODE_FREEZE:
-	case EFFECT_NET_CUT:
-	case EFFECT_STANDBY_OUT:
-	case EFFECT_PROC_EXIT:
-		return true;
-	case EFFECT_NET_DELAY:
-	case EFFECT_DATA_FLIP:
-	case EFFECT_BACKUP_FLIP:
-	case EFFECT_GPU_SLOW:
-	case EFFECT_GPU_WRONG:
-	case EFFECT_NODE_REBOOT:
-	case EFFECT_SERVE_ERROR:
-	case EFFECT_SERVE_SLOW:
-	case EFFECT_PROC_FREEZE:
-	case EFFECT_PROC_LOOP:
-	case EFFECT_START_SLOW:
-	case EFFECT_REPLICA_UNREADY:
-	case EFFECT_NET_LOSS:
-	case EFFECT_NET_RATE:
-	case EFFECT_NET_FLAP:
-	case EFFECT_NET_DROP:
-	case EFFECT_DISK_FULL:
-	case EFFECT_DISK_ERROR:
-	case EFFECT_DISK_RATE:
-	case EFFECT_DISK_READONLY:
-	case EFFECT_DATA_CUT:
-	case EFFECT_DATA_OLD:
-	case EFFECT_DATA_SEALED:
-	case EFFECT_DATA_GONE:
-	case EFFECT_BACKUP_GONE:
-	case EFFECT_BACKUP_OLD:
-	case EFFECT_BACKUP_FAIL:
-	case EFFECT_RESTORE_STOP:
-	case EFFECT_RESTORE_RATE:
-	case EFFECT_STORE_OUT:
-	case EFFECT_STORE_RATE:
-	case EFFECT_STANDBY_SMALL:
-	case EFFECT_NO_CAPACITY:
-	case EFFECT_REPL_LAG:
-	case EFFECT_SPLIT_BRAIN:
-	case EFFECT_CLOCK_SKEW:
-	case EFFECT_API_OUT:
-	case EFFECT_LOAD_SURGE:
-	case EFFECT_MODEL_BAD:
-	case EFFECT_CKPT_FLIP:
-	case EFFECT_CKPT_SHARD:
-	case EFFECT_CKPT_TORN:
-	case EFFECTS:
-		break;
-	}
-	return false;
+		.text = rows[kind].text, .fidelity = FIDELITY_SIM, .privilege = "none"};
 }
 
 static void notice(void *context, uint64_t step, nanos now)
@@ -158,8 +143,8 @@ static int sim_apply(void *self, const struct effect *effect, struct undo_record
 	struct world *w = self;
 	(void)e;
 	undo->applied = true;
-	cluster_apply(w, effect, &undo->token);
-	if (is_noticed(effect->kind))
+	effect_apply(w, effect, &undo->token);
+	if (rows[effect->kind].noticed)
 		engine_at(w->engine, world_now(w) + NOTICE_AFTER, notice, w, effect->step);
 	return 0;
 }
@@ -167,18 +152,18 @@ static int sim_apply(void *self, const struct effect *effect, struct undo_record
 static int sim_revert(void *self, struct undo_record *undo, struct error *e)
 {
 	(void)e;
-	cluster_revert(self, undo->token);
+	effect_revert(self, undo->token);
 	return 0;
 }
 
 static bool sim_present(void *self, const struct undo_record *undo)
 {
-	return cluster_present(self, undo->token);
+	return effect_present(self, undo->token);
 }
 
 static void sim_read(void *self, struct entity entity, struct reading *ret)
 {
-	cluster_read(self, entity, ret);
+	reading_take(self, entity, ret);
 }
 
 /* ---- actions, completions, accounts ---- */
@@ -242,7 +227,7 @@ const struct driver_ops driver_sim = {
 	.name = "sim",
 	.help = "a simulated Lepton deployment in virtual time; nothing real is touched",
 	.kind = "simulated",
-	.effects = EFFECT_BIT(EFFECT_GPU_SLOW) - 1,
+	.effects = EFFECT_BIT(EFFECT_CKPT_FLIP) - 1,
 	.detectors = 1u << DETECTOR_PROBE | 1u << DETECTOR_PHI | 1u << DETECTOR_POLL |
 		     1u << DETECTOR_FIXED | 1u << DETECTOR_CANARY | 1u << DETECTOR_SLO,
 	.mechanism = sim_mechanism,

@@ -6,6 +6,8 @@
 
 #include "sim/model/world.h"
 
+/* A look opens a connection: its first packet is sent again after a second (RFC 6298). */
+#define CONNECT_RETRANSMIT NANOS_S
 #define PROBE_BASE NANOS_MS /* a health check's own time, without queue and delay */
 #define HEARTBEAT_SIGMAS 4  /* mean way of a heartbeat, in its own standard deviations */
 
@@ -98,6 +100,21 @@ static uint32_t draw(const struct service *s, struct prng *prng, const uint32_t 
 	}
 }
 
+/* What becomes of a look that comes to this replica, and what it adds to the latency. */
+static enum serve look_at_replica(const struct replica *replica, struct prng *prng, nanos *latency)
+{
+	const struct conditions *now = &replica->now;
+	enum serve serve = replica->serve;
+	if (serve != SERVE_OK && serve != SERVE_WRONG)
+		return serve;
+	*latency += now->added + load_retransmits(now->loss, CONNECT_RETRANSMIT, prng);
+	if (now->error > 0 && prng_uniform(prng) < now->error)
+		return SERVE_REFUSE;
+	if (now->wrong > 0 && prng_uniform(prng) < now->wrong)
+		return SERVE_WRONG;
+	return serve;
+}
+
 /* One request through the gateway, on the way of the clients' requests. */
 static enum serve through_gateway(struct world *w, struct service *s, struct prng *prng,
 				  nanos *latency)
@@ -107,9 +124,10 @@ static enum serve through_gateway(struct world *w, struct service *s, struct prn
 	enum serve last = SERVE_REFUSE;
 	for (uint32_t k = 0; k < tries && k < LOAD_ATTEMPTS_MAX && k < s->member_count; k++) {
 		tried[k] = draw(s, prng, tried, k);
-		last = w->replicas[tried[k]].serve;
+		const struct replica *replica = &w->replicas[tried[k]];
+		last = replica->serve;
 		if (last == SERVE_OK || last == SERVE_WRONG)
-			return last;
+			return look_at_replica(replica, prng, latency);
 		if (last == SERVE_HANG)
 			*latency += w->scenario->deployment.gateway.timeout;
 	}
@@ -151,7 +169,8 @@ static enum serve look_at(struct world *w, const struct action *action, nanos *l
 	if (entity.kind == ENTITY_REPLICA) {
 		const struct replica *replica =
 			replica_at_home(w, (uint32_t)entity.index, entity.part);
-		return replica ? replica->serve : SERVE_REFUSE;
+		return replica ? look_at_replica(replica, &w->probe_prng[action->detector], latency)
+			       : SERVE_REFUSE;
 	}
 	uint32_t node = w->sites[entity.site].first_node + (uint32_t)entity.index;
 	if (!node_answers(w, entity.site, node))
@@ -217,6 +236,8 @@ static void probe(struct world *w, const struct action *action)
 
 /* ---- fencing and switching ---- */
 
+static const char no_api[] = "the control plane does not answer";
+
 /* What the controller gave up must not happen later: an old fence on a place that serves again, an
  * old switch after a newer one. */
 static void call_off(struct world *w, uint32_t domain, enum action_kind kind)
@@ -273,6 +294,10 @@ static void activate(struct world *w, const struct action *action)
 		action_end(w, action, false, "the standby is not usable");
 		return;
 	}
+	if (w->sites[action->to].api_out) {
+		action_end(w, action, false, no_api);
+		return;
+	}
 	set_fence(w, action, action->to, false); /* it may have served before, and been left */
 	replicas_activate(w, action->to, action->domain);
 	action_end(w, action, true, NULL);
@@ -282,6 +307,10 @@ static void switched(struct world *w, const struct action *action)
 {
 	if (!site_usable(w, action->to)) {
 		action_end(w, action, false, "the place to switch to is not usable");
+		return;
+	}
+	if (w->sites[action->to].api_out) {
+		action_end(w, action, false, no_api);
 		return;
 	}
 	route(w, action);
@@ -302,6 +331,10 @@ static void switched_back(struct world *w, const struct action *action)
 {
 	if (!site_usable(w, action->to)) {
 		action_end(w, action, false, "the primary went away again");
+		return;
+	}
+	if (w->sites[action->to].api_out) {
+		action_end(w, action, false, no_api);
 		return;
 	}
 	set_fence(w, action, action->to, false);
@@ -387,10 +420,10 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 	int worst = 0;
 	struct reading reading;
 	done->suspect = (struct entity){.kind = ENTITY_SITE, .site = site};
-	cluster_read(w, done->suspect, &done->worst);
+	reading_take(w, done->suspect, &done->worst);
 	for (uint32_t k = 0; config->racks > 1 && k < config->racks; k++) {
 		struct entity rack = {.kind = ENTITY_RACK, .site = site, .index = (int32_t)k};
-		cluster_read(w, rack, &reading);
+		reading_take(w, rack, &reading);
 		if (reading.nodes > 1 && reading.nodes_powered == 0) {
 			done->suspect = rack;
 			done->worst = reading;
@@ -399,7 +432,7 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 	}
 	for (uint32_t n = 0; n < config->nodes; n++) {
 		struct entity node = {.kind = ENTITY_NODE, .site = site, .index = (int32_t)n};
-		cluster_read(w, node, &reading);
+		reading_take(w, node, &reading);
 		if (brokenness(&reading) <= worst)
 			continue;
 		worst = brokenness(&reading);
@@ -412,13 +445,13 @@ static void diagnosed(struct world *w, const struct action *action)
 {
 	struct completion done = {.kind = COMPLETION_ACTION, .action = *action, .ok = true};
 	struct entity site = {.kind = ENTITY_SITE, .site = action->site};
-	cluster_read(w, site, &done.site_reading);
+	reading_take(w, site, &done.site_reading);
 	done.link_reading.round_trip = NANOS_NEVER;
 	for (uint32_t l = 0; l < w->scenario->deployment.link_count; l++) {
 		const struct link *link = &w->scenario->deployment.links[l];
 		if (link->site[0] != action->site && link->site[1] != action->site)
 			continue;
-		cluster_read(w, (struct entity){.kind = ENTITY_LINK, .index = (int32_t)l},
+		reading_take(w, (struct entity){.kind = ENTITY_LINK, .index = (int32_t)l},
 			     &done.link_reading);
 		if (done.link_reading.paths_open < done.link_reading.paths)
 			break;

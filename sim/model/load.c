@@ -22,9 +22,14 @@ static bool fluid_only(const struct world *w, const struct service *s)
 	const struct load *load = load_of(w, s);
 	/* A stable window of too many requests is not simulated one by one. */
 	double judged =
-		load->rate / 1e9 *
+		load_rate(w, s) / 1e9 *
 		(double)(w->scenario->steady_state.window + w->scenario->steady_state.latency);
 	return load->rate <= 0 || load->requests == REQUESTS_NEVER || judged > SLOTS_MAX;
+}
+
+double load_rate(const struct world *w, const struct service *s)
+{
+	return load_of(w, s)->rate * s->surge;
 }
 
 /* ---- the level: what a request sent now meets ---- */
@@ -37,11 +42,10 @@ nanos load_wait(const struct service *s)
 	return (nanos)llround(waiting / s->capacity * 1e9);
 }
 
-/*
- * The share of requests answered within `left` of their turn. With jitter the delay is normal, cut
- * at 0, and the mean over it is taken by Gauss-Hermite quadrature with eight points.
- */
-static double answered_within(const struct load *load, const struct service *s, double left)
+/* By replicas that are well. With jitter the delay is normal, cut at 0, and the mean over it is
+ * taken by Gauss-Hermite quadrature with eight points. */
+static double answered_well(const struct load *load, const struct service *s, double left,
+			    double pace)
 {
 	static const double x[4] = {0.3811869902073221, 1.1571937124467802, 1.9816567566958429,
 				    2.9306374202572440};
@@ -49,7 +53,7 @@ static double answered_within(const struct load *load, const struct service *s, 
 					 0.0001996040722114};
 	double sum = 0;
 	if (s->jitter == 0 && load->rate > 0)
-		return left < 0 ? 0 : dist_cdf(&load->service_time, left);
+		return left < 0 ? 0 : dist_cdf(&load->service_time, left * pace);
 	if (s->jitter == 0)
 		return left >= 0;
 	for (int i = 0; i < 8; i++) {
@@ -57,9 +61,51 @@ static double answered_within(const struct load *load, const struct service *s, 
 		double spare = left - fmax(away, -(double)s->delay);
 		if (spare >= 0)
 			sum += weight[i % 4] *
-			       (load->rate > 0 ? dist_cdf(&load->service_time, spare) : 1);
+			       (load->rate > 0 ? dist_cdf(&load->service_time, spare * pace) : 1);
 	}
 	return sum / sqrt(acos(-1));
+}
+
+/*
+ * A request and its answer are a packet each. Where one is lost the sender waits RETRANSMIT_FIRST
+ * and sends again, then twice as long, and so on (RFC 6298, section 5.5; Linux starts at 200 ms on
+ * a connection that has measured its round trip).
+ */
+#define RETRANSMITS_MAX 8
+
+static double lost_once(double loss)
+{
+	return 1 - (1 - loss) * (1 - loss);
+}
+
+nanos load_retransmits(double loss, nanos first, struct prng *prng)
+{
+	nanos added = 0;
+	int k = 0;
+	if (loss <= 0)
+		return 0;
+	for (; k < RETRANSMITS_MAX && prng_uniform(prng) < lost_once(loss); k++)
+		added += first << k;
+	return added;
+}
+
+/* The share of requests answered within `left` of their turn, over all grades of replicas. */
+static double answered_within(const struct load *load, const struct service *s, double left)
+{
+	double sum = 0;
+	if (s->grade_count == 0)
+		return answered_well(load, s, left, 1);
+	for (size_t g = 0; g < s->grade_count; g++) {
+		const struct grade *grade = &s->grades[g];
+		double lost = lost_once(grade->loss), reach = grade->weight;
+		double rest = left - (double)grade->added;
+		for (int k = 0; k < RETRANSMITS_MAX && reach > 0; k++) {
+			sum += reach * (1 - lost) * answered_well(load, s, rest, grade->pace);
+			rest -= (double)(RETRANSMIT_FIRST << k);
+			reach *= lost;
+		}
+	}
+	return sum;
 }
 
 double load_success(const struct world *w, const struct service *s, nanos wait)
@@ -82,7 +128,7 @@ static double mean_cdf(const struct load *load, const struct service *s, double 
 	double low = s->jitter ? from : fmax(from, 0), step = (to - low) / SUCCESS_PANELS, sum;
 	if (to <= low)
 		return 0;
-	if (dist->kind == DIST_CONSTANT && s->jitter == 0)
+	if (dist->kind == DIST_CONSTANT && s->jitter == 0 && s->grade_count == 0)
 		return (to - fmin(fmax(low, dist->a), to)) / (to - from);
 	sum = answered_within(load, s, low) + answered_within(load, s, to);
 	for (int i = 1; i < SUCCESS_PANELS; i++)
@@ -121,24 +167,77 @@ static nanos wait_limit(const struct world *w, const struct service *s)
 	return low;
 }
 
+/* What the replicas in rotation make of a request that comes to one of them. */
+struct shares {
+	double right, wrong, error, hang; /* how many replicas' worth of each */
+	double slots;                     /* requests at once, slower replicas counting less */
+};
+
+static bool is_well(const struct conditions *now)
+{
+	return now->pace == 1 && now->wrong == 0 && now->error == 0 && now->loss == 0 &&
+	       now->added == 0;
+}
+
+/* Answers of this replica, among those of others that answer alike. More kinds than there is room
+ * for are taken together with the last. */
+static void grade(struct service *s, const struct conditions *now, double weight)
+{
+	size_t g = 0;
+	while (g < s->grade_count &&
+	       (s->grades[g].pace != now->pace || s->grades[g].loss != now->loss ||
+		s->grades[g].added != now->added))
+		g++;
+	if (g == GRADES_MAX)
+		g--;
+	else if (g == s->grade_count)
+		s->grades[s->grade_count++] =
+			(struct grade){.pace = now->pace, .loss = now->loss, .added = now->added};
+	s->grades[g].weight += weight;
+}
+
+static struct shares look_at_members(const struct world *w, struct service *s)
+{
+	struct shares shares = {0};
+	bool well = true;
+	s->grade_count = 0;
+	for (size_t i = 0; i < s->member_count; i++) {
+		const struct replica *replica = &w->replicas[s->members[i]];
+		const struct conditions *now = &replica->now;
+		double answers = (1 - now->error), right = answers * (1 - now->wrong);
+		shares.hang += replica->serve == SERVE_HANG;
+		if (replica->serve == SERVE_WRONG)
+			right = 0;
+		else if (replica->serve != SERVE_OK)
+			continue;
+		well = well && is_well(now);
+		shares.right += right;
+		shares.wrong += answers - right;
+		shares.error += now->error;
+		shares.slots += now->pace;
+		grade(s, now, right);
+	}
+	for (size_t g = 0; g < s->grade_count; g++)
+		s->grades[g].weight /= shares.right > 0 ? shares.right : 1;
+	if (well)
+		s->grade_count = 0;
+	return shares;
+}
+
 /* Routing: each attempt goes to a replica in rotation that was not tried yet; refusals cost
- * nothing, time-outs do. */
+ * nothing, time-outs do, and an error is an answer: it is not tried again. */
 static void route_shares(const struct world *w, struct service *s)
 {
-	double n = (double)s->member_count, right = 0, wrong = 0, hang = 0;
+	struct shares shares = look_at_members(w, s);
+	double n = (double)s->member_count, right = shares.right, wrong = shares.wrong;
 	double reach[LOAD_ATTEMPTS_MAX + 1] = {1}; /* by time-outs so far */
 	memset(s->right, 0, sizeof(s->right));
 	s->share_right = s->share_wrong = 0;
-	for (size_t i = 0; i < s->member_count; i++) {
-		enum serve serve = w->replicas[s->members[i]].serve;
-		right += serve == SERVE_OK;
-		wrong += serve == SERVE_WRONG;
-		hang += serve == SERVE_HANG;
-	}
-	double broken = n - right - wrong, hang_share = broken > 0 ? hang / broken : 0;
+	double answered = right + wrong + shares.error, broken = n - answered;
+	double hang_share = broken > 1e-9 ? shares.hang / broken : 0;
 	uint32_t tries = w->scenario->deployment.gateway.retries + 1;
 	for (uint32_t k = 0; k < tries && k < LOAD_ATTEMPTS_MAX && n > k; k++) {
-		double left = n - k, bad = fmax(left - right - wrong, 0) / left;
+		double left = n - k, bad = fmax(left - answered, 0) / left;
 		double next[LOAD_ATTEMPTS_MAX + 1] = {0};
 		for (uint32_t t = 0; t <= k; t++) {
 			s->right[t] += reach[t] * right / left;
@@ -150,7 +249,7 @@ static void route_shares(const struct world *w, struct service *s)
 		memcpy(reach, next, sizeof(reach));
 	}
 	double mean = dist_mean(&load_of(w, s)->service_time) / 1e9;
-	double slots = (right + wrong) * load_of(w, s)->concurrency;
+	double slots = shares.slots * load_of(w, s)->concurrency;
 	s->capacity = load_of(w, s)->rate > 0 && mean > 0 ? slots / mean : slots * 1e9;
 }
 
@@ -158,6 +257,7 @@ static void collect(struct world *w, struct service *s)
 {
 	nanos delay = 0, jitter = 0;
 	s->member_count = 0;
+	s->surge = condition_surge(w, s->endpoint);
 	for (size_t i = 0; i < s->all_count; i++) {
 		const struct replica *replica = &w->replicas[s->all[i]];
 		if (replica->site != s->route || !replica->routable)
@@ -176,7 +276,7 @@ static void collect(struct world *w, struct service *s)
 
 static double inflow(const struct world *w, const struct service *s)
 {
-	return load_of(w, s)->rate * (s->share_right + s->share_wrong);
+	return load_rate(w, s) * (s->share_right + s->share_wrong);
 }
 
 static double backlog_limit(const struct world *w, const struct service *s)
@@ -202,7 +302,7 @@ static double good_seconds(const struct world *w, const struct service *s, doubl
 void load_settle(struct world *w, struct service *s)
 {
 	nanos now = world_now(w);
-	double seconds = (double)(now - s->since) / 1e9, rate = load_of(w, s)->rate;
+	double seconds = (double)(now - s->since) / 1e9, rate = load_rate(w, s);
 	double before = s->backlog, lost = 0;
 	s->since = now;
 	if (rate <= 0 || s->window || seconds <= 0)
@@ -263,10 +363,45 @@ static void schedule_crossing(struct world *w, struct service *s)
 
 /* ---- telling ---- */
 
-static nanos expected_latency(const struct world *w, const struct service *s)
+/* What the work itself takes, on average over the grades. */
+static double mean_service(const struct world *w, const struct service *s)
 {
 	double mean = load_of(w, s)->rate > 0 ? dist_mean(&load_of(w, s)->service_time) : 0;
-	return (nanos)mean + load_wait(s) + s->delay;
+	double sum = 0;
+	for (size_t g = 0; g < s->grade_count; g++) {
+		const struct grade *grade = &s->grades[g];
+		double lost = lost_once(grade->loss), waits = 0, reach = lost;
+		for (int k = 0; k < RETRANSMITS_MAX; k++, reach *= lost)
+			waits += reach * (double)(RETRANSMIT_FIRST << k);
+		sum += grade->weight * (mean / grade->pace + (double)grade->added + waits);
+	}
+	return s->grade_count ? sum : mean;
+}
+
+static nanos expected_latency(const struct world *w, const struct service *s)
+{
+	return (nanos)mean_service(w, s) + load_wait(s) + s->delay;
+}
+
+/* What one request in a hundred exceeds, by the service time and the grades alone. */
+static nanos p99_now(const struct world *w, const struct service *s)
+{
+	const struct dist *service = &load_of(w, s)->service_time;
+	nanos fixed = load_wait(s) + s->delay, low = 0, high = load_of(w, s)->timeout;
+	if (s->grade_count == 0) {
+		if (load_of(w, s)->rate <= 0)
+			return expected_latency(w, s);
+		return expected_latency(w, s) +
+		       (nanos)(dist_quantile(service, 0.99) - dist_mean(service));
+	}
+	while (high - low > NANOS_MS) {
+		nanos middle = low + (high - low) / 2;
+		if (answered_within(load_of(w, s), s, (double)middle) >= 0.99)
+			high = middle;
+		else
+			low = middle;
+	}
+	return fixed + high;
 }
 
 static void remember_level(struct world *w, struct service *s, double success)
@@ -277,8 +412,8 @@ static void remember_level(struct world *w, struct service *s, double success)
 	}
 	if (!s->levels)
 		s->levels = arena_array(&w->arena, LEVELS_MAX, sizeof(*s->levels));
-	s->levels[s->level_count++] = (struct level){
-		.from = world_now(w), .success = success, .latency = expected_latency(w, s)};
+	s->levels[s->level_count++] =
+		(struct level){.from = world_now(w), .success = success, .p99 = p99_now(w, s)};
 }
 
 static void tell_level(struct world *w, struct service *s, double success)
@@ -289,8 +424,10 @@ static void tell_level(struct world *w, struct service *s, double success)
 	if (!timeline_on(w->timeline))
 		return;
 	if (success == s->told_success && s->capacity == s->told_capacity &&
-	    s->delay == s->told_delay && backlog == s->told_backlog && s->since > 0)
+	    s->delay == s->told_delay && backlog == s->told_backlog && s->surge == s->told_surge &&
+	    s->since > 0)
 		return;
+	s->told_surge = s->surge;
 	s->told_success = success;
 	s->told_backlog = backlog;
 	s->told_capacity = s->capacity;
@@ -300,7 +437,7 @@ static void tell_level(struct world *w, struct service *s, double success)
 	timeline_real(w->timeline, "success", success);
 	timeline_real(w->timeline, "latency_s",
 		      s->capacity > 0 ? (double)expected_latency(w, s) / 1e9 : NAN);
-	timeline_real(w->timeline, "rate", endpoint->load.rate);
+	timeline_real(w->timeline, "rate", load_rate(w, s));
 	timeline_real(w->timeline, "capacity", endpoint->load.rate > 0 ? s->capacity : NAN);
 	timeline_real(w->timeline, "backlog", backlog);
 	timeline_end(w->timeline);
@@ -323,7 +460,8 @@ static bool is_calm(const struct world *w, const struct service *s)
 {
 	bool always = load_of(w, s)->requests == REQUESTS_ALWAYS; /* its window never closes */
 	bool window = s->window && (s->confirming || !always);
-	if (s->bad || window || s->backlog >= 1 || s->delay || !s->level_good)
+	if (s->bad || window || s->backlog >= 1 || s->delay || !s->level_good || s->grade_count ||
+	    s->surge != 1)
 		return false;
 	for (size_t i = 0; i < s->all_count; i++) {
 		const struct replica *replica = &w->replicas[s->all[i]];
@@ -427,16 +565,7 @@ void load_route(struct world *w, uint32_t e, uint32_t site)
 
 /* ---- asked by detectors and at the end ---- */
 
-/* From an expected latency to what one request in a hundred exceeds, by the service time alone. */
-static nanos p99_of(const struct world *w, const struct service *s, nanos expected)
-{
-	const struct dist *service = &load_of(w, s)->service_time;
-	if (load_of(w, s)->rate <= 0)
-		return expected;
-	return expected + (nanos)(dist_quantile(service, 0.99) - dist_mean(service));
-}
-
-/* A stretch of time with one expected latency. */
+/* A stretch of time with one latency. */
 struct stretch {
 	nanos latency;
 	double weight;
@@ -476,19 +605,19 @@ void load_window_stats(struct world *w, const struct service *s, nanos window, d
 			sum += s->levels[i].success * (double)(end - begin);
 			covered += (double)(end - begin);
 			if (count < STRETCHES_MAX)
-				stretches[count++] = (struct stretch){s->levels[i].latency,
-								      (double)(end - begin)};
+				stretches[count++] =
+					(struct stretch){s->levels[i].p99, (double)(end - begin)};
 		}
 		end = s->levels[i].from < end ? s->levels[i].from : end;
 	}
 	*ret_success = covered > 0 ? sum / covered : 1;
-	*ret_p99 = p99_of(w, s, latency_quantile(stretches, count, 0.99));
+	*ret_p99 = latency_quantile(stretches, count, 0.99);
 }
 
 void load_now(const struct world *w, const struct service *s, double *ret_success, nanos *ret_p99)
 {
 	*ret_success = load_success(w, s, load_wait(s));
-	*ret_p99 = p99_of(w, s, expected_latency(w, s));
+	*ret_p99 = p99_now(w, s);
 }
 
 void load_account(struct world *w, struct account *ret)
@@ -521,6 +650,8 @@ void load_reset(struct world *w)
 		struct service *s = &w->services[e];
 		s->route = w->scenario->deployment.endpoints[e].site;
 		s->since = 0;
+		s->surge = 1;
+		s->grade_count = 0;
 		s->backlog = s->sent = s->good = s->wrong = s->late = s->failed = 0;
 		s->level_good = s->calm = true;
 		s->bad = false;

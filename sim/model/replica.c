@@ -70,7 +70,7 @@ static bool place(struct world *w, struct replica *replica)
 		uint32_t node =
 			w->sites[replica->site].first_node + (replica->ordinal + k) % site->nodes;
 		uint32_t gpu = 0;
-		if (!node_up(w, node) || w->nodes[node].frozen ||
+		if (!node_up(w, node) || w->nodes[node].frozen || w->nodes[node].cordoned ||
 		    !fits(w, node, site->gpus, count, &gpu))
 			continue;
 		replica->node = node;
@@ -112,6 +112,11 @@ static bool wanted(const struct world *w, const struct replica *replica)
 
 /* ---- what a request sent to it meets ---- */
 
+static bool answers_wrongly(const struct damage_state *damage)
+{
+	return damage->flips || damage->old;
+}
+
 enum serve replica_serve(const struct world *w, const struct replica *replica)
 {
 	const struct site_state *site = &w->sites[replica->site];
@@ -120,13 +125,16 @@ enum serve replica_serve(const struct world *w, const struct replica *replica)
 	const struct node *node = &w->nodes[replica->node];
 	if (!node_up(w, replica->node) || node->frozen || node->cut || site->cut)
 		return SERVE_HANG;
+	if (node->dropped || site->dropped || replica->now.stopped)
+		return SERVE_HANG;
 	if (replica->stage != STAGE_RUNNING || (site->fenced & domain_bit(w, replica)) ||
-	    site->standby_out)
+	    site->standby_out || replica->now.unready)
 		return SERVE_REFUSE;
 	bool has_data = endpoint_of(w, replica)->site == world_data_site(w);
 	if (has_data && (w->scenario->recovery.restore.before_serving & ~site->data_ready))
 		return SERVE_REFUSE;
-	if (replica->flips || site->flips[DATA_MODEL] || site->flips[DATA_IO])
+	if (replica->flips || answers_wrongly(&site->damage[DATA_MODEL]) ||
+	    answers_wrongly(&site->damage[DATA_IO]))
 		return SERVE_WRONG;
 	return SERVE_OK;
 }
@@ -150,9 +158,12 @@ static void publish(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
 	const struct gateway *gateway = &w->scenario->deployment.gateway;
+	conditions_of(w, replica, &replica->now);
 	enum serve serve = replica_serve(w, replica);
 	bool healthy = serve == SERVE_OK || serve == SERVE_WRONG;
 	replica->serve = serve;
+	if (replica->now.unready)
+		replica->routable = false; /* by its own report */
 	if (healthy) {
 		engine_cancel(w->engine, replica->gateway_event);
 		replica->gateway_event = EVENT_NONE;
@@ -175,12 +186,27 @@ static void settle_stage(struct world *w, uint32_t r, enum stage stage)
 	load_look(w, replica->endpoint);
 }
 
+static void looped(void *context, uint64_t r, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	w->replicas[r].stage_event = EVENT_NONE;
+	if (!w->replicas[r].now.loops)
+		return;
+	replica_exit(w, (uint32_t)r);
+	load_look(w, w->replicas[r].endpoint);
+	storage_look(w);
+}
+
 static void initialised(void *context, uint64_t r, nanos now)
 {
 	struct world *w = context;
 	struct replica *replica = &w->replicas[r];
 	replica->stage_event = EVENT_NONE;
 	replica->running_since = now;
+	conditions_of(w, replica, &replica->now);
+	if (replica->now.loops)
+		replica->stage_event = engine_at(w->engine, now + replica->now.loops, looped, w, r);
 	tell(w, replica, LEPTON_REASON_READY, "initialised");
 	settle_stage(w, (uint32_t)r, STAGE_RUNNING);
 	storage_look(w); /* a home replica that runs again takes writes again */
@@ -192,7 +218,8 @@ void replica_weights_done(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
 	nanos now = world_now(w);
-	nanos takes = dist_sample_nanos(&endpoint_of(w, replica)->model_start, &replica->start);
+	nanos takes = dist_sample_nanos(&endpoint_of(w, replica)->model_start, &replica->start) +
+		      replica->now.start_added;
 	replica->flips =
 		0; /* a fresh copy; what is wrong with the site's content is counted there */
 	replica->stage = STAGE_STARTING;
@@ -201,6 +228,17 @@ void replica_weights_done(struct world *w, uint32_t r)
 		initialised(w, r, now);
 	else
 		replica->stage_event = engine_at(w->engine, now + takes, initialised, w, r);
+}
+
+/* The site's copy of the weights is not whole, or the disk it lies on fails. */
+static bool cannot_load(const struct world *w, const struct replica *replica)
+{
+	bool declared = w->scenario->deployment.data[DATA_MODEL].declared;
+	if (endpoint_of(w, replica)->model_bytes == 0)
+		return false;
+	return w->nodes[replica->node].disk_failing > 0 ||
+	       (declared && world_domain(w, replica->endpoint) == DOMAIN_OF_DATA &&
+		content_missing(&w->sites[replica->site], DATA_MODEL));
 }
 
 /* Where the weights come from: the site's own copy when it has one, a running restore of them, or
@@ -219,6 +257,10 @@ static void load_weights(struct world *w, uint32_t r)
 		restored |= w->scenario->recovery.restore.classes[i] == DATA_MODEL;
 	if (bytes == 0 || replica->home)
 		local = true;
+	if (local && cannot_load(w, replica)) {
+		replica_exit(w, r);
+		return;
+	}
 	if (!local && restored) {
 		replica->stage = STAGE_QUEUED; /* replicas_data() goes on when the class is there */
 		return;
@@ -323,6 +365,10 @@ static void reschedule(void *context, uint64_t argument, nanos now)
 	replica->move_event = EVENT_NONE;
 	if (!node_lost(w, replica) || (w->sites[replica->site].fenced & domain_bit(w, replica)))
 		return;
+	if (w->sites[replica->site].api_out || w->sites[replica->site].full) {
+		replica->move_event = engine_at(w->engine, now + MOVE_RETRY, reschedule, w, r);
+		return;
+	}
 	uint32_t node = replica->node, gpu = replica->gpu;
 	unplace(w, replica);
 	if (place(w, replica)) {
@@ -369,31 +415,55 @@ void replicas_look(struct world *w)
 
 /* ---- standby sites ---- */
 
-static void bring_up(struct world *w, uint32_t site, uint32_t domain)
+static void allocated(void *context, uint64_t packed, nanos now);
+
+static bool nodes_cordoned(const struct world *w, uint32_t site)
 {
+	uint32_t first = w->sites[site].first_node;
+	for (uint32_t n = 0; n < w->scenario->deployment.sites[site].nodes; n++)
+		if (w->nodes[first + n].cordoned)
+			return true;
+	return false;
+}
+
+/* Where pods stay pending for want of capacity, the scheduler looks again. `first` is told. */
+static void bring_up(struct world *w, uint32_t site, uint32_t domain, bool first)
+{
+	bool full = w->sites[site].full > 0, pending = false;
 	for (uint32_t r = 0; r < w->replica_count; r++) {
 		struct replica *replica = &w->replicas[r];
 		if (replica->site != site || replica->home || replica->stage != STAGE_NONE ||
-		    domain_bit(w, replica) != DOMAIN_BIT(domain))
+		    domain_bit(w, replica) != DOMAIN_BIT(domain) || !wanted(w, replica))
 			continue;
-		if (replica->node == NODE_NONE && !place(w, replica)) {
-			tell(w, replica, LEPTON_REASON_NO_CAPACITY, "no node has the GPUs");
+		if (full || (replica->node == NODE_NONE && !place(w, replica))) {
+			pending = true;
+			if (first)
+				tell(w, replica, LEPTON_REASON_NO_CAPACITY,
+				     full ? "the pod stays pending" : "no node has the GPUs");
 			continue;
 		}
 		if (hardware_well(w, replica))
 			start(w, r);
 	}
+	if (pending && (full || nodes_cordoned(w, site)) &&
+	    !(w->sites[site].pending & DOMAIN_BIT(domain))) {
+		w->sites[site].pending |= DOMAIN_BIT(domain);
+		engine_at(w->engine, world_now(w) + MOVE_RETRY, allocated, w,
+			  (uint64_t)domain << 32 | site);
+	}
 	load_look_all(w);
 }
 
+/* Of a cold standby, or of pods that stayed pending. */
 static void allocated(void *context, uint64_t packed, nanos now)
 {
 	struct world *w = context;
 	uint32_t site = (uint32_t)packed, domain = (uint32_t)(packed >> 32);
+	w->sites[site].pending &= ~DOMAIN_BIT(domain);
 	if (!(w->sites[site].activated & DOMAIN_BIT(domain)))
 		return;
 	if (site_usable(w, site))
-		bring_up(w, site, domain);
+		bring_up(w, site, domain, false);
 	else
 		engine_at(w->engine, now + MOVE_RETRY, allocated, w, packed);
 }
@@ -404,10 +474,37 @@ void replicas_activate(struct world *w, uint32_t site, uint32_t domain)
 	bool again = (w->sites[site].activated & DOMAIN_BIT(domain)) != 0;
 	w->sites[site].activated |= DOMAIN_BIT(domain);
 	if (w->scenario->deployment.sites[site].standby.heat != HEAT_COLD || wait == 0)
-		bring_up(w, site, domain);
+		bring_up(w, site, domain, true);
 	else if (!again)
 		engine_at(w->engine, world_now(w) + wait, allocated, w,
 			  (uint64_t)domain << 32 | site);
+}
+
+void replicas_evict(struct world *w, uint32_t site)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		struct replica *replica = &w->replicas[r];
+		if (replica->site != site || replica->node == NODE_NONE ||
+		    !w->nodes[replica->node].cordoned)
+			continue;
+		halt(w, r);
+		if (replica->stage != STAGE_NONE)
+			tell(w, replica, LEPTON_REASON_DELETED, "its node takes no pods");
+		replica->stage = STAGE_NONE;
+		unplace(w, replica);
+		if (wanted(w, replica) && place(w, replica) && hardware_well(w, replica))
+			start(w, r);
+		publish(w, r);
+	}
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		struct replica *replica = &w->replicas[r];
+		if (replica->site != site || replica->home || replica->node != NODE_NONE ||
+		    site_of(w, replica)->standby.heat == HEAT_COLD || !place(w, replica))
+			continue; /* else there is room for it again */
+		if (wanted(w, replica) && hardware_well(w, replica))
+			start(w, r);
+		publish(w, r);
+	}
 }
 
 /* What is stopped on purpose leaves the gateway's rotation at once. */
@@ -533,6 +630,7 @@ void replicas_reset(struct world *w)
 					.site = old->site,
 					.home = old->home,
 					.node = NODE_NONE,
+					.now = {.pace = 1},
 					.serve = SERVE_REFUSE};
 		*old = fresh;
 		prng_open(&old->start, w->seed, w->trial, r, PRNG_START);

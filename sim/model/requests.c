@@ -215,7 +215,7 @@ static void served(void *context, uint64_t packed, nanos now)
 	if (hung || !same || (replica->serve != SERVE_OK && replica->serve != SERVE_WRONG))
 		again_or_fail(w, s, q);
 	else
-		conclude(w, s, q, replica->serve);
+		conclude(w, s, q, request->fate == SERVE_OK ? replica->serve : request->fate);
 	serve_waiting(w, s);
 	look_at_queue(w, s);
 }
@@ -253,6 +253,22 @@ static void enqueue(struct service *s, uint32_t q)
 	s->queued++;
 }
 
+/* How long the replica works on it, and what will come of it. */
+static nanos service_time(struct world *w, struct service *s, struct request *request,
+			  const struct conditions *now)
+{
+	double takes = (double)dist_sample_nanos(&load_of(w, s)->service_time, &s->service_prng);
+	request->fate = SERVE_OK;
+	if (now->error > 0 && prng_uniform(&s->route_prng) < now->error) {
+		request->fate = SERVE_REFUSE;
+		takes = 0; /* at once */
+	} else if (now->wrong > 0 && prng_uniform(&s->route_prng) < now->wrong) {
+		request->fate = SERVE_WRONG;
+	}
+	return (nanos)(takes / now->pace) + now->added +
+	       load_retransmits(now->loss, RETRANSMIT_FIRST, &s->route_prng);
+}
+
 static void dispatch(struct world *w, struct service *s, uint32_t q)
 {
 	struct request *request = &s->pool[q];
@@ -278,9 +294,8 @@ static void dispatch(struct world *w, struct service *s, uint32_t q)
 	request->hung = replica->serve == SERVE_HANG;
 	request->starts = replica->starts;
 	replica->outstanding++;
-	nanos takes = request->hung
-			      ? w->scenario->deployment.gateway.timeout
-			      : dist_sample_nanos(&load_of(w, s)->service_time, &s->service_prng);
+	nanos takes = request->hung ? w->scenario->deployment.gateway.timeout
+				    : service_time(w, s, request, &replica->now);
 	engine_at(w->engine, now + takes, served, w, pack(s, q));
 }
 
@@ -337,7 +352,7 @@ static void arrived(void *context, uint64_t e, nanos now);
 
 static void next_arrival(struct world *w, struct service *s)
 {
-	double gap = 1e9 / load_of(w, s)->rate;
+	double gap = 1e9 / load_rate(w, s);
 	nanos now = world_now(w), at;
 	if (load_of(w, s)->poisson) {
 		at = now + (nanos)llround(-log(prng_uniform(&s->arrival)) * gap);
@@ -405,7 +420,7 @@ static void arrived(void *context, uint64_t e, nanos now)
  * have come. */
 static void pour_backlog(struct world *w, struct service *s)
 {
-	nanos wait = (nanos)llround(s->backlog / load_of(w, s)->rate * 1e9), now = world_now(w);
+	nanos wait = (nanos)llround(s->backlog / load_rate(w, s) * 1e9), now = world_now(w);
 	uint32_t count = (uint32_t)s->backlog;
 	s->backlog = 0;
 	for (uint32_t i = 0; i < count; i++) {

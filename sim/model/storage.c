@@ -65,7 +65,8 @@ static bool writes(const struct world *w, uint32_t site)
 		if (replica->site != site || !owns_data(w, replica->endpoint))
 			continue;
 		home |= replica->home;
-		bool runs = replica->stage == STAGE_RUNNING && node_up(w, replica->node);
+		bool runs = replica->stage == STAGE_RUNNING && node_up(w, replica->node) &&
+			    !w->nodes[replica->node].dropped && !w->sites[site].dropped;
 		alive |= runs;
 		hidden |= runs && w->nodes[replica->node].cut;
 	}
@@ -74,20 +75,36 @@ static bool writes(const struct world *w, uint32_t site)
 	return routed && alive && (w->sites[site].activated & DOMAIN_BIT(DOMAIN_OF_DATA));
 }
 
+/* Of the clients' writes: a standby that believes that it is the primary takes some of them. */
+static double writing_share(const struct world *w, uint32_t site)
+{
+	double others = 0;
+	if (!(writes(w, site) || w->sites[site].split > 0))
+		return 0;
+	if (site != world_data_site(w))
+		return writes(w, site) ? 1 : w->sites[site].split;
+	for (uint32_t s = 0; s < w->scenario->deployment.site_count; s++)
+		others += w->sites[s].split;
+	return fmax(1 - others, 0);
+}
+
 static void look_writing(struct world *w, uint32_t site)
 {
 	struct site_state *state = &w->sites[site];
-	bool on = writes(w, site);
-	if (on && !state->writing) {
-		w->writings = arena_grow(&w->arena, w->writings, w->writing_count,
-					 &w->writing_capacity, sizeof(*w->writings));
-		w->writings[w->writing_count++] =
-			(struct writing){.from = world_now(w), .to = NANOS_NEVER, .site = site};
-		state->writing = w->writing_count;
-	} else if (!on && state->writing) {
-		w->writings[state->writing - 1].to = world_now(w);
-		state->writing = 0;
-	}
+	double share = site_alive(w, site) ? writing_share(w, site) : 0;
+	struct writing *open = state->writing ? &w->writings[state->writing - 1] : NULL;
+	if ((open ? open->share : 0) == share)
+		return;
+	if (open)
+		open->to = world_now(w);
+	state->writing = 0;
+	if (share <= 0)
+		return;
+	w->writings = arena_grow(&w->arena, w->writings, w->writing_count, &w->writing_capacity,
+				 sizeof(*w->writings));
+	w->writings[w->writing_count++] = (struct writing){
+		.from = world_now(w), .to = NANOS_NEVER, .site = site, .share = share};
+	state->writing = w->writing_count;
 }
 
 void storage_ledger(const struct world *w, uint32_t site, enum data_class c, nanos from, nanos to,
@@ -99,7 +116,7 @@ void storage_ledger(const struct world *w, uint32_t site, enum data_class c, nan
 		nanos a = writing->from > from ? writing->from : from;
 		nanos b = writing->to < to ? writing->to : to;
 		if (writing->site == site && b > a)
-			seconds += (double)(b - a) / 1e9;
+			seconds += (double)(b - a) / 1e9 * writing->share;
 	}
 	*ret_bytes = seconds * data_of(w, c)->change;
 	*ret_records = seconds * data_of(w, c)->records;
@@ -119,12 +136,22 @@ nanos storage_last_write(const struct world *w, uint32_t site)
 
 /* ---- when the primary's copy was wrong ---- */
 
+bool content_missing(const struct site_state *site, enum data_class c)
+{
+	return site->damage[c].cut || site->damage[c].sealed || site->damage[c].gone;
+}
+
+bool content_wrong(const struct site_state *site, enum data_class c)
+{
+	return site->damage[c].flips || site->damage[c].old || content_missing(site, c);
+}
+
 static void look_damage(struct world *w)
 {
-	const uint64_t *flips = w->sites[world_data_site(w)].flips;
+	const struct site_state *site = &w->sites[world_data_site(w)];
 	for (int c = 0; c < DATA_CLASSES; c++) {
 		size_t *open = &w->damage_open[c];
-		if ((flips[c] > 0) == (*open > 0))
+		if (content_wrong(site, (enum data_class)c) == (*open > 0))
 			continue;
 		if (*open) {
 			w->damages[*open - 1].to = world_now(w);
@@ -185,19 +212,42 @@ static void transfer_free(struct world *w, uint32_t index)
 	w->transfer_free = index + 1;
 }
 
+/* What the NIC of the node lets through that loads weights over the network. */
+static double node_rate(const struct world *w, const struct transfer *transfer)
+{
+	if (transfer->kind != TRANSFER_WEIGHTS || transfer->local)
+		return INFINITY;
+	uint32_t site = transfer->to, node = w->replicas[transfer->index].node;
+	struct entity entity = {.kind = ENTITY_NODE,
+				.site = site,
+				.index = (int32_t)(node - w->sites[site].first_node)};
+	return condition_rate(w, EFFECT_NET_RATE, entity);
+}
+
 /*
  * What one connection gets from a link on which packets are lost: MSS / RTT x sqrt(3/2) / sqrt(p).
  * Mathis, Semke, Mahdavi and Ott, "The macroscopic behavior of the TCP congestion avoidance
  * algorithm", ACM Computer Communication Review 27(3), 1997. Without a round trip time no limit.
  */
-static double connection_cap(const struct world *w, uint32_t from, uint32_t to)
+static double connection_cap(const struct world *w, const struct transfer *transfer)
 {
+	uint32_t from = transfer->from, to = transfer->to;
 	int link = from == to ? -1 : scenario_link_between(w->scenario, from, to);
-	double loss = link < 0 ? 0 : w->scenario->deployment.links[link].loss;
+	double kept = 1;
 	nanos trip = 2 * sites_way(w, from, to);
-	if (loss <= 0 || trip <= 0)
-		return INFINITY;
-	return TCP_SEGMENT / ((double)trip / 1e9) * sqrt(1.5) / sqrt(loss);
+	if (from == to)
+		return node_rate(w, transfer);
+	if (link >= 0) {
+		struct entity entity = {.kind = ENTITY_LINK, .index = link};
+		kept *= 1 - w->scenario->deployment.links[link].loss;
+		kept *= 1 - condition_loss(w, entity);
+	}
+	kept *= 1 - condition_loss(w, (struct entity){.kind = ENTITY_SITE, .site = from});
+	kept *= 1 - condition_loss(w, (struct entity){.kind = ENTITY_SITE, .site = to});
+	if (kept >= 1 || trip <= 0)
+		return node_rate(w, transfer);
+	return fmin(node_rate(w, transfer),
+		    TCP_SEGMENT / ((double)trip / 1e9) * sqrt(1.5) / sqrt(1 - kept));
 }
 
 /* The NICs of a site, the ways out, the link, the store's port; or a disk alone. */
@@ -210,6 +260,8 @@ static size_t path_of(const struct world *w, const struct transfer *transfer,
 		path[count++] = w->sites[to].port;
 	if (transfer->through != FLOW_RESOURCE_NONE)
 		path[count++] = transfer->through;
+	if (transfer->kind == TRANSFER_RESTORE && w->store.restore != FLOW_RESOURCE_NONE)
+		path[count++] = w->store.restore;
 	if (from != to) {
 		int link = scenario_link_between(w->scenario, from, to);
 		path[count++] = w->sites[from].port;
@@ -225,7 +277,7 @@ static uint32_t transfer_start(struct world *w, struct transfer transfer)
 {
 	uint32_t path[FLOW_PATH_MAX], index = transfer_new(w);
 	size_t count = path_of(w, &transfer, path);
-	transfer.cap = connection_cap(w, transfer.from, transfer.to);
+	transfer.cap = connection_cap(w, &transfer);
 	transfer.arrives = NANOS_NEVER;
 	transfer.event = EVENT_NONE;
 	transfer.flow = flow_start(w->flows, world_now(w), transfer.bytes, transfer.cap, path,
@@ -334,7 +386,8 @@ static bool store_usable(const struct world *w, uint32_t from)
 	const struct store *store = &w->scenario->deployment.store;
 	if (!store->declared)
 		return true;
-	return site_alive(w, store->site) && sites_connected(w, from, store->site);
+	return w->store.out == 0 && w->store.failing == 0 && site_alive(w, store->site) &&
+	       sites_connected(w, from, store->site);
 }
 
 static const char *backup_obstacle(const struct world *w, uint32_t site)
@@ -343,6 +396,12 @@ static const char *backup_obstacle(const struct world *w, uint32_t site)
 		return "the source is down";
 	if (!store_usable(w, site))
 		return "the store cannot be reached";
+	if (w->store.jobs_failing)
+		return "the backup job failed";
+	if (w->store.full)
+		return "no space left on the store";
+	if (w->store.readonly)
+		return "the store is read-only";
 	return NULL;
 }
 
@@ -363,7 +422,8 @@ void storage_backup(struct world *w, const struct action *action)
 					.begun = world_now(w),
 					.action = action->id};
 	for (int c = 0; c < DATA_CLASSES; c++)
-		if (w->sites[action->site].flips[c] && (policy->classes & DATA_BIT(c)))
+		if ((policy->classes & DATA_BIT(c)) &&
+		    content_wrong(&w->sites[action->site], (enum data_class)c))
 			backup->poisoned |= DATA_BIT(c);
 	backup->bytes = backup_bytes(w, id);
 	const char *obstacle = backup_obstacle(w, action->site);
@@ -380,7 +440,7 @@ void storage_backup(struct world *w, const struct action *action)
 						    .action = *action,
 						    .from = action->site,
 						    .to = store,
-						    .through = w->store_write,
+						    .through = w->store.write,
 						    .bytes = backup->bytes});
 	}
 }
@@ -405,7 +465,7 @@ static void restore_done(struct world *w, const struct action *action, nanos as_
 		done.reason = "the digest does not match";
 	if (!corrupt) {
 		site->data_ready |= DATA_BIT(action->data_class);
-		site->flips[action->data_class] = 0;
+		site->damage[action->data_class] = (struct damage_state){0};
 		look_damage(w);
 	}
 	world_complete(w, &done);
@@ -417,7 +477,7 @@ static void restore_done(struct world *w, const struct action *action, nanos as_
 static nanos replica_as_of(const struct world *w, uint32_t site)
 {
 	const struct site_state *state = &w->sites[site];
-	nanos lag = w->scenario->deployment.sites[site].standby.replication_lag;
+	nanos lag = w->scenario->deployment.sites[site].standby.replication_lag + state->lag_added;
 	nanos as_of = world_now(w) - lag - state->replica_way;
 	return state->replicates && as_of > state->replica_reached ? as_of : state->replica_reached;
 }
@@ -449,6 +509,13 @@ void storage_restore(struct world *w, const struct action *action)
 		action_end(w, action, false, obstacle);
 	} else if (action->backup == BACKUP_REPLICA) {
 		restore_replica(w, action);
+	} else if (w->backups[action->backup].gone) {
+		struct completion done = {.kind = COMPLETION_ACTION,
+					  .action = *action,
+					  .ok = true,
+					  .corrupt = true,
+					  .reason = "the backup is not in the store"};
+		world_complete(w, &done);
 	} else {
 		const struct store *store = &w->scenario->deployment.store;
 		uint32_t from = store->declared ? store->site : action->to;
@@ -457,7 +524,7 @@ void storage_restore(struct world *w, const struct action *action)
 						 .action = *action,
 						 .from = from,
 						 .to = action->to,
-						 .through = w->store_read,
+						 .through = w->store.read,
 						 .bytes = data_of(w, action->data_class)->bytes});
 	}
 }
@@ -466,7 +533,23 @@ static void restored(struct world *w, const struct transfer *transfer)
 {
 	const struct backup_state *backup = &w->backups[transfer->action.backup];
 	bool corrupt = backup->flips || (backup->poisoned & DATA_BIT(transfer->action.data_class));
-	restore_done(w, &transfer->action, backup->as_of, corrupt);
+	restore_done(w, &transfer->action, backup->as_of - backup->older, corrupt);
+}
+
+void storage_stop_restores(struct world *w)
+{
+	for (uint32_t i = 0; i < w->transfer_count; i++) {
+		struct transfer transfer = w->transfers[i];
+		if (transfer.kind != TRANSFER_RESTORE)
+			continue;
+		struct completion done = {.kind = COMPLETION_ACTION,
+					  .action = transfer.action,
+					  .broke_off = true,
+					  .reason = "the restore broke off"};
+		transfer_stop(w, i);
+		w->store.restores_stopped++;
+		world_complete(w, &done);
+	}
 }
 
 /* ---- back to the primary ---- */
@@ -483,7 +566,7 @@ static uint64_t return_bytes(const struct world *w, const struct action *action)
 			continue;
 		storage_ledger(w, action->site, (enum data_class)c, 0, world_now(w), &changed,
 			       &records);
-		if (!w->sites[action->to].flips[c] && changed < bytes)
+		if (!content_wrong(&w->sites[action->to], (enum data_class)c) && changed < bytes)
 			bytes = changed;
 		total += bytes;
 	}
@@ -525,7 +608,7 @@ void storage_return(struct world *w, const struct action *action)
 
 static void returned(struct world *w, const struct action *action)
 {
-	memset(w->sites[action->to].flips, 0, sizeof(w->sites[action->to].flips));
+	memset(w->sites[action->to].damage, 0, sizeof(w->sites[action->to].damage));
 	look_damage(w);
 	action_wait_primary(w, action);
 }
@@ -540,8 +623,21 @@ void storage_weights(struct world *w, uint32_t r)
 								.index = r,
 								.from = from,
 								.to = replica->site,
-								.through = w->store_read,
+								.through = w->store.read,
 								.bytes = bytes});
+}
+
+static double disk_rate(const struct world *w, uint32_t node)
+{
+	uint32_t site = 0;
+	while (site + 1 < w->scenario->deployment.site_count &&
+	       w->sites[site + 1].first_node <= node)
+		site++;
+	struct entity entity = {.kind = ENTITY_NODE,
+				.site = site,
+				.index = (int32_t)(node - w->sites[site].first_node)};
+	return fmin(w->scenario->deployment.sites[site].disk,
+		    condition_rate(w, EFFECT_DISK_RATE, entity));
 }
 
 /* Replicas that load from the same disk at a time share it. */
@@ -551,8 +647,8 @@ void storage_disk(struct world *w, uint32_t r)
 	struct node *node = &w->nodes[replica->node];
 	uint64_t bytes = w->scenario->deployment.endpoints[replica->endpoint].model_bytes;
 	if (!node->disk)
-		node->disk = 1 + flow_resource(w->flows,
-					       w->scenario->deployment.sites[replica->site].disk);
+		node->disk = 1 + flow_resource(w->flows, disk_rate(w, replica->node));
+	w->disks_used = true;
 	replica->load = 1 + transfer_start(w, (struct transfer){.kind = TRANSFER_WEIGHTS,
 								.index = r,
 								.from = replica->site,
@@ -580,7 +676,7 @@ static void finished(struct world *w, uint32_t index)
 			/* read back what was written, at the store's own speed */
 			transfer.kind = TRANSFER_VERIFY_BACKUP;
 			transfer.from = transfer.to;
-			transfer.through = w->store_read;
+			transfer.through = w->store.read;
 			transfer_start(w, transfer);
 		} else {
 			backup_end(w, transfer.index);
@@ -701,20 +797,47 @@ static void look_transfers(struct world *w)
 	}
 }
 
+static void look_store(struct world *w)
+{
+	const struct store *store = &w->scenario->deployment.store;
+	struct entity entity = {.kind = ENTITY_STORE};
+	if (!store->declared)
+		return;
+	double left = fmin(condition_rate(w, EFFECT_STORE_RATE, entity),
+			   condition_rate(w, EFFECT_DISK_RATE, entity));
+	bool works = w->store.out == 0 && w->store.failing == 0;
+	flow_set_capacity(w->flows, w->store.read, works ? fmin(store->read, left) : 0,
+			  world_now(w));
+	flow_set_capacity(w->flows, w->store.write, works ? fmin(store->write, left) : 0,
+			  world_now(w));
+	flow_set_capacity(w->flows, w->store.restore,
+			  condition_rate(w, EFFECT_RESTORE_RATE, entity), world_now(w));
+}
+
 static void look_network(struct world *w)
 {
 	const struct deployment *d = &w->scenario->deployment;
-	for (size_t l = 0; l < d->link_count; l++)
-		flow_set_capacity(w->flows, w->links[l].resource,
-				  link_open(w, l) ? d->links[l].rate : 0, world_now(w));
-	for (uint32_t s = 0; s < d->site_count; s++)
-		flow_set_capacity(w->flows, w->sites[s].uplink, w->sites[s].cut ? 0 : INFINITY,
+	for (size_t l = 0; l < d->link_count; l++) {
+		struct entity entity = {.kind = ENTITY_LINK, .index = (int32_t)l};
+		double rate = fmin(d->links[l].rate, condition_rate(w, EFFECT_NET_RATE, entity));
+		flow_set_capacity(w->flows, w->links[l].resource, link_open(w, l) ? rate : 0,
 				  world_now(w));
+	}
+	for (uint32_t s = 0; s < d->site_count; s++) {
+		struct entity entity = {.kind = ENTITY_SITE, .site = s};
+		flow_set_capacity(w->flows, w->sites[s].uplink,
+				  w->sites[s].cut ? 0 : condition_rate(w, EFFECT_NET_RATE, entity),
+				  world_now(w));
+	}
+	for (uint32_t n = 0; n < w->node_count && w->disks_used; n++)
+		if (w->nodes[n].disk)
+			flow_set_capacity(w->flows, w->nodes[n].disk - 1, disk_rate(w, n),
+					  world_now(w));
 	for (size_t i = 0; i < w->transfer_count; i++) {
 		struct transfer *transfer = &w->transfers[i];
 		if (transfer->kind == TRANSFER_NONE)
 			continue;
-		double cap = connection_cap(w, transfer->from, transfer->to);
+		double cap = connection_cap(w, transfer);
 		if (cap != transfer->cap)
 			flow_set_cap(w->flows, transfer->flow, cap, world_now(w));
 		transfer->cap = cap;
@@ -727,7 +850,7 @@ static void look_replication(struct world *w, uint32_t site)
 	struct site_state *state = &w->sites[site];
 	state->replica_reached = replica_as_of(w, site);
 	state->replica_way = sites_way(w, source, site);
-	state->replicates = agents_run(w, source) && !data_fenced(w, source) &&
+	state->replicates = state->split <= 0 && agents_run(w, source) && !data_fenced(w, source) &&
 			    site_alive(w, site) && !state->standby_out &&
 			    sites_connected(w, source, site);
 }
@@ -740,6 +863,7 @@ void storage_look(struct world *w)
 		if (w->scenario->deployment.sites[s].standby.heat != HEAT_NONE)
 			look_replication(w, s);
 	}
+	look_store(w);
 	look_network(w);
 	look_transfers(w);
 	storage_pump(w);
@@ -773,10 +897,14 @@ void storage_reset(struct world *w)
 	const struct deployment *d = &w->scenario->deployment;
 	flow_reset(w->flows);
 	w->flow_event = EVENT_NONE;
-	w->store_read = w->store_write = FLOW_RESOURCE_NONE;
+	w->disks_used = false;
+	w->store = (struct store_state){.read = FLOW_RESOURCE_NONE,
+					.write = FLOW_RESOURCE_NONE,
+					.restore = FLOW_RESOURCE_NONE};
 	if (d->store.declared) {
-		w->store_read = flow_resource(w->flows, d->store.read);
-		w->store_write = flow_resource(w->flows, d->store.write);
+		w->store.restore = flow_resource(w->flows, INFINITY);
+		w->store.read = flow_resource(w->flows, d->store.read);
+		w->store.write = flow_resource(w->flows, d->store.write);
 	}
 	for (uint32_t s = 0; s < d->site_count; s++) {
 		struct site_state *site = &w->sites[s];

@@ -3,7 +3,10 @@
  * The simulated world: one Lepton deployment in virtual time. Each file of this folder owns one
  * part of it:
  *
- *   cluster.c   sites, racks, nodes, GPUs, links: what is powered, reachable, answering; effects
+ *   cluster.c   sites, racks, nodes, GPUs, links: what is powered, reachable, answering
+ *   effects.c   effects come and go: what each changes, and whether anything of it is left
+ *   conditions.c  effects that stand and have a strength, looked up when someone asks
+ *   readings.c  what can be seen of an entity from outside
  *   replica.c   replicas, the platform that starts and moves them, the gateway's health checks
  *   storage.c   the data classes, their ledger, replication, backups, restores, all transfers
  *   load.c      the fluid view of the clients: success, latency, backlog; good and bad
@@ -50,6 +53,14 @@ struct node {
 	uint64_t gpus_gone, gpus_used; /* bit per GPU; used: by a replica placed there */
 	nanos delay, jitter;           /* added to a round trip */
 	uint32_t disk;                 /* 1 + its flow resource, 0: nobody has read from it yet */
+	/* how many effects: drop requests to its ports; keep pods off it; of its disk */
+	uint16_t dropped, cordoned, disk_full, disk_failing, disk_readonly;
+};
+
+/* What is wrong with the content of one data class at a site, by how many effects. */
+struct damage_state {
+	uint64_t flips;                  /* damaged chunks: wrong answers */
+	uint32_t cut, sealed, gone, old; /* shorter, unreadable, not there; of an earlier time */
 };
 
 struct site_state {
@@ -61,11 +72,15 @@ struct site_state {
 	bool return_lost;    /* a primary: what the standby had written did not come back */
 	bool restless;       /* a primary whose endpoints are not calm */
 	uint32_t data_ready; /* DATA_BIT mask: usable here (primaries: what is declared) */
-	uint64_t flips[DATA_CLASSES]; /* damaged chunks of each class here: its content is wrong */
-	bool replicates;              /* a standby: replication to it goes on, */
-	nanos replica_way;            /* a packet taking so long; */
-	nanos replica_reached;        /* as of when its copies were when either last changed */
-	size_t writing;               /* 1 + its open interval in world.writings, 0: none */
+	struct damage_state damage[DATA_CLASSES]; /* of the site's copy of each class */
+	uint16_t dropped, full, api_out; /* effects: requests vanish; pods stay pending; no API */
+	uint64_t pending;  /* domains whose pods stay pending here: the scheduler will look again */
+	nanos lag_added;   /* a standby: its copies are later by */
+	double split;      /* a standby: share of the clients whose writes it takes by itself */
+	bool replicates;   /* a standby: replication to it goes on, */
+	nanos replica_way; /* a packet taking so long; */
+	nanos replica_reached; /* as of when its copies were when either last changed */
+	size_t writing;        /* 1 + its open interval in world.writings, 0: none */
 	uint32_t port, uplink; /* flow resources: all NICs of the site; its way to other sites */
 };
 
@@ -73,6 +88,12 @@ struct link_state {
 	uint16_t cut;
 	nanos delay; /* added to a round trip */
 	uint32_t resource;
+};
+
+struct store_state { /* how many effects hold it so */
+	uint16_t out, full, failing, readonly, jobs_failing;
+	uint64_t restores_stopped;     /* so far */
+	uint32_t read, write, restore; /* flow resources; restore: of restores alone */
 };
 
 /* ---- replicas ---- */
@@ -93,15 +114,26 @@ enum serve {
 
 #define NODE_NONE UINT32_MAX
 
+/* What the standing effects make of one replica; all zero but pace: it is well. */
+struct conditions {
+	double pace;              /* 1: full speed */
+	double wrong, error;      /* share of requests answered wrongly; with an error, at once */
+	double loss;              /* share of packets lost on the way to it */
+	nanos added, start_added; /* a request, a start takes longer */
+	nanos loops;              /* it exits so long after each start; 0: it does not */
+	bool stopped, unready;
+};
+
 struct replica {
 	uint32_t endpoint, ordinal, site;
 	uint32_t node, gpu; /* global node, first GPU; NODE_NONE: not placed */
 	enum stage stage;
-	enum serve serve; /* as last published to the gateway */
-	bool routable;    /* in the gateway's rotation */
-	uint64_t flips;   /* damaged chunks of its weights in memory */
-	bool home;        /* of the primary site */
-	uint32_t crashes; /* in a row, for the back-off */
+	enum serve serve;      /* as last published to the gateway */
+	bool routable;         /* in the gateway's rotation */
+	struct conditions now; /* as of the last look */
+	uint64_t flips;        /* damaged chunks of its weights in memory */
+	bool home;             /* of the primary site */
+	uint32_t crashes;      /* in a row, for the back-off */
 	uint64_t starts;
 	event_id stage_event, gateway_event, move_event;
 	struct prng start;    /* initialisation times */
@@ -119,8 +151,9 @@ struct request {
 	uint64_t starts;  /* of the replica when it took the request: a restart loses it */
 	uint8_t attempts;
 	bool hung;
-	bool poured; /* from the fluid's backlog, which has counted it */
-	bool waited; /* found no free slot, at least once */
+	enum serve fate; /* of the answer: SERVE_OK, SERVE_WRONG, SERVE_REFUSE: an error */
+	bool poured;     /* from the fluid's backlog, which has counted it */
+	bool waited;     /* found no free slot, at least once */
 };
 
 #define SLOTS_MAX 4000000 /* requests of one stable window; more stay a fluid */
@@ -139,6 +172,13 @@ struct verdict_slot {
 	bool good;
 };
 
+/* Replicas that answer alike. */
+#define GRADES_MAX 16
+struct grade {
+	double weight, pace, loss; /* weight: share of the answers */
+	nanos added;
+};
+
 struct service {
 	uint32_t endpoint, route; /* the site that gets the traffic */
 	uint32_t *members;
@@ -152,8 +192,11 @@ struct service {
 	double right[LOAD_ATTEMPTS_MAX]; /* share that gets a right answer after i time-outs on the
 					    way */
 	double share_right, share_wrong;
+	struct grade grades[GRADES_MAX]; /* of the right answers; none: all replicas are well */
+	size_t grade_count;
+	double surge; /* arrivals, as a multiple of the load's rate */
 	nanos delay, jitter;
-	double told_success, told_capacity;
+	double told_success, told_capacity, told_surge;
 	nanos told_delay;
 	double told_backlog;  /* as last written to the timeline */
 	bool level_good, bad; /* expected level / the client's verdict */
@@ -164,7 +207,7 @@ struct service {
 	struct level {
 		nanos from;
 		double success;
-		nanos latency;
+		nanos p99;
 	} * levels;
 	size_t level_count, level_capacity;
 	/* single requests */
@@ -194,6 +237,8 @@ struct backup_state {
 	bool running, ok, pruned;
 	uint32_t poisoned; /* DATA_BIT mask: it faithfully holds content that was wrong already */
 	uint64_t flips;    /* damaged chunks of the stored copy */
+	uint32_t gone;     /* effects that took it out of the store */
+	nanos older;       /* its content is so much older than its label */
 	flow_id flow;
 	event_id event;
 	action_id action;
@@ -202,7 +247,8 @@ struct backup_state {
 struct writing {
 	nanos from, to;
 	uint32_t site;
-}; /* to NANOS_NEVER: still going on */
+	double share; /* of the clients' writes */
+};                    /* to NANOS_NEVER: still going on */
 
 struct transfer { /* argument of a flow */
 	enum {
@@ -243,8 +289,10 @@ struct timed { /* an action that ends at a known time */
 
 struct token {                /* one applied effect */
 	bool active, changed; /* changed: it found the thing whole */
+	bool down;            /* a flap: cut right now */
 	struct effect effect;
-	uint32_t site; /* that served the endpoint it hit */
+	uint32_t site;  /* that served the endpoint it hit */
+	event_id event; /* the next turn of a flap, the end of a reboot */
 };
 
 struct world {
@@ -260,7 +308,8 @@ struct world {
 	size_t node_count;
 	struct site_state *sites;
 	struct link_state *links;
-	uint32_t store_read, store_write; /* flow resources */
+	struct store_state store;
+	bool disks_used; /* some node's disk is a flow resource */
 
 	struct replica *replicas;
 	size_t replica_count;
@@ -294,6 +343,8 @@ struct world {
 
 	struct token *tokens;
 	size_t token_count, token_capacity;
+	uint32_t *standing; /* active tokens that conditions.c looks up */
+	size_t standing_count, standing_capacity;
 
 	struct completion *done;
 	size_t done_first, done_count, done_capacity; /* ring */
@@ -323,13 +374,42 @@ bool sites_connected(const struct world *world, uint32_t a, uint32_t b);
 nanos sites_way(const struct world *world, uint32_t a, uint32_t b); /* of a packet, one way */
 bool site_usable(const struct world *world,
 		 uint32_t site); /* could serve: alive, reachable, not out */
+struct node_range {
+	uint32_t first, end; /* in world.nodes */
+};
+struct node_range nodes_of(const struct world *world, struct entity entity); /* may be empty */
+/* Replicas that an effect on `entity` means; an endpoint: those at `site`. */
+bool replica_is_of(const struct world *world, const struct replica *replica, struct entity entity,
+		   uint32_t site);
+/* The same as seen now: an endpoint is where its traffic goes. */
+bool replica_matches(const struct world *world, const struct replica *replica,
+		     struct entity entity);
 void cluster_reset(struct world *world);
-void cluster_apply(struct world *world, const struct effect *effect, uint64_t *ret_token);
-void cluster_revert(struct world *world, uint64_t token);
-bool cluster_present(const struct world *world,
-		     uint64_t token); /* is anything of it still there? */
-void cluster_read(struct world *world, struct entity entity, struct reading *ret);
 void cluster_changed(struct world *world); /* after any effect: everyone looks again */
+
+/* effects.c */
+void effects_reset(struct world *world);
+void effect_apply(struct world *world, const struct effect *effect, uint64_t *ret_token);
+void effect_revert(struct world *world, uint64_t token);
+bool effect_present(const struct world *world, uint64_t token); /* is anything of it there? */
+
+/* conditions.c: the effects of the kinds that it names, while they stand */
+bool condition_kind(enum effect_kind kind);
+void conditions_of(const struct world *world, const struct replica *replica,
+		   struct conditions *ret);
+/* The GPUs of `mask` on a node: pace of the slowest (1: full), share of wrong results. */
+double gpus_pace(const struct world *world, uint32_t node, uint64_t mask);
+double gpus_wrong(const struct world *world, uint32_t node, uint64_t mask);
+/* Share of packets lost, bandwidth left (INFINITY: all), by effects on exactly that thing. */
+double condition_loss(const struct world *world, struct entity entity);
+double condition_rate(const struct world *world, enum effect_kind kind, struct entity entity);
+/* Arrivals at an endpoint as a multiple of its load's rate. */
+double condition_surge(const struct world *world, uint32_t endpoint);
+/* By how much a site's or node's clock is off; *ret_refused: more than the platform tolerates. */
+nanos condition_clock(const struct world *world, uint32_t site, uint32_t node, bool *ret_refused);
+
+/* readings.c */
+void reading_take(const struct world *world, struct entity entity, struct reading *ret);
 
 /* replica.c */
 void replicas_open(struct world *world);
@@ -346,6 +426,8 @@ bool replica_hosts_ready(const struct world *world,
 const struct replica *replica_at_home(const struct world *world, uint32_t endpoint,
 				      uint32_t ordinal);
 /* Does any process of the domain live at the site on a node that is up and cut off? */
+/* Pods leave the nodes of a standby that were cordoned; those that can go elsewhere do. */
+void replicas_evict(struct world *world, uint32_t site);
 bool replicas_hidden(const struct world *world, uint32_t site, uint32_t domain);
 enum serve replica_serve(const struct world *world, const struct replica *replica);
 void replica_weights_done(struct world *world, uint32_t replica);
@@ -364,6 +446,10 @@ void storage_pump(struct world *world); /* (re)schedule the next end of a transf
 void storage_ledger(const struct world *world, uint32_t site, enum data_class c, nanos from,
 		    nanos to, double *ret_bytes, double *ret_records);
 nanos storage_last_write(const struct world *world, uint32_t site);
+/* Is the site's copy of the class wrong in any way? Is any of it missing or unreadable? */
+bool content_wrong(const struct site_state *site, enum data_class c);
+bool content_missing(const struct site_state *site, enum data_class c);
+void storage_stop_restores(struct world *world); /* those under way break off */
 int32_t storage_backup_by_index(const struct world *world,
 				int32_t index); /* -1 newest that ended well; -1: none */
 nanos storage_expected_end(struct world *world, action_id id);
@@ -382,7 +468,11 @@ void load_window_stats(struct world *world, const struct service *service, nanos
 /* What a request sent now meets: share of good answers, p99 of the latency. */
 void load_now(const struct world *world, const struct service *service, double *ret_success,
 	      nanos *ret_p99);
-nanos load_wait(const struct service *service); /* queueing time now */
+nanos load_wait(const struct service *service);                             /* queueing time now */
+double load_rate(const struct world *world, const struct service *service); /* arrivals, 1/s */
+#define RETRANSMIT_FIRST (200 * NANOS_MS) /* after which a lost packet is sent again */
+/* What packets lost on the way add to one answer; 0 mostly. */
+nanos load_retransmits(double loss, nanos first, struct prng *prng);
 /* Share of good answers when a request waits `wait`: right, and within the latency limit. */
 double load_success(const struct world *world, const struct service *service, nanos wait);
 

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Effects with a strength that is weighed against others: while they stand they are looked up here.
+ * Of rates and paces the lowest counts, delays add up, shares of independent causes combine as
+ * chances do. Few effects stand at a time, so that looking through them all is cheap.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "sim/model/world.h"
+
+#define CONDITIONS                                                                                 \
+	(EFFECT_BIT(EFFECT_GPU_SLOW) | EFFECT_BIT(EFFECT_GPU_WRONG) |                              \
+	 EFFECT_BIT(EFFECT_SERVE_ERROR) | EFFECT_BIT(EFFECT_SERVE_SLOW) |                          \
+	 EFFECT_BIT(EFFECT_PROC_FREEZE) | EFFECT_BIT(EFFECT_PROC_LOOP) |                           \
+	 EFFECT_BIT(EFFECT_START_SLOW) | EFFECT_BIT(EFFECT_REPLICA_UNREADY) |                      \
+	 EFFECT_BIT(EFFECT_NET_LOSS) | EFFECT_BIT(EFFECT_NET_RATE) |                               \
+	 EFFECT_BIT(EFFECT_DISK_RATE) | EFFECT_BIT(EFFECT_RESTORE_RATE) |                          \
+	 EFFECT_BIT(EFFECT_STORE_RATE) | EFFECT_BIT(EFFECT_CLOCK_SKEW) |                           \
+	 EFFECT_BIT(EFFECT_LOAD_SURGE) | EFFECT_BIT(EFFECT_MODEL_BAD) |                            \
+	 EFFECT_BIT(EFFECT_DATA_CUT) | EFFECT_BIT(EFFECT_DATA_OLD))
+
+bool condition_kind(enum effect_kind kind)
+{
+	return (CONDITIONS >> kind & 1) != 0;
+}
+
+/* The k-th that stands, or NULL when it is of another kind. */
+static const struct effect *standing(const struct world *w, size_t k, enum effect_kind kind)
+{
+	const struct token *token = &w->tokens[w->standing[k]];
+	return token->effect.kind == kind ? &token->effect : NULL;
+}
+
+static double share_of(const struct effect *effect)
+{
+	return (double)effect->amount / EFFECT_PPM;
+}
+
+/* ---- GPUs ---- */
+
+static bool on_gpus(const struct world *w, const struct effect *effect, uint32_t node,
+		    uint64_t mask)
+{
+	return nodes_of(w, effect->entity).first == node && (mask >> effect->entity.part & 1);
+}
+
+double gpus_pace(const struct world *w, uint32_t node, uint64_t mask)
+{
+	double pace = 1;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_GPU_SLOW);
+		if (effect && on_gpus(w, effect, node, mask))
+			pace = fmin(pace, 1 - share_of(effect));
+	}
+	return pace;
+}
+
+double gpus_wrong(const struct world *w, uint32_t node, uint64_t mask)
+{
+	double right = 1;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_GPU_WRONG);
+		if (effect && on_gpus(w, effect, node, mask))
+			right *= 1 - share_of(effect);
+	}
+	return 1 - right;
+}
+
+/* ---- the network, disks, the store ---- */
+
+double condition_loss(const struct world *w, struct entity entity)
+{
+	double kept = 1;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_NET_LOSS);
+		if (effect && entity_equal(effect->entity, entity))
+			kept *= 1 - share_of(effect);
+	}
+	return 1 - kept;
+}
+
+double condition_rate(const struct world *w, enum effect_kind kind, struct entity entity)
+{
+	double rate = INFINITY;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, kind);
+		if (effect && entity_equal(effect->entity, entity))
+			rate = fmin(rate, (double)effect->amount);
+	}
+	return rate;
+}
+
+double condition_surge(const struct world *w, uint32_t endpoint)
+{
+	double times = 1;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_LOAD_SURGE);
+		if (effect && effect->entity.index == (int32_t)endpoint)
+			times += share_of(effect);
+	}
+	return times;
+}
+
+nanos condition_clock(const struct world *w, uint32_t site, uint32_t node, bool *ret_refused)
+{
+	nanos offset = 0;
+	*ret_refused = false;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_CLOCK_SKEW);
+		if (!effect || effect->entity.site != site ||
+		    (effect->entity.kind == ENTITY_NODE &&
+		     nodes_of(w, effect->entity).first != node))
+			continue;
+		offset += effect->amount;
+		*ret_refused |= llabs(effect->amount) > effect->spread;
+	}
+	return offset;
+}
+
+/* ---- one replica ---- */
+
+static uint64_t gpus_of(const struct world *w, const struct replica *replica)
+{
+	uint32_t gpus = w->scenario->deployment.endpoints[replica->endpoint].gpus_per_replica;
+	uint64_t ones = gpus >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << gpus) - 1;
+	return ones << replica->gpu;
+}
+
+/* Chances of independent causes: at least one of them. */
+static void combine(double *share, double other)
+{
+	*share = 1 - (1 - *share) * (1 - other);
+}
+
+static void add(const struct effect *effect, struct conditions *ret)
+{
+	enum effect_kind kind = effect->kind;
+	if (kind == EFFECT_SERVE_ERROR)
+		combine(&ret->error, share_of(effect));
+	if (kind == EFFECT_NET_LOSS)
+		combine(&ret->loss, share_of(effect));
+	if (kind == EFFECT_MODEL_BAD)
+		ret->wrong = 1;
+	if (kind == EFFECT_SERVE_SLOW)
+		ret->added += effect->amount;
+	if (kind == EFFECT_START_SLOW)
+		ret->start_added += effect->amount;
+	if (kind == EFFECT_PROC_LOOP && (ret->loops == 0 || effect->amount < ret->loops))
+		ret->loops = effect->amount;
+	ret->stopped |= kind == EFFECT_PROC_FREEZE;
+	ret->unready |= kind == EFFECT_REPLICA_UNREADY;
+}
+
+/* Where the input and output log cannot be written or read, no request is answered. */
+static double log_lost(const struct world *w, const struct replica *replica)
+{
+	const struct node *node = &w->nodes[replica->node];
+	const struct site_state *site = &w->sites[replica->site];
+	double lost = 0;
+	if (world_domain(w, replica->endpoint) != DOMAIN_OF_DATA ||
+	    !w->scenario->deployment.data[DATA_IO].declared)
+		return 0;
+	if (node->disk_full || node->disk_failing || node->disk_readonly ||
+	    site->damage[DATA_IO].sealed || site->damage[DATA_IO].gone)
+		return 1;
+	if (!site->damage[DATA_IO].cut)
+		return 0;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_DATA_CUT);
+		if (effect && effect->entity.index == DATA_IO)
+			combine(&lost, share_of(effect));
+	}
+	return lost;
+}
+
+void conditions_of(const struct world *w, const struct replica *replica, struct conditions *ret)
+{
+	bool refused;
+	*ret = (struct conditions){.pace = 1};
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct token *token = &w->tokens[w->standing[k]];
+		if (replica_is_of(w, replica, token->effect.entity, token->site))
+			add(&token->effect, ret);
+	}
+	if (replica->node == NODE_NONE)
+		return;
+	combine(&ret->error, log_lost(w, replica));
+	if (w->standing_count == 0)
+		return;
+	ret->pace = gpus_pace(w, replica->node, gpus_of(w, replica));
+	combine(&ret->wrong, gpus_wrong(w, replica->node, gpus_of(w, replica)));
+	condition_clock(w, replica->site, replica->node, &refused);
+	if (refused)
+		ret->error = 1; /* its tokens and certificates are refused */
+}

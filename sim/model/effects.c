@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Effects come and go: one function for each kind says what it changes, on the way in and on the
+ * way out. Counters, not flags, so that two faults on one thing do not mend each other; a strength
+ * that has to be weighed against others (a rate, a share) is not kept here but looked up in
+ * conditions.c while the effect stands.
+ */
+#include <math.h>
+
+#include "core/diagnosis.h"
+#include "sim/model/world.h"
+
+static struct node *node_of(struct world *w, struct entity entity)
+{
+	return &w->nodes[nodes_of(w, entity).first];
+}
+
+static void count(uint16_t *counter, bool on)
+{
+	*counter = (uint16_t)(*counter + (on ? 1 : -1));
+}
+
+/* As it was when the effect came: what it broke stays there when the traffic moves on. */
+static bool was_hit(const struct world *w, const struct replica *replica, const struct token *token)
+{
+	return replica_is_of(w, replica, token->effect.entity, token->site);
+}
+
+/* ---- hardware ---- */
+
+static bool gpu_gone(struct world *w, struct entity entity, bool gone)
+{
+	struct node *node = node_of(w, entity);
+	uint64_t bit = (uint64_t)1 << entity.part;
+	bool changed = ((node->gpus_gone & bit) != 0) != gone;
+	node->gpus_gone = gone ? node->gpus_gone | bit : node->gpus_gone & ~bit;
+	return changed;
+}
+
+static void change_gpu_gone(struct world *w, struct token *token, bool on)
+{
+	if (on)
+		token->changed = gpu_gone(w, token->effect.entity, true);
+	else if (token->changed)
+		gpu_gone(w, token->effect.entity, false);
+}
+
+static void exit_matching(struct world *w, struct entity entity)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++)
+		if (replica_matches(w, &w->replicas[r], entity) &&
+		    w->replicas[r].stage != STAGE_NONE)
+			replica_exit(w, r);
+}
+
+static void log_xid(struct world *w, struct token *token)
+{
+	struct entity entity = token->effect.entity;
+	struct node *node = node_of(w, entity);
+	const struct xid_row *row = xid_find((uint32_t)token->effect.amount);
+	token->changed = false;
+	if (!node_up(w, nodes_of(w, entity).first))
+		return; /* a node that is down logs nothing */
+	node->xid = (uint16_t)token->effect.amount;
+	node->xid_lines++;
+	if (row && row->hits == XID_GPU)
+		token->changed = gpu_gone(w, entity, true);
+	else if (row && row->hits == XID_PROCESS)
+		exit_matching(w, entity);
+}
+
+static void change_xid(struct world *w, struct token *token, bool on)
+{
+	struct node *node = node_of(w, token->effect.entity);
+	if (on) {
+		log_xid(w, token);
+		return;
+	}
+	if (token->changed)
+		gpu_gone(w, token->effect.entity, false);
+	if (node->xid == token->effect.amount)
+		node->xid = 0; /* mended: set healthy, as the health daemon's operators do */
+}
+
+static void change_power(struct world *w, struct token *token, bool on)
+{
+	struct node_range range = nodes_of(w, token->effect.entity);
+	for (uint32_t n = range.first; n < range.end; n++)
+		count(&w->nodes[n].power_off, on);
+}
+
+static void change_crash(struct world *w, struct token *token, bool on)
+{
+	count(&node_of(w, token->effect.entity)->crashed, on);
+}
+
+static void change_freeze(struct world *w, struct token *token, bool on)
+{
+	count(&node_of(w, token->effect.entity)->frozen, on);
+}
+
+static void booted(void *context, uint64_t id, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	w->tokens[id - 1].event = EVENT_NONE;
+	effect_revert(w, id);
+	engine_stop(w->engine); /* the run loop wants to see that it is over */
+}
+
+/* A node that goes down in good order has left the gateway's rotation before. */
+static void change_reboot(struct world *w, struct token *token, bool on)
+{
+	struct node_range range = nodes_of(w, token->effect.entity);
+	change_crash(w, token, on);
+	engine_cancel(w->engine, token->event);
+	token->event = EVENT_NONE;
+	if (!on)
+		return;
+	for (uint32_t r = 0; r < w->replica_count && token->effect.spread; r++)
+		if (w->replicas[r].node == range.first)
+			w->replicas[r].routable = false;
+	token->event = engine_at(w->engine, world_now(w) + token->effect.amount, booted, w,
+				 (uint64_t)(token - w->tokens) + 1);
+}
+
+/* ---- the network ---- */
+
+static void cut(struct world *w, struct entity entity, bool on)
+{
+	if (entity.kind == ENTITY_LINK)
+		count(&w->links[entity.index].cut, on);
+	else if (entity.kind == ENTITY_NODE)
+		count(&node_of(w, entity)->cut, on);
+	else
+		count(&w->sites[entity.site].cut, on);
+}
+
+static void change_cut(struct world *w, struct token *token, bool on)
+{
+	cut(w, token->effect.entity, on);
+}
+
+static void turned(void *context, uint64_t id, nanos now)
+{
+	struct world *w = context;
+	struct token *token = &w->tokens[id - 1];
+	const struct effect *effect = &token->effect;
+	token->down = !token->down;
+	cut(w, effect->entity, token->down);
+	token->event = engine_at(w->engine, now + (token->down ? effect->amount : effect->spread),
+				 turned, w, id);
+	cluster_changed(w);
+}
+
+static void change_flap(struct world *w, struct token *token, bool on)
+{
+	engine_cancel(w->engine, token->event);
+	token->event = EVENT_NONE;
+	if (on || token->down)
+		cut(w, token->effect.entity, on);
+	token->down = on;
+	if (on)
+		token->event = engine_at(w->engine, world_now(w) + token->effect.amount, turned, w,
+					 (uint64_t)(token - w->tokens) + 1);
+}
+
+/* The effect is on each packet, what is kept is for a round trip: two packets, whose deviations are
+ * independent of each other. */
+static void change_delay(struct world *w, struct token *token, bool on)
+{
+	struct entity entity = token->effect.entity;
+	int by = on ? 1 : -1;
+	nanos *to = &w->sites[entity.site].delay, *spread = &w->sites[entity.site].jitter;
+	if (entity.kind == ENTITY_LINK) {
+		to = &w->links[entity.index].delay;
+		spread = NULL; /* it averages out over the many packets of a transfer */
+	} else if (entity.kind == ENTITY_NODE) {
+		to = &node_of(w, entity)->delay;
+		spread = &node_of(w, entity)->jitter;
+	}
+	*to += by * 2 * token->effect.amount;
+	if (spread)
+		*spread += by * (nanos)llround(sqrt(2) * (double)token->effect.spread);
+}
+
+static void change_drop(struct world *w, struct token *token, bool on)
+{
+	struct entity entity = token->effect.entity;
+	if (entity.kind == ENTITY_NODE)
+		count(&node_of(w, entity)->dropped, on);
+	else
+		count(&w->sites[entity.site].dropped, on);
+}
+
+/* ---- processes ---- */
+
+static void change_exit(struct world *w, struct token *token, bool on)
+{
+	if (on)
+		exit_matching(w, token->effect.entity);
+}
+
+/* ---- disks and the store ---- */
+
+static void change_disk_full(struct world *w, struct token *token, bool on)
+{
+	bool store = token->effect.entity.kind == ENTITY_STORE;
+	count(store ? &w->store.full : &node_of(w, token->effect.entity)->disk_full, on);
+}
+
+static void change_disk_error(struct world *w, struct token *token, bool on)
+{
+	bool store = token->effect.entity.kind == ENTITY_STORE;
+	count(store ? &w->store.failing : &node_of(w, token->effect.entity)->disk_failing, on);
+}
+
+static void change_disk_readonly(struct world *w, struct token *token, bool on)
+{
+	bool store = token->effect.entity.kind == ENTITY_STORE;
+	count(store ? &w->store.readonly : &node_of(w, token->effect.entity)->disk_readonly, on);
+}
+
+static void change_store_out(struct world *w, struct token *token, bool on)
+{
+	(void)token;
+	count(&w->store.out, on);
+}
+
+static void change_backup_fail(struct world *w, struct token *token, bool on)
+{
+	(void)token;
+	count(&w->store.jobs_failing, on);
+}
+
+static void change_restore_stop(struct world *w, struct token *token, bool on)
+{
+	(void)token;
+	if (on)
+		storage_stop_restores(w);
+}
+
+/* ---- data and backups ---- */
+
+/* A good copy may have replaced what was damaged: nothing is left to take back then. */
+static void damage(uint32_t *counter, bool on)
+{
+	if (on)
+		++*counter;
+	else if (*counter > 0)
+		--*counter;
+}
+
+static void change_data_flip(struct world *w, struct token *token, bool on)
+{
+	struct effect *effect = &token->effect;
+	uint64_t bits = (uint64_t)effect->amount, *flips = NULL;
+	if (effect->entity.kind == ENTITY_REPLICA) {
+		for (uint32_t r = 0; r < w->replica_count; r++)
+			if (replica_matches(w, &w->replicas[r], effect->entity) &&
+			    (w->replicas[r].stage == STAGE_RUNNING || !on))
+				flips = &w->replicas[r].flips;
+	} else {
+		flips = &w->sites[world_data_site(w)].damage[effect->entity.index].flips;
+	}
+	if (!flips)
+		return;
+	if (on)
+		*flips += bits;
+	else
+		*flips -= *flips < bits ? *flips : bits; /* or a good copy replaced it */
+}
+
+static struct damage_state *damage_of(struct world *w, const struct token *token)
+{
+	return &w->sites[world_data_site(w)].damage[token->effect.entity.index];
+}
+
+static void change_data_cut(struct world *w, struct token *token, bool on)
+{
+	damage(&damage_of(w, token)->cut, on);
+}
+
+static void change_data_old(struct world *w, struct token *token, bool on)
+{
+	damage(&damage_of(w, token)->old, on);
+}
+
+static void change_data_sealed(struct world *w, struct token *token, bool on)
+{
+	damage(&damage_of(w, token)->sealed, on);
+}
+
+static void change_data_gone(struct world *w, struct token *token, bool on)
+{
+	damage(&damage_of(w, token)->gone, on);
+}
+
+/* Which one `backup[-1]` is, is settled when the effect comes; it is undone on the same one. */
+static struct backup_state *backup_of(struct world *w, struct token *token, bool on)
+{
+	int32_t *id = &token->effect.entity.index;
+	if (on)
+		*id = storage_backup_by_index(w, *id);
+	return *id < 0 ? NULL : &w->backups[*id];
+}
+
+static void change_backup_flip(struct world *w, struct token *token, bool on)
+{
+	struct backup_state *backup = backup_of(w, token, on);
+	uint64_t bits = (uint64_t)token->effect.amount;
+	if (backup)
+		backup->flips += on ? bits : -bits;
+}
+
+static void change_backup_gone(struct world *w, struct token *token, bool on)
+{
+	struct backup_state *backup = backup_of(w, token, on);
+	if (backup)
+		damage(&backup->gone, on);
+}
+
+static void change_backup_old(struct world *w, struct token *token, bool on)
+{
+	struct backup_state *backup = backup_of(w, token, on);
+	if (backup)
+		backup->older += on ? token->effect.amount : -token->effect.amount;
+}
+
+/* ---- sites, the platform, the standby ---- */
+
+static void change_standby_out(struct world *w, struct token *token, bool on)
+{
+	count(&w->sites[token->effect.entity.site].standby_out, on);
+}
+
+/* The last of its nodes take no pods any more, and those that are there leave. */
+static void change_standby_small(struct world *w, struct token *token, bool on)
+{
+	struct node_range range = nodes_of(w, token->effect.entity);
+	double share = (double)token->effect.amount / EFFECT_PPM;
+	uint32_t taken = (uint32_t)ceil((range.end - range.first) * share - 1e-9);
+	for (uint32_t n = range.end - taken; n < range.end; n++)
+		count(&w->nodes[n].cordoned, on);
+	replicas_evict(w, token->effect.entity.site);
+}
+
+static void change_no_capacity(struct world *w, struct token *token, bool on)
+{
+	count(&w->sites[token->effect.entity.site].full, on);
+}
+
+static void change_repl_lag(struct world *w, struct token *token, bool on)
+{
+	w->sites[token->effect.entity.site].lag_added +=
+		on ? token->effect.amount : -token->effect.amount;
+}
+
+static void change_split(struct world *w, struct token *token, bool on)
+{
+	double share = (double)token->effect.amount / EFFECT_PPM;
+	w->sites[token->effect.entity.site].split = on ? share : 0;
+}
+
+static void change_api(struct world *w, struct token *token, bool on)
+{
+	count(&w->sites[token->effect.entity.site].api_out, on);
+}
+
+/* ---- all of them ---- */
+
+typedef void change_fn(struct world *w, struct token *token, bool on);
+
+/* Kinds without a function are conditions: what they do is looked up while they stand. */
+static change_fn *const changes[EFFECTS] = {
+	[EFFECT_GPU_GONE] = change_gpu_gone,       [EFFECT_GPU_XID] = change_xid,
+	[EFFECT_POWER_OFF] = change_power,         [EFFECT_NODE_CRASH] = change_crash,
+	[EFFECT_NODE_FREEZE] = change_freeze,      [EFFECT_NET_CUT] = change_cut,
+	[EFFECT_NET_DELAY] = change_delay,         [EFFECT_PROC_EXIT] = change_exit,
+	[EFFECT_DATA_FLIP] = change_data_flip,     [EFFECT_BACKUP_FLIP] = change_backup_flip,
+	[EFFECT_STANDBY_OUT] = change_standby_out, [EFFECT_NODE_REBOOT] = change_reboot,
+	[EFFECT_PROC_LOOP] = change_exit,          [EFFECT_NET_FLAP] = change_flap,
+	[EFFECT_NET_DROP] = change_drop,           [EFFECT_DISK_FULL] = change_disk_full,
+	[EFFECT_DISK_ERROR] = change_disk_error,   [EFFECT_DISK_READONLY] = change_disk_readonly,
+	[EFFECT_DATA_CUT] = change_data_cut,       [EFFECT_DATA_OLD] = change_data_old,
+	[EFFECT_DATA_SEALED] = change_data_sealed, [EFFECT_DATA_GONE] = change_data_gone,
+	[EFFECT_BACKUP_GONE] = change_backup_gone, [EFFECT_BACKUP_OLD] = change_backup_old,
+	[EFFECT_BACKUP_FAIL] = change_backup_fail, [EFFECT_RESTORE_STOP] = change_restore_stop,
+	[EFFECT_STORE_OUT] = change_store_out,     [EFFECT_STANDBY_SMALL] = change_standby_small,
+	[EFFECT_NO_CAPACITY] = change_no_capacity, [EFFECT_REPL_LAG] = change_repl_lag,
+	[EFFECT_SPLIT_BRAIN] = change_split,       [EFFECT_API_OUT] = change_api,
+};
+
+void effects_reset(struct world *w)
+{
+	w->token_count = w->standing_count = 0;
+}
+
+static void stand(struct world *w, uint32_t index, bool on)
+{
+	size_t i = 0;
+	if (!condition_kind(w->tokens[index].effect.kind))
+		return;
+	if (on) {
+		w->standing = arena_grow(&w->arena, w->standing, w->standing_count,
+					 &w->standing_capacity, sizeof(*w->standing));
+		w->standing[w->standing_count++] = index;
+		return;
+	}
+	while (w->standing[i] != index)
+		i++;
+	w->standing[i] = w->standing[--w->standing_count];
+}
+
+void effect_apply(struct world *w, const struct effect *effect, uint64_t *ret_token)
+{
+	w->tokens = arena_grow(&w->arena, w->tokens, w->token_count, &w->token_capacity,
+			       sizeof(*w->tokens));
+	struct token *token = &w->tokens[w->token_count++];
+	*token = (struct token){.active = true, .effect = *effect, .event = EVENT_NONE};
+	if (effect->entity.kind == ENTITY_ENDPOINT)
+		token->site = w->services[effect->entity.index].route;
+	*ret_token = w->token_count;
+	stand(w, (uint32_t)(w->token_count - 1), true);
+	if (changes[effect->kind])
+		changes[effect->kind](w, token, true);
+	cluster_changed(w);
+}
+
+/* What was broken comes back; processes that died of it are started again by those who mended it.
+ */
+void effect_revert(struct world *w, uint64_t id)
+{
+	struct token *token = &w->tokens[id - 1];
+	if (!token->active)
+		return;
+	token->active = false;
+	stand(w, (uint32_t)(id - 1), false);
+	if (changes[token->effect.kind])
+		changes[token->effect.kind](w, token, false);
+	for (uint32_t r = 0; r < w->replica_count; r++)
+		if (was_hit(w, &w->replicas[r], token))
+			replica_revive(w, r);
+	cluster_changed(w);
+}
+
+/* A process that was killed is gone until it runs again, and then nothing of the fault is left. */
+static bool process_down(const struct world *w, const struct token *token)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++)
+		if (was_hit(w, &w->replicas[r], token) && w->replicas[r].stage != STAGE_RUNNING)
+			return true;
+	return false;
+}
+
+bool effect_present(const struct world *w, uint64_t id)
+{
+	const struct token *token = &w->tokens[id - 1];
+	const struct xid_row *row;
+	if (!token->active)
+		return false;
+	if (token->effect.kind == EFFECT_GPU_XID && !token->changed) {
+		/* A line in a log is nothing that could still be there; a process it ended is. */
+		row = xid_find((uint32_t)token->effect.amount);
+		return row && row->hits == XID_PROCESS && process_down(w, token);
+	}
+	if (token->effect.kind == EFFECT_PROC_EXIT)
+		return process_down(w, token);
+	return token->effect.kind != EFFECT_RESTORE_STOP; /* a moment */
+}
