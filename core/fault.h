@@ -67,7 +67,8 @@ enum effect_kind {
 	EFFECT_RESTORE_RATE,  /* store: throughput left for restores; amount: bytes/s */
 	EFFECT_STORE_OUT,     /* store: not usable */
 	EFFECT_STORE_RATE,    /* store: throughput left; amount: bytes/s */
-	EFFECT_STANDBY_SMALL, /* standby: fewer nodes that take pods; amount: share of nodes, ppm */
+	EFFECT_STANDBY_SMALL, /* standby: fewer nodes that take pods; amount: share of nodes
+				 that is missing, ppm */
 	EFFECT_NO_CAPACITY,   /* site: new pods stay pending */
 	EFFECT_REPL_LAG,      /* standby: its copies are older; amount: ns */
 	EFFECT_SPLIT_BRAIN,   /* standby: it takes writes beside the primary; amount: share of the
@@ -114,6 +115,8 @@ struct fault_ops {
 	/* Pure: the effects of this fault on the `count` selected entities. */
 	int (*plan)(const void *params, const struct entity *entities, size_t count,
 		    struct prng *prng, struct effects *out, struct error *e);
+	const char *example; /* a target for the example of `drsim list faults NAME`; NULL: the
+				usual one of the first kind it accepts */
 };
 
 /* The catalogue is wired in core/main.c (and in a test's main): a NULL-terminated table of const

@@ -7,17 +7,62 @@
 
 #define FAULT_LIST(FAULT)                                                                          \
 	FAULT(gpu_lost)                                                                            \
+	FAULT(gpu_fallen_off_bus)                                                                  \
 	FAULT(gpu_xid)                                                                             \
+	FAULT(gpu_ecc)                                                                             \
+	FAULT(gpu_thermal)                                                                         \
+	FAULT(gpu_nvlink_down)                                                                     \
+	FAULT(gpu_straggler)                                                                       \
+	FAULT(gpu_sdc)                                                                             \
 	FAULT(node_crash)                                                                          \
+	FAULT(node_reboot)                                                                         \
 	FAULT(node_hang)                                                                           \
+	FAULT(node_gray)                                                                           \
 	FAULT(rack_power_loss)                                                                     \
+	FAULT(psu_loss)                                                                            \
 	FAULT(zone_outage)                                                                         \
+	FAULT(region_outage)                                                                       \
+	FAULT(nic_fail)                                                                            \
+	FAULT(ib_flap)                                                                             \
 	FAULT(net_partition)                                                                       \
+	FAULT(net_blackhole)                                                                       \
+	FAULT(net_flap)                                                                            \
+	FAULT(net_loss)                                                                            \
 	FAULT(net_delay)                                                                           \
+	FAULT(net_rate)                                                                            \
 	FAULT(proc_kill)                                                                           \
+	FAULT(proc_pause)                                                                          \
+	FAULT(proc_crash_loop)                                                                     \
+	FAULT(proc_slow_start)                                                                     \
+	FAULT(disk_fill)                                                                           \
+	FAULT(disk_readonly)                                                                       \
+	FAULT(disk_error)                                                                          \
+	FAULT(disk_throttle)                                                                       \
 	FAULT(data_bitflip)                                                                        \
+	FAULT(data_truncate)                                                                       \
+	FAULT(data_stale)                                                                          \
+	FAULT(data_encrypt)                                                                        \
+	FAULT(data_delete)                                                                         \
 	FAULT(backup_corrupt)                                                                      \
-	FAULT(standby_unavailable)
+	FAULT(backup_missing)                                                                      \
+	FAULT(backup_stale)                                                                        \
+	FAULT(backup_job_fail)                                                                     \
+	FAULT(restore_interrupt)                                                                   \
+	FAULT(restore_slow)                                                                        \
+	FAULT(objstore_unavailable)                                                                \
+	FAULT(objstore_throttle)                                                                   \
+	FAULT(standby_unavailable)                                                                 \
+	FAULT(standby_undersized)                                                                  \
+	FAULT(failover_capacity_insufficient)                                                      \
+	FAULT(repl_lag)                                                                            \
+	FAULT(repl_split_brain)                                                                    \
+	FAULT(clock_skew)                                                                          \
+	FAULT(lepton_api_unavailable)                                                              \
+	FAULT(lepton_replica_unready)                                                              \
+	FAULT(k8s_pending_pods)                                                                    \
+	FAULT(dep_slow)                                                                            \
+	FAULT(traffic_surge)                                                                       \
+	FAULT(deploy_bad_model)
 
 #define FAULT_DECLARE(name) extern const struct fault_ops fault_##name;
 FAULT_LIST(FAULT_DECLARE)
@@ -25,6 +70,17 @@ FAULT_LIST(FAULT_DECLARE)
 
 /* The mask of one entity kind, for `targets`. */
 #define TARGET_BIT(kind) (1u << (kind))
+
+/* A share as an amount in parts per million; an amount of bytes per second, never 0 unless asked. */
+static inline int64_t faults_ppm(double share)
+{
+	return (int64_t)(share * EFFECT_PPM + 0.5);
+}
+
+static inline int64_t faults_rate(double rate)
+{
+	return rate > 0 && rate < 1 ? 1 : (int64_t)(rate + 0.5);
+}
 
 /* Most faults do the same to each thing that was selected: `effect` once for each entity. */
 static inline int faults_each(struct effect effect, const struct entity *entities, size_t count,
