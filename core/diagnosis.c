@@ -123,6 +123,67 @@ static bool xid_harmful(const struct facts *f)
 	return f->row && f->row->hits != XID_NOTHING;
 }
 
+static bool gpu_wrong(const struct facts *f)
+{
+	return f->look->gpus_wrong > 0;
+}
+
+/* Nothing is known of the pace where the reading has none. */
+static bool gpu_slow(const struct facts *f)
+{
+	return f->look->pace_ppm > 0 && f->look->pace_ppm < EFFECT_PPM;
+}
+
+static bool disk_failing(const struct facts *f)
+{
+	return f->look->disks_failing > 0;
+}
+
+static bool disk_readonly(const struct facts *f)
+{
+	return f->look->disks_readonly > 0;
+}
+
+static bool disk_full(const struct facts *f)
+{
+	return f->look->disks_full > 0;
+}
+
+static bool clock_off(const struct facts *f)
+{
+	return f->look->nodes_refused > 0;
+}
+
+static bool process_stopped(const struct facts *f)
+{
+	return f->look->processes_stopped > 0;
+}
+
+static bool requests_fail(const struct facts *f)
+{
+	return f->look->errors_ppm > 0 || f->look->service_added > 0;
+}
+
+static bool ports_closed(const struct facts *f)
+{
+	return fewer(f->look->ports_open, f->look->ports);
+}
+
+static bool packets_lost(const struct facts *f)
+{
+	return f->look->loss_ppm > 0 || f->site->loss_ppm > 0 || f->links->loss_ppm > 0;
+}
+
+static bool data_unreadable(const struct facts *f)
+{
+	return f->site->unreadable > 0;
+}
+
+static bool data_missing(const struct facts *f)
+{
+	return f->site->missing > 0;
+}
+
 static bool process_missing(const struct facts *f)
 {
 	return fewer(f->look->processes, f->look->replicas);
@@ -168,6 +229,9 @@ enum symptom_kind {
 	SYMPTOM_DATA,
 	SYMPTOM_PATH,
 	SYMPTOM_SLOW,
+	SYMPTOM_DISK,
+	SYMPTOM_CLOCK,
+	SYMPTOM_SERVICE,
 };
 
 /* The order is explained in the header. An action of NULL is the Xid's own. */
@@ -184,15 +248,28 @@ static const struct rule {
 	{node_silent, SYMPTOM_REACH, "a reachable node does not respond", "node.hang", REBOOT},
 	{gpu_missing_xid, SYMPTOM_GPU, "a GPU is missing after an Xid", "gpu.xid", NULL},
 	{gpu_missing, SYMPTOM_GPU, "a GPU is missing", "gpu.lost", REBOOT},
+	{gpu_wrong, SYMPTOM_GPU, "a GPU fails its self-test", "gpu.sdc", INSPECT},
+	{disk_failing, SYMPTOM_DISK, "a disk fails", "disk.error", INSPECT},
+	{disk_readonly, SYMPTOM_DISK, "a disk is read-only", "disk.readonly", INSPECT},
+	{disk_full, SYMPTOM_DISK, "a disk is full", "disk.fill", "FREE_SPACE"},
+	{clock_off, SYMPTOM_CLOCK, "a clock is off", "clock.skew", "SET_CLOCK"},
 	{xid_harmful, SYMPTOM_XID, "an Xid was reported", "gpu.xid", NULL},
 	{process_missing, SYMPTOM_REPLICA, "a process is missing", "proc.kill", "RESTART_APP"},
+	{process_stopped, SYMPTOM_REPLICA, "a process stands still", "proc.pause", "RESTART_APP"},
+	{data_missing, SYMPTOM_DATA, "content is missing", "data.delete", "RESTORE_DATA"},
+	{data_unreadable, SYMPTOM_DATA, "content cannot be read", "data.encrypt", "RESTORE_DATA"},
 	{data_wrong, SYMPTOM_DATA, "wrong digests or answers", "data.bitflip", "RESTORE_DATA"},
 	{replica_unready, SYMPTOM_REPLICA, "a replica is not ready", "proc.kill", "RESTART_APP"},
 	{links_cut, SYMPTOM_PATH, "a network path is closed", "net.partition", NETWORK},
+	{ports_closed, SYMPTOM_PATH, "service ports do not answer", "net.blackhole", NETWORK},
+	{packets_lost, SYMPTOM_PATH, "packets are lost", "net.loss", NETWORK},
+	{gpu_slow, SYMPTOM_SLOW, "a GPU is slower than the others", "gpu.straggler", INSPECT},
+	{requests_fail, SYMPTOM_SERVICE,
+	 "requests to a node that passes its checks fail or are slow", "node.gray", "DRAIN_NODE"},
 	{network_slow, SYMPTOM_SLOW, "round trips take far longer", "net.delay", NETWORK},
 	{xid_any, SYMPTOM_XID, "an Xid that takes nothing down", "gpu.xid", NULL},
 };
-_Static_assert(SYMPTOM_SLOW < SYMPTOMS_MAX, "one symptom of each kind must fit");
+_Static_assert(SYMPTOM_SERVICE < SYMPTOMS_MAX, "one symptom of each kind must fit");
 
 /* The first symptom names the cause. */
 static void take(const struct rule *rule, const struct facts *f, struct diagnosis *ret)

@@ -46,18 +46,27 @@ struct diagnosis {
  *    6 reachable, but a node's agent does not respond    node.hang        REBOOT_SYSTEM
  *    7 GPUs missing, after an Xid that takes a GPU down  gpu.xid          the Xid's
  *    8 GPUs missing                                      gpu.lost         REBOOT_SYSTEM
- *    9 an Xid that takes a process or a GPU down         gpu.xid          the Xid's
- *   10 processes missing                                 proc.kill        RESTART_APP
- *   11 wrong digests or wrong answers                    data.bitflip     RESTORE_DATA
- *   12 replicas running, but not ready                   proc.kill        RESTART_APP
- *   13 a link without an open path                       net.partition    CHECK_NETWORK
- *   14 a round trip far above normal                     net.delay        CHECK_NETWORK
- *   15 any other Xid                                     gpu.xid          the Xid's, or NONE
- *   16 nothing                                           none found       NONE
+ *    9 a GPU that fails its self-test                    gpu.sdc          HARDWARE_INSPECTION
+ *   10 a disk that fails, is read-only, is full          disk.error, disk.readonly, disk.fill
+ *   11 a clock off by more than is tolerated             clock.skew       SET_CLOCK
+ *   12 an Xid that takes a process or a GPU down         gpu.xid          the Xid's
+ *   13 processes missing                                 proc.kill        RESTART_APP
+ *   14 processes that stand still                        proc.pause       RESTART_APP
+ *   15 content missing, content that cannot be read      data.delete, data.encrypt
+ *   16 wrong digests or wrong answers                    data.bitflip     RESTORE_DATA
+ *   17 replicas running, but not ready                   proc.kill        RESTART_APP
+ *   18 a link without an open path                       net.partition    CHECK_NETWORK
+ *   19 service ports that do not answer                  net.blackhole    CHECK_NETWORK
+ *   20 packets lost                                      net.loss         CHECK_NETWORK
+ *   21 a GPU slower than its benchmark                   gpu.straggler    HARDWARE_INSPECTION
+ *   22 requests that fail or are slow, checks that pass  node.gray        DRAIN_NODE
+ *   23 a round trip far above normal                     net.delay        CHECK_NETWORK
+ *   24 any other Xid                                     gpu.xid          the Xid's, or NONE
+ *   25 nothing                                           none found       NONE
  *
  * The wider failure comes first, since it explains the narrower symptoms inside it; an Xid explains
  * a loss only when its row says that it takes such a thing down. `symptoms` has the first fitting
- * rule of each kind (power, reach, GPU, Xid, replica, data, path, slowness).
+ * rule of each kind (power, reach, GPU, Xid, replica, data, path, slowness, disk, clock, service).
  */
 void diagnose(const struct completion *seen, bool wrong_answers, struct diagnosis *ret);
 /*

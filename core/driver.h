@@ -56,7 +56,7 @@ struct reading {
 	/* content of data, backups, checkpoints: bytes there, how many cannot be read, how old it is
 	 * beyond what its label says, shards there, saves that broke off */
 	uint64_t content_bytes;
-	uint32_t unreadable, shards, torn;
+	uint32_t unreadable, missing, shards, torn; /* missing: contents of which bytes are gone */
 	nanos older;
 	uint32_t backup_jobs_failing; /* 1: a backup job that starts now fails */
 	uint64_t restores_stopped;    /* that broke off so far */
@@ -118,7 +118,7 @@ enum completion_kind {
 			    fault */
 };
 
-#define SYMPTOMS_MAX 8
+#define SYMPTOMS_MAX 12
 
 struct completion {
 	enum completion_kind kind;

@@ -223,7 +223,10 @@ static void tell_controller(struct run *run, uint32_t domain, struct entity enti
 
 int incident_fault(struct run *run, struct injection *injection)
 {
-	uint32_t place = place_of(run, injection->effects[0].entity);
+	const struct effect *first = &injection->effects[0];
+	/* Two writers are the service's trouble, whatever the standby does besides. */
+	bool split = first->kind == EFFECT_SPLIT_BRAIN;
+	uint32_t place = split ? 0 : place_of(run, first->entity);
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
 	bool open = incident != NULL;
@@ -478,6 +481,27 @@ void incident_return_lost(struct run *run, uint32_t domain, uint32_t site)
 	incident_losing(run, domain);
 }
 
+/*
+ * A split brain ends: the primary's history goes on, and what clients wrote to the standby since
+ * it began is lost. Once the standby serves, it is the primary's copy that was left behind, which
+ * the move counts.
+ */
+void incident_healed(struct run *run, const struct injection *injection)
+{
+	const struct effect *effect = &injection->effects[0];
+	struct place_state *state = &run->places[0];
+	if (injection->effect_count == 0 || effect->kind != EFFECT_SPLIT_BRAIN ||
+	    injection->incident < 0 || injection->incident != state->incident ||
+	    recovery_active_site(run->recovery, 0) != recovery_site(run->recovery, 0))
+		return;
+	for (int c = 0; c < DATA_CLASSES; c++)
+		state->as_of[c] = injection->injected_at;
+	state->moved_from = effect->entity.site;
+	state->past_count = 0;
+	state->return_lost = true;
+	incident_losing(run, 0);
+}
+
 /* ---- marks from the controller ---- */
 
 static void begin_move(struct run *run, uint32_t domain)
@@ -574,6 +598,8 @@ void incident_normal(struct run *run, uint32_t domain)
 
 void incidents_close(struct run *run)
 {
+	for (size_t i = 0; i < run->active_count; i++)
+		incident_healed(run, &run->injections[run->active[i]]); /* it ends with the drill */
 	for (uint32_t p = 0; p < run->place_count; p++) {
 		if (run->places[p].incident < 0)
 			continue;

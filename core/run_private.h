@@ -19,6 +19,7 @@ struct injection {
 	struct undo_record *undos;
 	struct reading *before; /* of each effect's entity */
 	size_t effect_count;
+	nanos injected_at;
 	nanos revert_at;        /* NANOS_NEVER: not by the clock */
 	nanos reverted_at;      /* NANOS_NEVER: still there */
 	bool carried;           /* it was still there when the service was good again */
@@ -130,6 +131,7 @@ void steps_unwind(struct run *run); /* last in, first out, whatever happened */
 void incidents_reset(struct run *run);
 int incident_fault(struct run *run,
 		   struct injection *injection); /* opens or joins; returns the incident */
+void incident_healed(struct run *run, const struct injection *injection); /* of a split brain */
 void incident_return_lost(struct run *run, uint32_t domain, uint32_t site);
 void incident_declared(struct run *run, uint32_t domain);
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);

@@ -122,6 +122,7 @@ static struct injection *injection_new(struct run *run, const struct step *step)
 	struct injection *injection = &run->injections[run->injection_count++];
 	struct fault_record *record = &run->faults[run->fault_count];
 	*injection = (struct injection){.step = step,
+					.injected_at = run->now,
 					.revert_at = NANOS_NEVER,
 					.reverted_at = NANOS_NEVER,
 					.incident = -1,
@@ -282,10 +283,11 @@ int steps_due(struct run *run, struct error *e)
 /* ---- undoing ---- */
 
 /* Kinds that are moments, not states: a killed process is not un-killed, a log line not unwritten.
- */
+ * (A process that exits again and again is seen by its starts, which stay counted.) */
 static bool is_state(enum effect_kind kind)
 {
-	return kind != EFFECT_PROC_EXIT && kind != EFFECT_GPU_XID && kind != EFFECT_BACKUP_FLIP;
+	return kind != EFFECT_PROC_EXIT && kind != EFFECT_GPU_XID && kind != EFFECT_BACKUP_FLIP &&
+	       kind != EFFECT_PROC_LOOP && kind != EFFECT_RESTORE_STOP;
 }
 
 /* The driver says that nothing is left, and, where no other fault is about, the reading is as it
@@ -335,6 +337,7 @@ void injection_revert(struct run *run, struct injection *injection, const char *
 				entity_print(injection->effects[i].entity, run->scenario, text));
 		}
 	}
+	incident_healed(run, injection);
 	injection->active = false;
 	injection->reverted_at = run->now;
 	remove_active(run, (uint32_t)(injection - run->injections));

@@ -30,8 +30,8 @@ struct fault_ops;
 #define SCENARIO_DETECTORS_MAX 16
 #define SCENARIO_POLICIES_MAX 8
 #define SCENARIO_GUARDS_MAX 16
-#define SCENARIO_BACKUPS_MAX 1000000    /* in one run, over all policies */
-#define SCENARIO_LOOKS_MAX 1000000000   /* rounds of one detector in one run */
+#define SCENARIO_BACKUPS_MAX 1000000  /* in one run, over all policies */
+#define SCENARIO_LOOKS_MAX 1000000000 /* rounds of one detector in one run */
 #define SCENARIO_DURATION_MAX (3650 * NANOS_DAY)
 
 /* The three data classes of the source document. Order is the order of a sequential restore when
@@ -121,7 +121,9 @@ struct endpoint {
 	const char *name;
 	uint32_t site; /* where its primary replicas run; never a standby site */
 	uint32_t replicas, gpus_per_replica; /* default 1, 0 */
-	uint64_t model_bytes;    /* weights a replica loads before it starts; default 0 */
+	uint32_t fallback;    /* 1 + the endpoint with the same model that serves its requests while
+			      none of its own replicas is in rotation (logical redundancy); 0: none */
+	uint64_t model_bytes; /* weights a replica loads before it starts; default 0 */
 	struct dist model_start; /* initialisation after the weights are there; default 0 */
 	struct load load;
 	struct place place;

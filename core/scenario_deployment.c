@@ -87,7 +87,7 @@ static const struct param link_rows[] = {
 
 struct endpoint_form {
 	struct endpoint endpoint;
-	const char *site;
+	const char *site, *fallback;
 	const struct yaml_node *model, *load;
 };
 #define ENDPOINT(field) offsetof(struct endpoint_form, field)
@@ -101,6 +101,8 @@ static const struct param endpoint_rows[] = {
 	{"model", PARAM_NODE, ENDPOINT(model), "", 0, 0, NULL,
 	 "What a replica loads before it serves."},
 	{"load", PARAM_NODE, ENDPOINT(load), "", 0, 0, NULL, "The requests."},
+	{"fallback", PARAM_TEXT, ENDPOINT(fallback), "", 0, 0, NULL,
+	 "Endpoint with the same model that serves while none of its own replicas does."},
 	PARAMS_END,
 };
 static const struct param model_rows[] = {
@@ -559,6 +561,35 @@ static int load_endpoint(struct loader *loader, const struct yaml_node *node,
 	return result;
 }
 
+/* Known only when all endpoints are. One that falls back itself is no fallback: a request is sent
+ * on once. */
+static int find_fallback(struct loader *loader, const struct yaml_node *node,
+			 struct endpoint *endpoints, size_t index)
+{
+	const struct yaml_node *named = yaml_get(node, "fallback");
+	size_t count = loader->scenario->deployment.endpoint_count;
+	const char **words = arena_array(loader->context.arena, count + 1, sizeof(*words));
+	char quoted[YAML_QUOTE_MAX];
+	const char *suggestion;
+	size_t kept = 0;
+
+	if (!named || named->kind != YAML_KIND_SCALAR)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		if (i == index || !endpoints[i].name)
+			continue;
+		words[kept++] = endpoints[i].name;
+		if (yaml_is(named, endpoints[i].name))
+			endpoints[index].fallback = (uint32_t)i + 1;
+	}
+	if (endpoints[index].fallback)
+		return 0;
+	suggestion = param_suggest(named->text, words);
+	return loader_error(loader, named->place, "no other endpoint is named '%s'%s%s%s",
+			    yaml_quote(named->text, quoted), suggestion ? "; did you mean '" : "",
+			    suggestion ? suggestion : "", suggestion ? "'?" : "");
+}
+
 static int load_endpoints(struct loader *loader, const struct yaml_node *node, bool sites_ok)
 {
 	struct deployment *d = &loader->scenario->deployment;
@@ -579,6 +610,9 @@ static int load_endpoints(struct loader *loader, const struct yaml_node *node, b
 		replicas += endpoints[d->endpoint_count].replicas;
 		d->endpoint_count++;
 	}
+	size_t index = 0;
+	for (const struct yaml_node *item = node->first; item; item = item->next)
+		result |= find_fallback(loader, item, endpoints, index++);
 	if (replicas > SCENARIO_REPLICAS_MAX)
 		result = error_list_add(&loader->context.errors, ERROR_LIMIT, node->place,
 					"more than %d replicas over all endpoints",

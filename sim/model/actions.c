@@ -407,9 +407,14 @@ static int brokenness(const struct reading *r)
 		return 4;
 	if (r->gpus_visible < r->gpus)
 		return 3;
-	if (r->processes < r->replicas || r->replicas_ready < r->replicas)
+	if (r->gpus_wrong || r->disks_failing || r->disks_full || r->disks_readonly ||
+	    r->nodes_refused)
+		return 3;
+	if (r->processes < r->replicas || r->replicas_ready < r->replicas || r->processes_stopped)
 		return 2;
-	return r->digest_mismatches || r->xid ? 1 : 0;
+	if (r->ports_open < r->ports || r->errors_ppm || r->service_added || r->loss_ppm)
+		return 1;
+	return r->digest_mismatches || r->xid || r->pace_ppm < EFFECT_PPM ? 1 : 0;
 }
 
 /* The smallest thing that explains most: a rack that is dark as a whole, else the most broken node.

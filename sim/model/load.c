@@ -253,23 +253,46 @@ static void route_shares(const struct world *w, struct service *s)
 	s->capacity = load_of(w, s)->rate > 0 && mean > 0 ? slots / mean : slots * 1e9;
 }
 
-static void collect(struct world *w, struct service *s)
+/* Replicas of the endpoint that are in rotation, where its traffic goes. */
+static void collect_members(const struct world *w, struct service *s, uint32_t endpoint)
 {
+	const struct service *source = &w->services[endpoint];
 	nanos delay = 0, jitter = 0;
 	s->member_count = 0;
-	s->surge = condition_surge(w, s->endpoint);
-	for (size_t i = 0; i < s->all_count; i++) {
-		const struct replica *replica = &w->replicas[s->all[i]];
-		if (replica->site != s->route || !replica->routable)
+	s->source = endpoint;
+	for (size_t i = 0; i < source->all_count; i++) {
+		const struct replica *replica = &w->replicas[source->all[i]];
+		if (replica->site != source->route || !replica->routable)
 			continue;
-		s->members[s->member_count++] = s->all[i];
+		s->members[s->member_count++] = source->all[i];
 		delay += w->nodes[replica->node].delay;
 		jitter += w->nodes[replica->node].jitter;
 	}
 	nanos count = s->member_count ? (nanos)s->member_count : 1;
-	s->delay = w->sites[s->route].delay + delay / count;
-	s->jitter = w->sites[s->route].jitter + jitter / count;
+	s->delay = w->sites[source->route].delay + delay / count;
+	s->jitter = w->sites[source->route].jitter + jitter / count;
+}
+
+/* Its part of replicas that others draw on too, by their rates. */
+static double its_share(const struct world *w, const struct service *s)
+{
+	double all = 0;
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
+		if (w->services[e].source == s->source)
+			all += load_rate(w, &w->services[e]);
+	return all > 0 ? load_rate(w, s) / all : 1;
+}
+
+static void collect(struct world *w, struct service *s)
+{
+	uint32_t fallback = w->scenario->deployment.endpoints[s->endpoint].fallback;
+	s->surge = condition_surge(w, s->endpoint);
+	collect_members(w, s, s->endpoint);
+	if (s->member_count == 0 && fallback)
+		collect_members(w, s, fallback - 1);
 	route_shares(w, s);
+	if (w->fallbacks)
+		s->capacity *= its_share(w, s);
 }
 
 /* ---- the fluid between events ---- */
@@ -527,7 +550,7 @@ static void judge_level(struct world *w, struct service *s, double success)
 	}
 }
 
-void load_look(struct world *w, uint32_t e)
+static void look(struct world *w, uint32_t e)
 {
 	struct service *s = &w->services[e];
 	size_t members = s->member_count;
@@ -549,6 +572,16 @@ void load_look(struct world *w, uint32_t e)
 	schedule_crossing(w, s);
 	requests_members_changed(w, s);
 	look_calm(w, s);
+}
+
+/* One that shares its replicas with others changes what is left for them. */
+void load_look(struct world *w, uint32_t e)
+{
+	const struct endpoint *endpoints = w->scenario->deployment.endpoints;
+	look(w, e);
+	for (uint32_t x = 0; x < w->scenario->deployment.endpoint_count && w->fallbacks; x++)
+		if (x != e && (endpoints[x].fallback == e + 1 || endpoints[e].fallback == x + 1))
+			look(w, x);
 }
 
 void load_look_all(struct world *w)
@@ -638,9 +671,13 @@ void load_open(struct world *w)
 {
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
 		struct service *s = &w->services[e];
-		s->endpoint = e;
-		s->members = arena_array(&w->arena, s->all_count ? s->all_count : 1,
-					 sizeof(*s->members));
+		uint32_t fallback = w->scenario->deployment.endpoints[e].fallback;
+		size_t most = s->all_count;
+		if (fallback && w->services[fallback - 1].all_count > most)
+			most = w->services[fallback - 1].all_count;
+		s->endpoint = s->source = e;
+		s->members = arena_array(&w->arena, most ? most : 1, sizeof(*s->members));
+		w->fallbacks |= fallback != 0;
 	}
 }
 
@@ -648,6 +685,7 @@ void load_reset(struct world *w)
 {
 	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
 		struct service *s = &w->services[e];
+		s->source = e;
 		s->route = w->scenario->deployment.endpoints[e].site;
 		s->since = 0;
 		s->surge = 1;

@@ -199,8 +199,12 @@ static void read_site(const struct world *w, struct entity entity, struct readin
 	ret->replica_lag = config->standby.replication_lag + site->lag_added;
 	for (uint32_t s = 0; s < w->scenario->deployment.site_count; s++)
 		ret->writers += w->sites[s].writing != 0;
-	for (int c = 0; c < DATA_CLASSES; c++)
-		ret->digest_mismatches += site->damage[c].flips;
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		const struct damage_state *damage = &site->damage[c];
+		ret->digest_mismatches += damage->flips + damage->old;
+		ret->unreadable += damage->sealed > 0;
+		ret->missing += damage->cut || damage->gone;
+	}
 }
 
 void reading_take(const struct world *w, struct entity entity, struct reading *ret)

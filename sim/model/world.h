@@ -181,6 +181,7 @@ struct grade {
 
 struct service {
 	uint32_t endpoint, route; /* the site that gets the traffic */
+	uint32_t source; /* the endpoint whose replicas serve it: its own, or its fallback */
 	uint32_t *members;
 	size_t member_count; /* replicas in rotation */
 	uint32_t *all;
@@ -314,6 +315,7 @@ struct world {
 	struct replica *replicas;
 	size_t replica_count;
 	struct service *services;
+	bool fallbacks; /* some endpoint falls back on another one's replicas */
 
 	struct writing *writings;
 	size_t writing_count, writing_capacity;
