@@ -41,7 +41,7 @@ struct reading {
 	bool usable;                        /* standby, store: could take over / serve now */
 	/* GPUs: pace of the slowest against its benchmark, ppm; how many fail their self-test */
 	uint32_t pace_ppm, gpus_wrong;
-	/* service: requests that fail at once, ppm, and what each takes longer; sent to it a second */
+	/* service: requests that fail at once, ppm; what each takes longer; sent a second */
 	uint32_t errors_ppm;
 	nanos service_added, start_added; /* start_added: by which a start takes longer */
 	double request_rate;
@@ -53,8 +53,8 @@ struct reading {
 	/* disks of nodes, or of the store: without space, failing, read-only; throughput left */
 	uint32_t disks, disks_full, disks_failing, disks_readonly;
 	double disk_rate, restore_rate; /* bytes/s; restore_rate: of restores from the store */
-	/* content of data, backups, checkpoints: bytes there, how many cannot be read, how old it is
-	 * beyond what its label says, shards there, saves that broke off */
+	/* content of data, backups, checkpoints: bytes there, how many cannot be read, how old
+	 * it is beyond what its label says, shards there, saves that broke off */
 	uint64_t content_bytes;
 	uint32_t unreadable, missing, shards, torn; /* missing: contents of which bytes are gone */
 	nanos older;
@@ -118,7 +118,7 @@ enum completion_kind {
 			    fault */
 };
 
-#define SYMPTOMS_MAX 12
+#define SYMPTOMS_MAX 11
 
 struct completion {
 	enum completion_kind kind;

@@ -36,7 +36,7 @@ enum effect_kind {
 			       bits */
 	EFFECT_STANDBY_OUT, /* standby: not usable */
 	EFFECT_GPU_SLOW,    /* GPU: its benchmark is slower; amount: share of speed lost, ppm */
-	EFFECT_GPU_WRONG, /* GPU: its self-test gives wrong results; amount: share of results, ppm */
+	EFFECT_GPU_WRONG, /* GPU: its self-test gives wrong results; amount: share, ppm */
 	EFFECT_NODE_REBOOT, /* node: fewer nodes that answer, power still on; amount: ns until it is
 			       up again by itself */
 	EFFECT_SERVE_ERROR, /* node, replica, endpoint: requests fail at once, health checks do not;

@@ -122,7 +122,7 @@ struct endpoint {
 	uint32_t site; /* where its primary replicas run; never a standby site */
 	uint32_t replicas, gpus_per_replica; /* default 1, 0 */
 	uint32_t fallback;    /* 1 + the endpoint with the same model that serves its requests while
-			      none of its own replicas is in rotation (logical redundancy); 0: none */
+			      none of its own is in rotation (logical redundancy); 0: none */
 	uint64_t model_bytes; /* weights a replica loads before it starts; default 0 */
 	struct dist model_start; /* initialisation after the weights are there; default 0 */
 	struct load load;

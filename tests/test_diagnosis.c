@@ -257,6 +257,7 @@ START_TEST(everything_at_once)
 	struct diagnosis diagnosis;
 
 	seen.worst.nodes_reachable = 0;
+	seen.worst.disks_full = seen.worst.nodes_refused = seen.worst.errors_ppm = 1;
 	diagnose(&seen, true, &diagnosis);
 	ck_assert_str_eq(diagnosis.cause, "zone.outage");
 	ck_assert_uint_eq(diagnosis.symptom_count, SYMPTOMS_MAX);
