@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* drsim list: the catalogue of faults, drivers and scenarios. */
+#include <math.h>
 #include <string.h>
 
 #include "core/commands.h"
@@ -11,6 +12,8 @@
 #endif
 
 #define FAULTS_MAX 512
+#define FAULT_COLUMNS 31
+#define DRIVER_COLUMNS 12
 #define NAME_COLUMNS 22
 
 /* ---- faults ---- */
@@ -48,7 +51,19 @@ static void print_bound(const struct param *param, double value)
 	else if (param->type == PARAM_PERCENT)
 		printf("%.15g%%", value * 100);
 	else
-		printf("%.15g", value);
+		printf("%.15g%s", value, param->type == PARAM_RATE ? "B/s" : "");
+}
+
+static void print_range(const struct param *param)
+{
+	fputs(", ", stdout);
+	print_bound(param, param->min);
+	if (isinf(param->max)) {
+		fputs(" or more", stdout);
+		return;
+	}
+	fputs(" to ", stdout);
+	print_bound(param, param->max);
 }
 
 static void print_param(const struct param *param)
@@ -58,10 +73,7 @@ static void print_param(const struct param *param)
 		for (size_t i = 0; param->choices[i]; i++)
 			printf("%s%s", i == 0 ? ": " : " | ", param->choices[i]);
 	} else if (param->min != 0 || param->max != 0) {
-		fputs(", ", stdout);
-		print_bound(param, param->min);
-		fputs(" to ", stdout);
-		print_bound(param, param->max);
+		print_range(param);
 	}
 	if (!param->preset)
 		fputs("; required\n", stdout);
@@ -73,18 +85,21 @@ static void print_param(const struct param *param)
 static void print_targets(const struct fault_ops *fault)
 {
 	fputs("\ntargets:\n", stdout);
-	for (size_t kind = 0; kind < TARGET_KINDS; kind++)
-		if ((fault->targets >> kind & 1) && target_examples[kind])
-			printf("  %-12s such as %s\n",
-			       command_kind_text((enum entity_kind)kind, false),
-			       target_examples[kind]);
+	for (size_t kind = 0; kind < TARGET_KINDS; kind++) {
+		if (!(fault->targets >> kind & 1) || !target_examples[kind])
+			continue;
+		printf("  %-12s such as %s%s\n", command_kind_text((enum entity_kind)kind, false),
+		       target_examples[kind],
+		       kind == ENTITY_SITE ? ", or region/NAME for all sites of a region" : "");
+	}
 }
 
 /* How the driver applies each effect of the fault, or which it cannot; `label` begins the line. */
 static void print_way(const struct fault_ops *fault, const struct driver_ops *driver,
-		      const char *label)
+		      const char *label, int columns)
 {
 	uint64_t lacks = fault->needs & ~driver->effects;
+	const char *told = "";
 
 	for (size_t kind = 0; kind < EFFECTS; kind++) {
 		struct mechanism mechanism;
@@ -92,19 +107,24 @@ static void print_way(const struct fault_ops *fault, const struct driver_ops *dr
 		if (!(fault->needs & EFFECT_BIT(kind)))
 			continue;
 		if (lacks & EFFECT_BIT(kind)) {
-			printf("  %-20s no: it has no way to apply %s\n", label,
+			printf("  %-*s no: it has no way to apply %s\n", columns, label,
 			       effect_names[kind]);
+			label = "";
 			continue;
 		}
 		mechanism = driver->mechanism((enum effect_kind)kind);
-		printf("  %-20s %s (fidelity %s, privilege %s)\n", label, mechanism.text,
+		if (strcmp(mechanism.text, told) == 0)
+			continue;
+		printf("  %-*s %s (fidelity %s, privilege %s)\n", columns, label, mechanism.text,
 		       fidelity_names[mechanism.fidelity], mechanism.privilege);
+		label = "";
+		told = mechanism.text;
 	}
 }
 
 static void print_example(const struct fault_ops *fault)
 {
-	const char *target = "";
+	const char *target = fault->example ? fault->example : "";
 
 	for (size_t kind = 0; kind < TARGET_KINDS && !*target; kind++)
 		if ((fault->targets >> kind & 1) && target_examples[kind])
@@ -128,8 +148,38 @@ static void print_fault(const struct fault_ops *fault)
 		print_param(param);
 	fputs("\ndrivers:\n", stdout);
 	for (size_t i = 0; driver_table[i]; i++)
-		print_way(fault, driver_table[i], driver_table[i]->name);
+		print_way(fault, driver_table[i], driver_table[i]->name, DRIVER_COLUMNS);
 	print_example(fault);
+}
+
+/* Under which heading a group stands; the groups that follow it in the catalogue stand there too. */
+static const struct {
+	const char *group, *heading;
+} families[] = {
+	{"gpu", "GPUs"},
+	{"node", "nodes, racks, sites"},
+	{"nic", "network"},
+	{"proc", "processes"},
+	{"disk", "disks, live data, checkpoints"},
+	{"backup", "backups and restores"},
+	{"standby", "standby and failover"},
+	{"clock", "clocks, platform, load"},
+};
+
+static void print_catalogue(void)
+{
+	const char *group = "";
+
+	for (size_t i = 0; fault_table[i]; i++) {
+		const struct fault_ops *fault = fault_table[i];
+
+		for (size_t j = 0; j < sizeof(families) / sizeof(families[0]); j++)
+			if (strcmp(fault->group, group) != 0 &&
+			    strcmp(fault->group, families[j].group) == 0)
+				printf("%s%s\n", *group ? "\n" : "", families[j].heading);
+		group = fault->group;
+		printf("  %-*s %s\n", FAULT_COLUMNS, fault->name, fault->help);
+	}
 }
 
 static int list_faults(const struct invocation *in, const char *name)
@@ -146,8 +196,7 @@ static int list_faults(const struct invocation *in, const char *name)
 		print_fault(fault);
 		return EXIT_OK;
 	}
-	for (size_t i = 0; fault_table[i]; i++)
-		printf("%-20s %s\n", fault_table[i]->name, fault_table[i]->help);
+	print_catalogue();
 	puts("\ndrsim list faults NAME tells targets, parameters, drivers and an example.");
 	return EXIT_OK;
 }
@@ -158,7 +207,7 @@ static void print_driver_whole(const struct driver_ops *driver)
 {
 	printf("%s (%s): %s\n\nfaults:\n", driver->name, driver->kind, driver->help);
 	for (size_t i = 0; fault_table[i]; i++)
-		print_way(fault_table[i], driver, fault_table[i]->name);
+		print_way(fault_table[i], driver, fault_table[i]->name, FAULT_COLUMNS);
 }
 
 static int list_drivers(const struct invocation *in, const char *name)

@@ -335,7 +335,8 @@ static int load_standby(struct loader *loader, const struct yaml_node *node, str
 static int check_site_name(struct loader *loader, const struct yaml_node *name,
 			   const struct site *sites, size_t count)
 {
-	static const char *const reserved[] = {"store", "standby", "endpoint", "job", "data", NULL};
+	static const char *const reserved[] = {"store", "standby", "region", "endpoint",
+					       "job",   "data",    NULL};
 
 	if (loader_name(loader, name, "the name of a site") < 0)
 		return -1;

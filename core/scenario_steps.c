@@ -281,11 +281,9 @@ static const char *kind_noun(enum entity_kind kind)
 
 /* A standby site may be meant as the site it is or as the standby it plays: take what the fault
  * accepts. */
-static void adapt_target(const struct scenario *s, const struct fault_ops *fault,
-			 struct target *target)
+static void adapt_entity(const struct scenario *s, const struct fault_ops *fault,
+			 struct entity *entity)
 {
-	struct entity *entity = (struct entity *)target->entities;
-
 	if (fault->targets & (1u << entity->kind))
 		return;
 	if (entity->kind == ENTITY_STANDBY && (fault->targets & (1u << ENTITY_SITE)))
@@ -295,21 +293,31 @@ static void adapt_target(const struct scenario *s, const struct fault_ops *fault
 		entity->kind = ENTITY_STANDBY;
 }
 
+static void adapt_target(const struct scenario *s, const struct fault_ops *fault,
+			 struct target *target)
+{
+	for (size_t i = 0; i < target->count; i++)
+		adapt_entity(s, fault, (struct entity *)&target->entities[i]);
+}
+
 static int check_kind(struct loader *loader, const struct fault_ops *fault,
 		      const struct target *target)
 {
 	struct arena *arena = loader->context.arena;
 	const char *accepted = "";
 	char quoted[YAML_QUOTE_MAX];
+	size_t i = 0;
 
-	if (fault->targets & (1u << target->entities[0].kind))
+	while (i < target->count && (fault->targets & (1u << target->entities[i].kind)))
+		i++;
+	if (i == target->count)
 		return 0;
 	for (int kind = ENTITY_SITE; kind <= ENTITY_STANDBY; kind++)
 		if (fault->targets & (1u << kind))
 			accepted = arena_printf(arena, "%s%s%s", accepted, *accepted ? " or " : "",
 						kind_noun((enum entity_kind)kind));
 	return loader_error(loader, target->place, "'%s' is %s; %s hits %s",
-			    yaml_quote(target->spec, quoted), kind_noun(target->entities[0].kind),
+			    yaml_quote(target->spec, quoted), kind_noun(target->entities[i].kind),
 			    fault->name, accepted);
 }
 
@@ -382,12 +390,29 @@ static int load_target(struct loader *loader, const struct yaml_node *node,
 
 /* ---- steps ---- */
 
+/* What a fault refuses of its parameters together, its plan() says: asked before time 0, of one
+ * entity, with random numbers that count for nothing. */
+static void try_plan(struct loader *loader, const struct yaml_node *node, const struct step *step)
+{
+	struct arena scratch = {0};
+	struct effects effects = {.arena = &scratch};
+	struct error e = {0};
+	struct prng prng;
+
+	prng_open(&prng, 0, 0, step->index, PRNG_FAULT);
+	if (step->fault->plan(step->params, step->target.entities, 1, &prng, &effects, &e))
+		loader_error(loader, yaml_get(node, "fault")->place, "%s: %s", step->fault->name,
+			     e.text);
+	arena_free(&scratch);
+}
+
 static void load_step(struct loader *loader, const struct yaml_node *node, struct step *step,
 		      size_t *total)
 {
 	static const struct param none[] = {PARAMS_END};
 	struct param_context *context = &loader->context;
 	struct step_form form = {0};
+	bool whole = false;
 
 	params_load(node, "a step", step_rows, &form, context, param_any_key);
 	if (node->kind != YAML_KIND_MAP)
@@ -400,13 +425,16 @@ static void load_step(struct loader *loader, const struct yaml_node *node, struc
 		step->params =
 			arena_alloc(context->arena,
 				    step->fault->params_size > 0 ? step->fault->params_size : 1);
-		params_load(node, arena_printf(context->arena, "a step with %s", step->fault->name),
-			    step->fault->params ? step->fault->params : none, step->params, context,
-			    step_keys);
+		whole = params_load(node,
+				    arena_printf(context->arena, "a step with %s",
+						 step->fault->name),
+				    step->fault->params ? step->fault->params : none, step->params,
+				    context, step_keys) == 0;
 	}
 	load_when(loader, node, &form, step);
 	load_until(loader, form.duration, step);
-	load_target(loader, node, &form, step, total);
+	if (load_target(loader, node, &form, step, total) == 0 && whole)
+		try_plan(loader, node, step);
 }
 
 int load_steps(struct loader *loader, const struct yaml_node *node)

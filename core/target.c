@@ -212,8 +212,8 @@ static int resolve_site(struct reader *r, uint32_t site)
 static int resolve_site_name(struct reader *r, const char *word)
 {
 	const struct deployment *d = &r->scenario->deployment;
-	static const char *const others[] = {"store",     "standby",    "endpoint/NAME",
-					     "data/NAME", "backup[-1]", "link[A-B]"};
+	static const char *const others[] = {"store",      "standby",   "endpoint/NAME", "data/NAME",
+					     "backup[-1]", "link[A-B]", "region/NAME"};
 	const size_t other_count = sizeof(others) / sizeof(others[0]);
 	const char **words;
 
@@ -228,6 +228,24 @@ static int resolve_site_name(struct reader *r, const char *word)
 	if (!param_suggest(word, words))
 		memset(&words[d->site_count], 0, sizeof(others));
 	return unknown_word(r, "site", word, words);
+}
+
+/* All sites of a region: what fails together there. A region's name is whatever the sites say. */
+static int resolve_region(struct reader *r)
+{
+	const struct deployment *d = &r->scenario->deployment;
+	const char **words = arena_array(r->arena, d->site_count + 1, sizeof(*words)), *name;
+
+	if (!descend(r))
+		return no_match(r, "say which region: region/NAME");
+	name = r->at;
+	for (uint32_t i = 0; i < d->site_count; i++) {
+		words[i] = d->sites[i].region;
+		if (strcmp(words[i], name) == 0 &&
+		    add(r, (struct entity){.kind = ENTITY_SITE, .site = i}) < 0)
+			return -1;
+	}
+	return r->target->count > 0 ? 0 : unknown_word(r, "region", name, words);
 }
 
 static int resolve_standby(struct reader *r)
@@ -386,6 +404,8 @@ static int resolve(struct reader *r)
 		return resolve_data(r);
 	if (strcmp(word, "standby") == 0)
 		return resolve_standby(r);
+	if (strcmp(word, "region") == 0)
+		return resolve_region(r);
 	if (strcmp(word, "job") == 0)
 		return no_match(r, "training jobs are not part of this version");
 	if (strcmp(word, "store") == 0) {

@@ -22,7 +22,12 @@ struct null_driver {
 static void see_nodes(const struct site *site, uint32_t nodes, struct reading *ret)
 {
 	ret->nodes = ret->nodes_powered = ret->nodes_reachable = ret->nodes_responding = nodes;
+	ret->nodes_schedulable = nodes;
 	ret->gpus = ret->gpus_visible = nodes * site->gpus;
+	ret->ports = ret->ports_open = nodes;
+	ret->rate = site->nic;
+	ret->disks = nodes;
+	ret->disk_rate = site->disk;
 }
 
 static void see_replicas(uint32_t replicas, struct reading *ret)
@@ -55,6 +60,29 @@ static void see_links(const struct deployment *deployment, uint32_t site, struct
 	ret->paths_open = ret->paths;
 }
 
+static void see_link(const struct link *link, struct reading *ret)
+{
+	ret->paths = ret->paths_open = 1;
+	ret->round_trip = 2 * link->latency;
+	ret->rate = link->rate;
+	ret->loss_ppm = (uint32_t)(link->loss * EFFECT_PPM + 0.5);
+}
+
+static void see_store(const struct store *store, struct reading *ret)
+{
+	ret->disks = 1;
+	ret->disk_rate = store->read < store->write ? store->read : store->write;
+	ret->restore_rate = store->read;
+}
+
+static void see_endpoint(const struct endpoint *endpoint, uint32_t replicas, struct reading *ret)
+{
+	see_replicas(replicas, ret);
+	ret->copies = replicas;
+	ret->content_bytes = replicas * endpoint->model_bytes;
+	ret->request_rate = endpoint->load.rate * replicas / endpoint->replicas;
+}
+
 static void see_site(const struct deployment *deployment, uint32_t index, struct reading *ret)
 {
 	uint32_t replicas = 0;
@@ -74,7 +102,8 @@ static void null_read(void *self, struct entity entity, struct reading *ret)
 	const struct null_driver *driver = self;
 	const struct deployment *deployment = &driver->scenario->deployment;
 
-	*ret = (struct reading){.at = driver->now, .usable = true};
+	*ret = (struct reading){
+		.at = driver->now, .usable = true, .pace_ppm = EFFECT_PPM, .writers = 1};
 	switch (entity.kind) {
 	case ENTITY_SITE:
 	case ENTITY_STANDBY:
@@ -94,22 +123,25 @@ static void null_read(void *self, struct entity entity, struct reading *ret)
 		ret->gpus = ret->gpus_visible = 1;
 		break;
 	case ENTITY_LINK:
-		ret->paths = ret->paths_open = 1;
-		ret->round_trip = 2 * deployment->links[entity.index].latency;
+		see_link(&deployment->links[entity.index], ret);
 		break;
 	case ENTITY_ENDPOINT:
-		see_replicas(deployment->endpoints[entity.index].replicas, ret);
-		ret->copies = ret->replicas;
+		see_endpoint(&deployment->endpoints[entity.index],
+			     deployment->endpoints[entity.index].replicas, ret);
 		break;
 	case ENTITY_REPLICA:
-		see_replicas(1, ret);
-		ret->copies = 1;
+		see_endpoint(&deployment->endpoints[entity.index], 1, ret);
 		break;
 	case ENTITY_DATA:
+		ret->copies = 1;
+		ret->content_bytes = deployment->data[entity.index].bytes;
+		break;
 	case ENTITY_BACKUP:
 		ret->copies = 1;
 		break;
 	case ENTITY_STORE:
+		see_store(&deployment->store, ret);
+		break;
 	case ENTITY_JOB:
 	case ENTITY_NONE:
 		break;

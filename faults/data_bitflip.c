@@ -38,7 +38,7 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 const struct fault_ops fault_data_bitflip = {
 	.name = "data.bitflip",
 	.group = "data",
-	.help = "Bits of live data, or of the weights a replica serves from, are wrong.",
+	.help = "Bits of live data, or of the weights a replica holds, are wrong.",
 	.params = params,
 	.params_size = sizeof(struct data_bitflip),
 	.needs = EFFECT_BIT(EFFECT_DATA_FLIP),

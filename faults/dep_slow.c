@@ -42,7 +42,7 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 const struct fault_ops fault_dep_slow = {
 	.name = "dep.slow",
 	.group = "dep",
-	.help = "A dependency of the endpoint is slow, and each request waits for it.",
+	.help = "A dependency is slow, and each request of the endpoint waits.",
 	.params = params,
 	.params_size = sizeof(struct dep_slow),
 	.needs = EFFECT_BIT(EFFECT_SERVE_SLOW),

@@ -71,7 +71,7 @@ FAULT_LIST(FAULT_DECLARE)
 /* The mask of one entity kind, for `targets`. */
 #define TARGET_BIT(kind) (1u << (kind))
 
-/* A share as an amount in parts per million; bytes per second, never 0 unless asked. */
+/* A share as an amount in parts per million; a rate as bytes per second, 0 only for 0. */
 static inline int64_t faults_ppm(double share)
 {
 	return (int64_t)(share * EFFECT_PPM + 0.5);

@@ -39,7 +39,7 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 const struct fault_ops fault_gpu_xid = {
 	.name = "gpu.xid",
 	.group = "gpu",
-	.help = "The GPU's driver reports an Xid error, with what that code takes down.",
+	.help = "The driver reports an Xid error, with what that code takes down.",
 	.params = params,
 	.params_size = sizeof(struct gpu_xid),
 	.needs = EFFECT_BIT(EFFECT_GPU_XID),

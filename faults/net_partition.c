@@ -23,7 +23,7 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 const struct fault_ops fault_net_partition = {
 	.name = "net.partition",
 	.group = "net",
-	.help = "The network around the target is cut both ways; what is inside goes on running.",
+	.help = "The network around the target is cut; inside, all goes on running.",
 	.params = params,
 	.params_size = 0,
 	.needs = EFFECT_BIT(EFFECT_NET_CUT),

@@ -45,7 +45,7 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 const struct fault_ops fault_proc_kill = {
 	.name = "proc.kill",
 	.group = "proc",
-	.help = "A serving process ends by a signal; the platform may start it again.",
+	.help = "A process ends by a signal; the platform may start it again.",
 	.params = params,
 	.params_size = sizeof(struct proc_kill),
 	.needs = EFFECT_BIT(EFFECT_PROC_EXIT),
