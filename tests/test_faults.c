@@ -24,12 +24,18 @@ static const char *const kind_names[KINDS] = {
 /* ---- a deployment of two sites ---- */
 
 static const struct site sites[] = {
-	{.name = "primary", .nodes = 4, .racks = 2, .gpus = 8},
+	{.name = "primary", .nodes = 4, .racks = 2, .gpus = 8, .nic = 25e9, .disk = 6e9},
 	{.name = "backup", .nodes = 4, .racks = 1, .gpus = 8, .standby = {.heat = HEAT_WARM}},
 };
-static const struct link links[] = {{.site = {0, 1}, .rate = 1e9, .latency = 12 * NANOS_MS}};
+static const struct link links[] = {
+	{.site = {0, 1}, .rate = 1e9, .latency = 12 * NANOS_MS, .loss = 1e-3}};
 static const struct endpoint endpoints[] = {
-	{.name = "chat", .site = 0, .replicas = 2, .gpus_per_replica = 8},
+	{.name = "chat",
+	 .site = 0,
+	 .replicas = 2,
+	 .gpus_per_replica = 8,
+	 .model_bytes = 140,
+	 .load = {.rate = 120}},
 };
 
 static struct scenario make_scenario(void)
@@ -46,6 +52,7 @@ static struct scenario make_scenario(void)
 	deployment->data[DATA_MODEL] = (struct data){.declared = true, .bytes = 140};
 	deployment->data[DATA_IO] =
 		(struct data){.declared = true, .bytes = 20, .change = 1e6, .records = 120};
+	deployment->store = (struct store){.declared = true, .site = 1, .read = 8e9, .write = 4e9};
 	scenario.policies[0].classes = DATA_BIT(DATA_MODEL) | DATA_BIT(DATA_IO);
 	scenario.policy_count = 1;
 	return scenario;
@@ -233,25 +240,74 @@ static const struct {
 	uint32_t targets;
 } accepted[] = {
 	{"gpu.lost", 1u << ENTITY_GPU},
+	{"gpu.fallen_off_bus", 1u << ENTITY_GPU},
 	{"gpu.xid", 1u << ENTITY_GPU},
+	{"gpu.ecc", 1u << ENTITY_GPU},
+	{"gpu.thermal", 1u << ENTITY_GPU},
+	{"gpu.nvlink_down", 1u << ENTITY_GPU},
+	{"gpu.straggler", 1u << ENTITY_GPU},
+	{"gpu.sdc", 1u << ENTITY_GPU},
 	{"node.crash", 1u << ENTITY_NODE},
+	{"node.reboot", 1u << ENTITY_NODE},
 	{"node.hang", 1u << ENTITY_NODE},
+	{"node.gray", 1u << ENTITY_NODE},
 	{"rack.power_loss", 1u << ENTITY_RACK},
+	{"psu.loss", 1u << ENTITY_NODE},
 	{"zone.outage", 1u << ENTITY_SITE},
+	{"region.outage", 1u << ENTITY_SITE},
+	{"nic.fail", 1u << ENTITY_NODE},
+	{"ib.flap", 1u << ENTITY_NODE},
 	{"net.partition", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"net.blackhole", 1u << ENTITY_SITE | 1u << ENTITY_NODE},
+	{"net.flap", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"net.loss", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"net.delay", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"net.rate", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"proc.kill", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"proc.pause", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"proc.crash_loop", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"proc.slow_start", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"disk.fill", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"disk.readonly", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"disk.error", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"disk.throttle", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
 	{"data.bitflip", 1u << ENTITY_DATA | 1u << ENTITY_REPLICA},
+	{"data.truncate", 1u << ENTITY_DATA},
+	{"data.stale", 1u << ENTITY_DATA},
+	{"data.encrypt", 1u << ENTITY_DATA},
+	{"data.delete", 1u << ENTITY_DATA},
 	{"backup.corrupt", 1u << ENTITY_BACKUP},
+	{"backup.missing", 1u << ENTITY_BACKUP},
+	{"backup.stale", 1u << ENTITY_BACKUP},
+	{"backup.job_fail", 1u << ENTITY_STORE},
+	{"restore.interrupt", 1u << ENTITY_STORE},
+	{"restore.slow", 1u << ENTITY_STORE},
+	{"objstore.unavailable", 1u << ENTITY_STORE},
+	{"objstore.throttle", 1u << ENTITY_STORE},
 	{"standby.unavailable", 1u << ENTITY_STANDBY},
+	{"standby.undersized", 1u << ENTITY_STANDBY},
+	{"failover.capacity_insufficient", 1u << ENTITY_STANDBY},
+	{"repl.lag", 1u << ENTITY_STANDBY},
+	{"repl.split_brain", 1u << ENTITY_STANDBY},
+	{"clock.skew", 1u << ENTITY_SITE | 1u << ENTITY_NODE},
+	{"lepton.api_unavailable", 1u << ENTITY_SITE},
+	{"lepton.replica_unready", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"k8s.pending_pods", 1u << ENTITY_SITE},
+	{"dep.slow", 1u << ENTITY_ENDPOINT},
+	{"traffic.surge", 1u << ENTITY_ENDPOINT},
+	{"deploy.bad_model", 1u << ENTITY_ENDPOINT},
 };
 
 START_TEST(targets_are_as_documented)
 {
 	const struct fault_ops *fault = fault_find(accepted[_i].name);
 
+	/* The table has the order of the catalogue, and all of it. */
 	ck_assert_ptr_nonnull(fault);
+	ck_assert_uint_eq(number_of(fault), _i);
 	ck_assert_uint_eq(fault->targets, accepted[_i].targets);
+	ck_assert_int_eq(fault_table[_i + 1] == NULL,
+			 _i + 1 == sizeof(accepted) / sizeof(accepted[0]));
 }
 END_TEST
 
@@ -302,6 +358,61 @@ static const struct {
 	{"data.bitflip", "{count: 1000000001}", -1},
 	{"backup.corrupt", "{count: 0}", -1},
 	{"backup.corrupt", "{count: 3}", 0},
+	{"gpu.ecc", "{type: dbl}", -1},
+	{"gpu.ecc", "{type: 48}", -1},
+	{"gpu.fallen_off_bus", "{code: 79}", -1},
+	{"gpu.thermal", "{celsius: 90, slowdown_at: 80, shutdown_at: 100}", 0},
+	{"gpu.thermal", "{celsius: 90C}", -1},
+	{"gpu.thermal", "{celsius: 201}", -1},
+	{"gpu.nvlink_down", "{links: 0}", -1},
+	{"gpu.nvlink_down", "{links: 18}", 0},
+	{"gpu.nvlink_down", "{links: 19}", -1},
+	{"gpu.nvlink_down", "{traffic: 0%}", -1},
+	{"gpu.nvlink_down", "{traffic: 0.3}", -1},
+	{"gpu.straggler", "{slowdown: 1}", -1},
+	{"gpu.straggler", "{slowdown: 3x}", -1},
+	{"gpu.straggler", "{slowdown: 1001}", -1},
+	{"gpu.sdc", "{rate: 0%}", -1},
+	{"gpu.sdc", "{rate: 0.0001%}", 0},
+	{"gpu.sdc", "{rate: 101%}", -1},
+	{"node.gray", "{latency: 0s}", 0},
+	{"node.gray", "{latency: 2}", -1},
+	{"node.gray", "{error_rate: 120%}", -1},
+	{"node.reboot", "{mode: soft}", -1},
+	{"node.reboot", "{takes: 0s}", -1},
+	{"psu.loss", "{feed: 1}", -1},
+	{"nic.fail", "{rate: 0}", -1},
+	{"nic.fail", "{ports: 1}", -1},
+	{"ib.flap", "{down: 0s}", -1},
+	{"ib.flap", "{up: 0s}", -1},
+	{"ib.flap", "{period: 1m}", -1},
+	{"net.flap", "{down: 1ms, up: 1ms}", 0},
+	{"net.loss", "{percent: 0%}", -1},
+	{"net.loss", "{percent: 10}", -1},
+	{"net.rate", "{rate: 0B/s}", -1},
+	{"net.rate", "{rate: 1Gbit}", -1},
+	{"net.blackhole", "{ports: 80}", -1},
+	{"proc.crash_loop", "{interval: 0s}", -1},
+	{"proc.slow_start", "{delay: 0s}", -1},
+	{"disk.throttle", "{rate: 0B/s}", -1},
+	{"data.truncate", "{share: 0%}", -1},
+	{"data.stale", "{age: 0s}", -1},
+	{"data.stale", "{age: 3651d}", -1},
+	{"backup.stale", "{age: 0s}", -1},
+	{"restore.interrupt", "{at_percent: 50%}", -1},
+	{"restore.slow", "{rate: 0B/s}", -1},
+	{"objstore.throttle", "{rate: 85}", -1},
+	{"standby.undersized", "{share: 0%}", -1},
+	{"repl.lag", "{lag: 0s}", -1},
+	{"repl.split_brain", "{share: 0%}", -1},
+	{"clock.skew", "{offset: -5m}", -1},
+	{"clock.skew", "{offset: 0s}", -1},
+	{"clock.skew", "{direction: forwards}", -1},
+	{"clock.skew", "{tolerance: 0s}", 0},
+	{"dep.slow", "{latency: 0s}", -1},
+	{"traffic.surge", "{multiplier: 1}", -1},
+	{"traffic.surge", "{multiplier: 200%}", -1},
+	{"deploy.bad_model", "{share: 1%}", -1},
 };
 
 START_TEST(params_are_checked)
@@ -316,18 +427,87 @@ START_TEST(params_are_checked)
 }
 END_TEST
 
+/* Each value may be right and all of them together wrong: plan() says so. */
+static const struct {
+	const char *fault, *params, *text;
+} refused[] = {
+	{"gpu.thermal", "{celsius: 88.5}",
+	 "at 88.5 degrees nothing happens to a GPU that slows down at 89 degrees"},
+	{"gpu.thermal", "{celsius: 99, slowdown_at: 95, shutdown_at: 90}",
+	 "a GPU cannot shut down at 90 degrees before it slows down at 95 degrees"},
+	{"node.gray", "{latency: 0s, error_rate: 0%}",
+	 "a gray node needs a latency or an error_rate above 0"},
+};
+
+START_TEST(params_that_cannot_stand_together)
+{
+	const struct fault_ops *fault = fault_find(refused[_i].fault);
+	const struct entity entity = {.kind = ENTITY_NODE};
+	struct arena arena = {0};
+	struct effects effects = {.arena = &arena};
+	struct error e = {0};
+	void *values;
+
+	ck_assert_int_eq(load_params(fault, refused[_i].params, &arena, &values), 0);
+	ck_assert_int_eq(fault->plan(values, &entity, 1, NULL, &effects, &e), -1);
+	ck_assert_int_eq(e.kind, ERROR_SCENARIO);
+	ck_assert_str_eq(e.text, refused[_i].text);
+	ck_assert_uint_eq(effects.count, 0);
+	arena_free(&arena);
+}
+END_TEST
+
+/* With its presets alone, every fault does something to everything that it accepts. */
+START_TEST(presets_suffice)
+{
+	struct arena arena = {0};
+
+	for (size_t i = 0; fault_table[i]; i++) {
+		for (int kind = 0; kind < KINDS; kind++) {
+			const struct entity entity = {.kind = (enum entity_kind)kind};
+			struct effects effects = {.arena = &arena};
+			struct error e = {0};
+			void *values;
+
+			if (!(fault_table[i]->targets & TARGET_BIT(kind)))
+				continue;
+			ck_assert_int_eq(load_params(fault_table[i], "{}", &arena, &values), 0);
+			ck_assert_msg(
+				fault_table[i]->plan(values, &entity, 1, NULL, &effects, &e) == 0,
+				"%s: %s", fault_table[i]->name, e.text);
+			ck_assert_uint_ge(effects.count, 1);
+		}
+	}
+	arena_free(&arena);
+}
+END_TEST
+
+/* Of a fault with two effects on each target, the second may be the one too many. */
 START_TEST(too_many_effects)
 {
 	static struct entity entities[EFFECTS_PER_FAULT_MAX + 1];
 	struct arena arena = {0};
 	struct effects effects = {.arena = &arena};
 	struct error e = {0};
+	void *values;
 
 	ck_assert_int_eq(
 		fault_gpu_lost.plan(NULL, entities, EFFECTS_PER_FAULT_MAX + 1, NULL, &effects, &e),
 		-1);
 	ck_assert_int_eq(e.kind, ERROR_LIMIT);
 	ck_assert_int_eq(fault_standby_unavailable.plan(NULL, entities, 1, NULL, &effects, NULL),
+			 -1);
+	ck_assert_int_eq(
+		fault_failover_capacity_insufficient.plan(NULL, entities, 1, NULL, &effects, NULL),
+		-1);
+	effects.count = 0;
+	ck_assert_int_eq(load_params(&fault_node_gray, "{}", &arena, &values), 0);
+	ck_assert_int_eq(fault_node_gray.plan(values, entities, EFFECTS_PER_FAULT_MAX + 1, NULL,
+					      &effects, NULL),
+			 -1);
+	effects.count = 0;
+	ck_assert_int_eq(fault_node_gray.plan(values, entities, EFFECTS_PER_FAULT_MAX / 2 + 1, NULL,
+					      &effects, NULL),
 			 -1);
 	arena_free(&arena);
 }
@@ -459,6 +639,364 @@ static const struct {
 	 {.usable = true},
 	 {.usable = true},
 	 "standby usable yes -> yes"},
+	{EFFECT_GPU_SLOW,
+	 true,
+	 {.pace_ppm = 1000000},
+	 {.pace_ppm = 333333},
+	 "pace of the slowest GPU, ppm: 1000000 -> 333333"},
+	{EFFECT_GPU_SLOW,
+	 false,
+	 {.pace_ppm = 333333},
+	 {.pace_ppm = 1000000},
+	 "pace of the slowest GPU, ppm: 333333 -> 1000000"},
+	{EFFECT_GPU_WRONG,
+	 true,
+	 {.gpus_wrong = 0},
+	 {.gpus_wrong = 1},
+	 "GPUs that fail their self-test: 0 -> 1"},
+	{EFFECT_GPU_WRONG,
+	 false,
+	 {.gpus_wrong = 1},
+	 {.gpus_wrong = 0},
+	 "GPUs that fail their self-test: 1 -> 0"},
+	{EFFECT_NODE_REBOOT,
+	 true,
+	 {.nodes_powered = 4, .nodes_reachable = 4},
+	 {.nodes_powered = 4, .nodes_reachable = 3},
+	 "nodes reachable 4 -> 3, with power 4 -> 4"},
+	{EFFECT_NODE_REBOOT,
+	 false,
+	 {.nodes_powered = 4, .nodes_reachable = 4},
+	 {.nodes_powered = 3, .nodes_reachable = 3},
+	 "nodes reachable 4 -> 3, with power 4 -> 3"},
+	{EFFECT_SERVE_ERROR,
+	 true,
+	 {.errors_ppm = 0},
+	 {.errors_ppm = 100000},
+	 "requests that fail, ppm: 0 -> 100000"},
+	{EFFECT_SERVE_ERROR,
+	 false,
+	 {.errors_ppm = 100000},
+	 {.errors_ppm = 0},
+	 "requests that fail, ppm: 100000 -> 0"},
+	{EFFECT_SERVE_SLOW,
+	 true,
+	 {.service_added = 0},
+	 {.service_added = 2 * NANOS_S},
+	 "added to each request, ms: 0 -> 2000"},
+	{EFFECT_SERVE_SLOW,
+	 false,
+	 {.service_added = 2 * NANOS_S},
+	 {.service_added = 0},
+	 "added to each request, ms: 2000 -> 0"},
+	{EFFECT_PROC_FREEZE,
+	 true,
+	 {.processes_stopped = 0},
+	 {.processes_stopped = 1},
+	 "processes stopped: 0 -> 1"},
+	{EFFECT_PROC_FREEZE,
+	 false,
+	 {.processes_stopped = 1},
+	 {.processes_stopped = 0},
+	 "processes stopped: 1 -> 0"},
+	{EFFECT_PROC_LOOP,
+	 true,
+	 {.processes = 1, .process_starts = 1},
+	 {.processes = 0, .process_starts = 1},
+	 "processes 1 -> 0, starts 1 -> 1"},
+	{EFFECT_PROC_LOOP,
+	 true,
+	 {.processes = 1, .process_starts = 1},
+	 {.processes = 1, .process_starts = 2},
+	 "processes 1 -> 1, starts 1 -> 2"},
+	{EFFECT_PROC_LOOP,
+	 false,
+	 {.processes = 1, .process_starts = 2},
+	 {.processes = 1, .process_starts = 2, .replicas_ready = 1},
+	 "processes 1 -> 1, starts 2 -> 2"},
+	{EFFECT_START_SLOW,
+	 true,
+	 {.start_added = 0},
+	 {.start_added = NANOS_MINUTE},
+	 "added to a start, ms: 0 -> 60000"},
+	{EFFECT_START_SLOW,
+	 false,
+	 {.start_added = NANOS_MINUTE},
+	 {.start_added = 0},
+	 "added to a start, ms: 60000 -> 0"},
+	{EFFECT_REPLICA_UNREADY,
+	 true,
+	 {.processes = 2, .replicas_ready = 2},
+	 {.processes = 2, .replicas_ready = 1},
+	 "replicas ready 2 -> 1, processes 2 -> 2"},
+	{EFFECT_REPLICA_UNREADY,
+	 false,
+	 {.processes = 2, .replicas_ready = 2},
+	 {.processes = 1, .replicas_ready = 1},
+	 "replicas ready 2 -> 1, processes 2 -> 1"},
+	{EFFECT_REPLICA_UNREADY,
+	 false,
+	 {.processes = 2, .replicas_ready = 1},
+	 {.processes = 2, .replicas_ready = 2},
+	 "replicas ready 1 -> 2, processes 2 -> 2"},
+	{EFFECT_NET_LOSS,
+	 true,
+	 {.loss_ppm = 1000},
+	 {.loss_ppm = 100000},
+	 "packets lost, ppm: 1000 -> 100000"},
+	{EFFECT_NET_LOSS,
+	 false,
+	 {.loss_ppm = 100000},
+	 {.loss_ppm = 1000},
+	 "packets lost, ppm: 100000 -> 1000"},
+	{EFFECT_NET_RATE,
+	 true,
+	 {.rate = 12.5e9},
+	 {.rate = 125e6},
+	 "bandwidth, bytes/s: 1.25e+10 -> 125000000"},
+	{EFFECT_NET_RATE,
+	 false,
+	 {.rate = 125e6},
+	 {.rate = 12.5e9},
+	 "bandwidth, bytes/s: 125000000 -> 1.25e+10"},
+	{EFFECT_NET_FLAP, true, {.paths_open = 2}, {.paths_open = 1}, "network paths open 2 -> 1"},
+	{EFFECT_NET_FLAP, false, {.paths_open = 1}, {.paths_open = 2}, "network paths open 1 -> 2"},
+	{EFFECT_NET_DROP, true, {.ports_open = 1}, {.ports_open = 0}, "service ports open: 1 -> 0"},
+	{EFFECT_NET_DROP,
+	 false,
+	 {.ports_open = 0},
+	 {.ports_open = 1},
+	 "service ports open: 0 -> 1"},
+	{EFFECT_DISK_FULL,
+	 true,
+	 {.disks_full = 0},
+	 {.disks_full = 1},
+	 "disks without space: 0 -> 1"},
+	{EFFECT_DISK_FULL,
+	 false,
+	 {.disks_full = 1},
+	 {.disks_full = 0},
+	 "disks without space: 1 -> 0"},
+	{EFFECT_DISK_ERROR,
+	 true,
+	 {.disks_failing = 0},
+	 {.disks_failing = 1},
+	 "disks that fail: 0 -> 1"},
+	{EFFECT_DISK_ERROR,
+	 false,
+	 {.disks_failing = 1},
+	 {.disks_failing = 0},
+	 "disks that fail: 1 -> 0"},
+	{EFFECT_DISK_RATE,
+	 true,
+	 {.disk_rate = 6e9},
+	 {.disk_rate = 125e6},
+	 "disk throughput, bytes/s: 6e+09 -> 125000000"},
+	{EFFECT_DISK_RATE,
+	 false,
+	 {.disk_rate = 125e6},
+	 {.disk_rate = 6e9},
+	 "disk throughput, bytes/s: 125000000 -> 6e+09"},
+	{EFFECT_DISK_READONLY,
+	 true,
+	 {.disks_readonly = 0},
+	 {.disks_readonly = 1},
+	 "read-only disks: 0 -> 1"},
+	{EFFECT_DISK_READONLY,
+	 false,
+	 {.disks_readonly = 1},
+	 {.disks_readonly = 0},
+	 "read-only disks: 1 -> 0"},
+	{EFFECT_DATA_CUT,
+	 true,
+	 {.content_bytes = 20},
+	 {.content_bytes = 10},
+	 "bytes there 20 -> 10"},
+	{EFFECT_DATA_CUT,
+	 false,
+	 {.content_bytes = 20},
+	 {.content_bytes = 21},
+	 "bytes there 20 -> 21"},
+	{EFFECT_DATA_OLD,
+	 true,
+	 {.older = 0},
+	 {.older = NANOS_HOUR},
+	 "older than its label, ms: 0 -> 3600000"},
+	{EFFECT_DATA_OLD,
+	 false,
+	 {.older = NANOS_HOUR},
+	 {.older = 0},
+	 "older than its label, ms: 3600000 -> 0"},
+	{EFFECT_DATA_SEALED,
+	 true,
+	 {.unreadable = 0},
+	 {.unreadable = 1},
+	 "contents that cannot be read: 0 -> 1"},
+	{EFFECT_DATA_SEALED,
+	 false,
+	 {.unreadable = 1},
+	 {.unreadable = 0},
+	 "contents that cannot be read: 1 -> 0"},
+	{EFFECT_DATA_GONE,
+	 true,
+	 {.content_bytes = 20},
+	 {.content_bytes = 0},
+	 "bytes there 20 -> 0"},
+	{EFFECT_DATA_GONE,
+	 false,
+	 {.content_bytes = 20, .copies = 1},
+	 {.content_bytes = 20},
+	 "bytes there 20 -> 20"},
+	{EFFECT_BACKUP_GONE, true, {.copies = 1}, {.copies = 0}, "copies in the store: 1 -> 0"},
+	{EFFECT_BACKUP_GONE, false, {.copies = 0}, {.copies = 1}, "copies in the store: 0 -> 1"},
+	{EFFECT_BACKUP_OLD,
+	 true,
+	 {.older = NANOS_HOUR},
+	 {.older = NANOS_DAY},
+	 "older than its label, ms: 3600000 -> 86400000"},
+	{EFFECT_BACKUP_OLD,
+	 false,
+	 {.older = NANOS_DAY},
+	 {.older = NANOS_HOUR},
+	 "older than its label, ms: 86400000 -> 3600000"},
+	{EFFECT_BACKUP_FAIL,
+	 true,
+	 {.backup_jobs_failing = 0},
+	 {.backup_jobs_failing = 1},
+	 "failing backup jobs: 0 -> 1"},
+	{EFFECT_BACKUP_FAIL,
+	 false,
+	 {.backup_jobs_failing = 1},
+	 {.backup_jobs_failing = 0},
+	 "failing backup jobs: 1 -> 0"},
+	{EFFECT_RESTORE_STOP,
+	 true,
+	 {.restores_stopped = 1},
+	 {.restores_stopped = 2},
+	 "restores that broke off: 1 -> 2"},
+	{EFFECT_RESTORE_STOP,
+	 false,
+	 {.restores_stopped = 2},
+	 {.restores_stopped = 1},
+	 "restores that broke off: 2 -> 1"},
+	{EFFECT_RESTORE_RATE,
+	 true,
+	 {.restore_rate = 8e9},
+	 {.restore_rate = 1e6},
+	 "throughput of restores, bytes/s: 8e+09 -> 1000000"},
+	{EFFECT_RESTORE_RATE,
+	 false,
+	 {.restore_rate = 1e6},
+	 {.restore_rate = 8e9},
+	 "throughput of restores, bytes/s: 1000000 -> 8e+09"},
+	{EFFECT_RESTORE_RATE,
+	 false,
+	 {.restore_rate = 8e9, .disk_rate = 4e9},
+	 {.restore_rate = 8e9},
+	 "throughput of restores, bytes/s: 8e+09 -> 8e+09"},
+	{EFFECT_STORE_OUT, true, {.usable = true}, {.usable = false}, "store usable yes -> no"},
+	{EFFECT_STORE_OUT, false, {.usable = true}, {.usable = true}, "store usable yes -> yes"},
+	{EFFECT_STORE_OUT, false, {.usable = false}, {.usable = false}, "store usable no -> no"},
+	{EFFECT_STORE_RATE,
+	 true,
+	 {.disk_rate = 4e9},
+	 {.disk_rate = 85e6},
+	 "throughput of the store, bytes/s: 4e+09 -> 85000000"},
+	{EFFECT_STORE_RATE,
+	 false,
+	 {.disk_rate = 85e6},
+	 {.disk_rate = 4e9},
+	 "throughput of the store, bytes/s: 85000000 -> 4e+09"},
+	{EFFECT_STANDBY_SMALL,
+	 true,
+	 {.nodes_schedulable = 4},
+	 {.nodes_schedulable = 2},
+	 "nodes that take pods: 4 -> 2"},
+	{EFFECT_STANDBY_SMALL,
+	 false,
+	 {.nodes_schedulable = 2},
+	 {.nodes_schedulable = 4},
+	 "nodes that take pods: 2 -> 4"},
+	{EFFECT_NO_CAPACITY,
+	 true,
+	 {.sites_full = 0},
+	 {.sites_full = 1},
+	 "sites without capacity: 0 -> 1"},
+	{EFFECT_NO_CAPACITY,
+	 false,
+	 {.sites_full = 1},
+	 {.sites_full = 0},
+	 "sites without capacity: 1 -> 0"},
+	{EFFECT_REPL_LAG,
+	 true,
+	 {.replica_lag = 5 * NANOS_S},
+	 {.replica_lag = 5 * NANOS_MINUTE},
+	 "replication lag, ms: 5000 -> 300000"},
+	{EFFECT_REPL_LAG,
+	 false,
+	 {.replica_lag = 5 * NANOS_MINUTE},
+	 {.replica_lag = 5 * NANOS_S},
+	 "replication lag, ms: 300000 -> 5000"},
+	{EFFECT_SPLIT_BRAIN,
+	 true,
+	 {.writers = 1},
+	 {.writers = 2},
+	 "sites that take writes: 1 -> 2"},
+	{EFFECT_SPLIT_BRAIN,
+	 false,
+	 {.writers = 2},
+	 {.writers = 1},
+	 "sites that take writes: 2 -> 1"},
+	{EFFECT_CLOCK_SKEW,
+	 true,
+	 {.clock_offset = 0},
+	 {.clock_offset = 10 * NANOS_MINUTE},
+	 "clock offset, ms: 0 -> 600000"},
+	{EFFECT_CLOCK_SKEW,
+	 false,
+	 {.clock_offset = 10 * NANOS_MINUTE},
+	 {.clock_offset = 0},
+	 "clock offset, ms: 600000 -> 0"},
+	{EFFECT_API_OUT,
+	 true,
+	 {.sites_without_api = 0},
+	 {.sites_without_api = 1},
+	 "control planes that do not answer: 0 -> 1"},
+	{EFFECT_API_OUT,
+	 false,
+	 {.sites_without_api = 1},
+	 {.sites_without_api = 0},
+	 "control planes that do not answer: 1 -> 0"},
+	{EFFECT_LOAD_SURGE,
+	 true,
+	 {.request_rate = 120},
+	 {.request_rate = 360.5},
+	 "requests per second: 120 -> 360.5"},
+	{EFFECT_LOAD_SURGE,
+	 false,
+	 {.request_rate = 360.5},
+	 {.request_rate = 120},
+	 "requests per second: 360.5 -> 120"},
+	{EFFECT_MODEL_BAD,
+	 true,
+	 {.copies = 2},
+	 {.copies = 2, .digest_mismatches = 2},
+	 "digest mismatches 0 -> 2"},
+	{EFFECT_MODEL_BAD,
+	 false,
+	 {.digest_mismatches = 2},
+	 {.digest_mismatches = 0},
+	 "digest mismatches 2 -> 0"},
+	{EFFECT_CKPT_FLIP,
+	 true,
+	 {.copies = 3},
+	 {.copies = 3, .digest_mismatches = 1},
+	 "digest mismatches 0 -> 1"},
+	{EFFECT_CKPT_FLIP, false, {.copies = 3}, {.copies = 2}, "digest mismatches 0 -> 0"},
+	{EFFECT_CKPT_SHARD, true, {.shards = 64}, {.shards = 63}, "shards: 64 -> 63"},
+	{EFFECT_CKPT_SHARD, false, {.shards = 63}, {.shards = 64}, "shards: 63 -> 64"},
+	{EFFECT_CKPT_TORN, true, {.torn = 0}, {.torn = 1}, "saves that broke off: 0 -> 1"},
+	{EFFECT_CKPT_TORN, false, {.torn = 1}, {.torn = 0}, "saves that broke off: 1 -> 0"},
 };
 
 START_TEST(readings_are_judged)
@@ -552,6 +1090,26 @@ START_TEST(null_reads_the_deployment)
 	ck_assert_uint_eq(reading.gpus_visible, 1);
 	ops->read(self, (struct entity){.kind = ENTITY_STANDBY, .site = 1}, &reading);
 	ck_assert(reading.usable);
+	ck_assert_uint_eq(reading.nodes_schedulable, 4);
+	ck_assert_uint_eq(reading.writers, 1);
+	ops->read(self, (struct entity){.kind = ENTITY_NODE, .index = 1}, &reading);
+	ck_assert_uint_eq(reading.pace_ppm, EFFECT_PPM);
+	ck_assert_uint_eq(reading.ports_open, 1);
+	ck_assert_double_eq(reading.rate, 25e9);
+	ck_assert_double_eq(reading.disk_rate, 6e9);
+	ops->read(self, (struct entity){.kind = ENTITY_LINK}, &reading);
+	ck_assert_double_eq(reading.rate, 1e9);
+	ck_assert_uint_eq(reading.loss_ppm, 1000);
+	ops->read(self, (struct entity){.kind = ENTITY_ENDPOINT}, &reading);
+	ck_assert_double_eq(reading.request_rate, 120);
+	ck_assert_uint_eq(reading.content_bytes, 280);
+	ops->read(self, (struct entity){.kind = ENTITY_REPLICA}, &reading);
+	ck_assert_double_eq(reading.request_rate, 60);
+	ops->read(self, (struct entity){.kind = ENTITY_DATA, .index = DATA_IO}, &reading);
+	ck_assert_uint_eq(reading.content_bytes, 20);
+	ops->read(self, (struct entity){.kind = ENTITY_STORE}, &reading);
+	ck_assert_double_eq(reading.disk_rate, 4e9);
+	ck_assert_double_eq(reading.restore_rate, 8e9);
 	ops->close(self);
 }
 END_TEST
@@ -606,6 +1164,9 @@ static void add_cases(Suite *suite)
 		      sizeof(accepted) / sizeof(accepted[0]));
 	test_add(suite, "catalogue", catalogue_is_complete);
 	test_add_loop(suite, "params", params_are_checked, sizeof(loads) / sizeof(loads[0]));
+	test_add_loop(suite, "params together", params_that_cannot_stand_together,
+		      sizeof(refused) / sizeof(refused[0]));
+	test_add(suite, "presets", presets_suffice);
 	test_add(suite, "too many effects", too_many_effects);
 	test_add_loop(suite, "judge", readings_are_judged, sizeof(judged) / sizeof(judged[0]));
 	test_add(suite, "judge both ways", every_effect_is_judged_both_ways);
