@@ -206,6 +206,12 @@ struct driver_ops {
 	void (*level)(void *self, double *ret_success, nanos *ret_latency);
 	void (*account)(void *self, struct account *ret);
 	void (*close)(void *self);
+	/* Requests answered wrongly so far by the endpoints of a primary site; NULL: it cannot
+	 * tell. Changes nothing. */
+	double (*wrong)(void *self, uint32_t site);
+	/* What this trial has cost so far, as a count that depends on scenario, seed and version
+	 * only; NULL: not known. */
+	uint64_t (*work)(void *self);
 };
 
 extern const struct driver_ops *const driver_table[]; /* NULL-terminated */

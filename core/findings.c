@@ -295,11 +295,54 @@ static void find_alarms(const struct report *report)
 		    alarms, text);
 }
 
+/* The service looked good to the end, and was not. */
+static void find_silent(const struct report *report, const struct incident *incident, double open)
+{
+	char text[WORDS_MAX], wrong[WORDS_MAX];
+
+	words_duration(text, open);
+	if (incident->wrong > 0)
+		add(report, SEVERITY_HIGH, open,
+		    "Nobody found %s on %s: %s requests were answered wrongly in %s, to the end of "
+		    "the drill. A canary compares answers with what they should be.",
+		    incident->fault, incident->target,
+		    words_number(wrong, (double)incident->wrong), text);
+	else
+		add(report, SEVERITY_HIGH, open,
+		    "Nobody found %s on %s: the data stayed damaged for %s, to the end of the "
+		    "drill, and backups made since then hold the damage. Compare digests.",
+		    incident->fault, incident->target, text);
+}
+
+/* It ended by itself, or still lies there. */
+static void find_unnoticed(const struct report *report, const struct incident *incident)
+{
+	nanos end = incident->marks[MARK_REPAIRED] != NANOS_NEVER
+			    ? incident->marks[MARK_REPAIRED]
+			    : incident->marks[MARK_NORMAL];
+	char text[WORDS_MAX];
+
+	if (incident->wrong > 0)
+		add(report, SEVERITY_HIGH, NAN,
+		    "%s requests were answered wrongly while %s was on %s, and nobody noticed: it "
+		    "ended by itself. A canary compares answers with what they should be.",
+		    words_number(text, (double)incident->wrong), incident->fault, incident->target);
+	else
+		add(report, end == NANOS_NEVER ? SEVERITY_LOW : SEVERITY_INFO, NAN,
+		    "%s on %s was not noticed by any detector, nor by the platform%s.",
+		    incident->fault, incident->target,
+		    end == NANOS_NEVER ? ": it still lies there for the next fault to meet" : "");
+}
+
 static void find_unrecovered(const struct report *report, const struct incident *incident)
 {
 	nanos open = report->record->duration - incident->marks[MARK_FAULT];
 	char text[WORDS_MAX];
 
+	if (incident->undetected && (incident->wrong > 0 || incident->silent)) {
+		find_silent(report, incident, (double)open / 1e9);
+		return;
+	}
 	words_nanos(text, open);
 	if (incident->marks[MARK_DETECT] == NANOS_NEVER)
 		add(report, SEVERITY_HIGH, (double)open / 1e9,
@@ -323,7 +366,9 @@ static void find_incident(const struct report *report, const struct incident *in
 		find_unrecovered(report, incident);
 		return;
 	}
-	if (incident->path == PATH_ABSORBED && marks[MARK_DETECT] == NANOS_NEVER)
+	if (incident->undetected)
+		find_unnoticed(report, incident);
+	else if (incident->path == PATH_ABSORBED && marks[MARK_DETECT] == NANOS_NEVER)
 		add(report, SEVERITY_INFO, NAN,
 		    "Redundancy carried %s on %s, and no detector declared it.", incident->fault,
 		    incident->target);

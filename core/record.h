@@ -81,6 +81,10 @@ struct incident {
 	struct brp brp;
 	/* derived by incident_measure() */
 	nanos detection, decision, switching, data_recovery, overlap, readiness, brt, frt;
+	uint64_t wrong;  /* requests that its endpoints answered wrongly while it was open */
+	bool undetected; /* no detector declared it, and the platform did not notice it either */
+	bool silent;     /* unrecovered although the service looked good */
+	int detector, standby; /* which declared it first; the site moved to last; -1: none */
 };
 
 enum fidelity {

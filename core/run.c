@@ -249,7 +249,7 @@ static void heard(struct run *run, struct detector *detector, const struct detec
 		if (run->places[domain].incident >= 0)
 			recovery_noticed(run->recovery, domain, news->target->domain);
 	} else if (news->verdict == DETECTOR_DECLARE) {
-		incident_declared(run, domain);
+		incident_declared(run, domain, detector->index);
 		recovery_declared(run->recovery, domain, run->now, wrong_answer);
 	} else if (news->verdict == DETECTOR_CLEAR && !run_declared(run, domain)) {
 		recovery_cleared(run->recovery, domain, run->now);

@@ -87,7 +87,18 @@ static void set_mark(struct run *run, int index, enum mark mark, nanos at)
 	if (incident->marks[mark] == at || (first_counts && incident->marks[mark] != NANOS_NEVER))
 		return;
 	incident->marks[mark] = at;
+	if (mark == MARK_DETECT || mark == MARK_DIAGNOSED)
+		incident->undetected = false;
 	tell_mark(run, index, mark, at);
+}
+
+/* Standby sites and the store have no endpoints of their own. */
+static double wrong_so_far(const struct run *run, uint32_t place)
+{
+	const struct driver_ops *driver = run->options.driver;
+	if (place >= recovery_domains(run->recovery) || !driver->wrong)
+		return 0;
+	return driver->wrong(run->driver, recovery_site(run->recovery, place));
 }
 
 static int incident_open(struct run *run, uint32_t place, const struct injection *injection)
@@ -103,6 +114,8 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 	struct place_state *state = &run->places[place];
 	memset(incident, 0, sizeof(*incident));
 	incident->path = injection ? PATH_UNRECOVERED : PATH_FALSE_ALARM;
+	incident->undetected = injection != NULL;
+	incident->detector = incident->standby = -1;
 	for (int m = 0; m < MARKS; m++)
 		incident->marks[m] = NANOS_NEVER;
 	if (injection) {
@@ -114,6 +127,7 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 	nanos since = state->good_since;
 	*state = (struct place_state){
 		.incident = index, .bad_endpoints = bad, .good_since = since, .ever_bad = bad > 0};
+	state->wrong_before = wrong_so_far(run, place);
 	for (int c = 0; c < DATA_CLASSES; c++)
 		state->as_of[c] = NANOS_NEVER;
 	timeline_begin(run->timeline, run->now, "incident.open");
@@ -252,10 +266,13 @@ int incident_fault(struct run *run, struct injection *injection)
 	return state->incident;
 }
 
-void incident_declared(struct run *run, uint32_t domain)
+void incident_declared(struct run *run, uint32_t domain, uint32_t detector)
 {
 	if (run->places[domain].incident < 0)
 		incident_open(run, domain, NULL);
+	struct incident *incident = open_incident(run, domain);
+	if (incident && incident->detector < 0)
+		incident->detector = (int)detector;
 }
 
 /* ---- the client's view ---- */
@@ -518,6 +535,7 @@ static void begin_move(struct run *run, uint32_t domain)
 			state->as_of[c] = NANOS_NEVER;
 	}
 	state->moved_from = recovery_active_site(run->recovery, domain);
+	run->incidents[state->incident].standby = recovery_next_site(run->recovery, domain);
 }
 
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
@@ -539,13 +557,36 @@ void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
 
 /* ---- closing ---- */
 
+/*
+ * Nobody looks for it, so it goes on: a fault that is still there, while requests were answered
+ * wrongly, or that has damaged the live data. What is broken and harms nobody is no outage.
+ */
+static bool harms_unseen(const struct run *run, const struct incident *incident)
+{
+	int index = (int)(incident - run->incidents);
+	for (size_t i = 0; incident->undetected && i < run->active_count; i++) {
+		const struct injection *injection = &run->injections[run->active[i]];
+		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
+		     k++) {
+			const struct effect *effect = &injection->effects[k];
+			bool damage = effect->kind == EFFECT_DATA_FLIP &&
+				      effect->entity.kind == ENTITY_DATA;
+			if ((damage || incident->wrong > 0) &&
+			    run->options.driver->present(run->driver, &injection->undos[k]))
+				return true;
+		}
+	}
+	return false;
+}
+
 static enum path path_of(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
 	if (incident->marks[MARK_FAULT] == NANOS_NEVER)
 		return PATH_FALSE_ALARM;
-	if (state->bad_endpoints > 0)
+	incident->silent = state->bad_endpoints == 0 && harms_unseen(run, incident);
+	if (state->bad_endpoints > 0 || incident->silent)
 		return PATH_UNRECOVERED;
 	if (incident->marks[MARK_SWITCHED] != NANOS_NEVER &&
 	    incident->marks[MARK_DATA_RESTORED] != NANOS_NEVER)
@@ -564,8 +605,11 @@ static void close_incident(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
+	incident->wrong = (uint64_t)llround(fmax(wrong_so_far(run, place) - state->wrong_before, 0));
 	update_restored(run, place, true);
 	incident->path = path_of(run, place);
+	if (incident->path == PATH_UNRECOVERED)
+		set_mark(run, state->incident, MARK_RESTORED, NANOS_NEVER);
 	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM) {
 		/* A move that was begun and did not come about is no phase of this path. */
 		static const enum mark of_move[] = {
@@ -583,6 +627,8 @@ static void close_incident(struct run *run, uint32_t place)
 	timeline_begin(run->timeline, run->now, "incident.close");
 	timeline_int(run->timeline, "incident", state->incident);
 	timeline_text(run->timeline, "path", path_names[incident->path]);
+	timeline_int(run->timeline, "wrong", (int64_t)incident->wrong);
+	timeline_bool(run->timeline, "undetected", incident->undetected);
 	timeline_end(run->timeline);
 	state->incident = -1;
 	state->repair_wanted = false;
@@ -707,6 +753,7 @@ void incident_notice(struct run *run, uint32_t step)
 		uint32_t place = place_of_incident(run, injection->incident);
 		if (place == run->place_count)
 			continue;
+		run->incidents[injection->incident].undetected = false;
 		if (place < recovery_domains(run->recovery))
 			recovery_noticed(run->recovery, place,
 					 broken_site(run, place, injection->effects[0].entity));

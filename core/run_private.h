@@ -56,6 +56,7 @@ struct place_state {
 	bool return_lost;          /* the primary goes on without what the standby had written */
 	struct past_move *past;    /* earlier moves of the incident: what they lost stays lost */
 	size_t past_count, past_capacity;
+	double wrong_before; /* answers of its endpoints when the incident opened */
 };
 
 /* An endpoint was bad in [from, to). It is known to be good again only a while after `to`. */
@@ -133,7 +134,7 @@ int incident_fault(struct run *run,
 		   struct injection *injection); /* opens or joins; returns the incident */
 void incident_healed(struct run *run, const struct injection *injection); /* of a split brain */
 void incident_return_lost(struct run *run, uint32_t domain, uint32_t site);
-void incident_declared(struct run *run, uint32_t domain);
+void incident_declared(struct run *run, uint32_t domain, uint32_t detector);
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
 void incident_client(struct run *run, const struct completion *completion); /* bad or good */
 void incident_ended_faults(struct run *run,

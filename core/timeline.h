@@ -14,7 +14,7 @@
  *   fault.revert      step, cause ("repaired" | "elapsed" | "restarted" | "end"), reverted, residue
  *   incident.open     incident, step (null: false alarm), fault, target, place
  *   incident.join     incident, step, fault, target
- *   incident.close    incident, path
+ *   incident.close    incident, path, wrong (answers while it was open), undetected
  *   mark              incident, mark ("t_detect" …), at_ns (null takes an earlier mark back). For
  *                     t_fault, t_detect and t_decide the first counts, for the others the last.
  *                     at_ns <= t_ns: some are known later than they were.

@@ -223,6 +223,17 @@ static void sim_account(void *self, struct account *ret)
 	load_account(self, ret);
 }
 
+static double sim_wrong(void *self, uint32_t site)
+{
+	return load_wrong(self, site);
+}
+
+static uint64_t sim_work(void *self)
+{
+	const struct world *w = self;
+	return engine_executed(w->engine);
+}
+
 const struct driver_ops driver_sim = {
 	.name = "sim",
 	.help = "a simulated Lepton deployment in virtual time; nothing real is touched",
@@ -246,4 +257,6 @@ const struct driver_ops driver_sim = {
 	.level = sim_level,
 	.account = sim_account,
 	.close = sim_close,
+	.wrong = sim_wrong,
+	.work = sim_work,
 };

@@ -195,6 +195,7 @@ void html_incidents(FILE *page, const cJSON *record)
 {
 	const cJSON *incident = view_headline(record), *incidents = view_get(record, "incidents");
 	int count = cJSON_GetArraySize(incidents);
+	char text[WORDS_MAX];
 
 	if (!incident) {
 		fputs("<h2>Incident</h2>\n<p>No incident was opened in this drill.</p>\n", page);
@@ -212,6 +213,13 @@ void html_incidents(FILE *page, const cJSON *record)
 	text_escape(page, view_text(incident, "diagnosis"));
 	fputs("</dd><dt>Action</dt><dd>", page);
 	text_escape(page, view_text(incident, "action"));
+	if (view_bool(incident, "undetected") > 0)
+		fputs("</dd><dt>Detected</dt><dd class=\"bad\">no: no detector declared it and the "
+		      "platform did not notice it",
+		      page);
+	if (view_real(incident, "wrong") > 0)
+		fprintf(page, "</dd><dt>Wrong answers</dt><dd class=\"bad\">%s requests while it was open",
+			words_number(text, view_real(incident, "wrong")));
 	fputs("</dd></dl>\n", page);
 	marks_table(page, incident);
 	if (count > 1)

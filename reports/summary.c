@@ -244,6 +244,20 @@ static void put_losses(const struct page *page, const struct brp *brp)
 		fputs("   what was lost is not known\n", page->file);
 }
 
+/* What the service's success alone does not show. */
+static void put_unseen(const struct page *page, const struct incident *incident)
+{
+	char text[WORDS_MAX];
+
+	if (incident->wrong > 0) {
+		put(page, INK_PLAIN, "  Wrong answers", NAME_COLUMNS);
+		put(page, INK_BAD, words_number(text, (double)incident->wrong), -VALUE_COLUMNS);
+		fputs("   requests, while the incident was open\n", page->file);
+	}
+	if (incident->undetected)
+		fputs("  Not noticed by any detector, nor by the platform.\n", page->file);
+}
+
 static void put_measures(const struct page *page, const struct record *record)
 {
 	const struct incident *incident = headline(record);
@@ -258,6 +272,7 @@ static void put_measures(const struct page *page, const struct record *record)
 			 path_names[incident->path]);
 		heading(page, line);
 		put_phases(page, incident);
+		put_unseen(page, incident);
 	} else {
 		heading(page, "No incident");
 	}
