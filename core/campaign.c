@@ -325,6 +325,20 @@ static void count_outcomes(const struct pool *pool, uint64_t trials, struct camp
 	}
 }
 
+/* Before they are sorted. */
+static void keep_first(const struct pool *pool, struct campaign *campaign, struct arena *arena)
+{
+	uint64_t count = campaign->trials;
+
+	campaign->first_count = count < CAMPAIGN_FIRST_MAX ? count : CAMPAIGN_FIRST_MAX;
+	for (size_t i = 0; i < MEASURES; i++) {
+		double *first = arena_array(arena, campaign->first_count, sizeof(*first));
+
+		memcpy(first, pool->values[i], campaign->first_count * sizeof(*first));
+		campaign->first[i] = first;
+	}
+}
+
 static uint64_t done_from_start(const struct pool *pool)
 {
 	uint64_t count = 0;
@@ -357,6 +371,7 @@ int campaign_run(const struct scenario *scenario, const struct run_options *opti
 
 	campaign->trials = done_from_start(&pool);
 	count_outcomes(&pool, campaign->trials, campaign);
+	keep_first(&pool, campaign, arena);
 	for (size_t i = 0; i < MEASURES; i++)
 		campaign->measures[i] = sum_up(measure_names[i], pool.values[i], campaign->trials);
 	count_from_top(&campaign->measures[MEASURE_AVAILABILITY]);

@@ -11,6 +11,7 @@
 
 #include "core/campaign.h"
 #include "core/commands.h"
+#include "core/what_if.h"
 #include "core/words.h"
 
 struct run_command {
@@ -195,6 +196,7 @@ static int fill_folder(struct drill *drill, struct run *run, struct error *e)
 	progress_end(&drill->progress);
 	if (rc)
 		return -1;
+	what_if_compute(record, &drill->options, arena);
 	findings_compute(record, arena);
 	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
 		record->abort_reason = invalid_reason(record);

@@ -149,6 +149,9 @@ static const char *unbounded_text(const struct report *report, enum objective_ki
 		    kind == OBJECTIVE_BRP_RECORDS;
 	bool back = report->headline && report->headline->path != PATH_UNRECOVERED;
 
+	if (report->headline && report->headline->silent && !report->record->campaign)
+		return data ? "nobody found what was wrong, and what it damaged is not known"
+			    : "nobody found what was wrong by the end of the drill";
 	if (!data)
 		return "the service was not back by the end of the drill";
 	if (report->record->campaign)

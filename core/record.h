@@ -171,7 +171,10 @@ struct campaign {
 					    could tell, else NAN */
 	uint64_t paths[5];               /* trials by the path of their headline incident */
 	struct summary disruption;       /* for the objective mtpd; not a measure of record.json */
+	const double *first[MEASURES];   /* of the first trials in their order, for comparisons */
+	uint64_t first_count;            /* at most CAMPAIGN_FIRST_MAX */
 };
+#define CAMPAIGN_FIRST_MAX 200
 
 struct record {
 	const struct scenario *scenario;
@@ -202,6 +205,7 @@ struct record {
 	enum verdict verdict;
 	const char *abort_reason;  /* NULL unless aborted or invalid by an error */
 	int exit_code;             /* as the README's table says */
+	uint64_t work;             /* turns of the loop and the driver's events: what it cost */
 	struct campaign *campaign; /* NULL with one trial */
 };
 

@@ -477,6 +477,7 @@ static bool stopped_by_signal(struct run *run)
 static int loop(struct run *run, struct error *e)
 {
 	while (run->now < run->scenario->duration) {
+		run->turns++;
 		if (stopped_by_signal(run))
 			return 0;
 		if (run->clock.ops->wait_until(run->clock.self, next_instant(run), e))
@@ -597,6 +598,9 @@ static void sum_up(struct run *run, struct record *record)
 	record->late = (uint64_t)llround(account.late);
 	record->failed = (uint64_t)llround(account.failed);
 	record->duration = run->now;
+	record->work = run->turns;
+	if (run->options.driver->work)
+		record->work += run->options.driver->work(run->driver);
 	record->faults = run->faults;
 	record->fault_count = run->fault_count;
 	incidents_measure(run, record);
@@ -624,6 +628,7 @@ static int begin(struct run *run, struct error *e)
 		return -1;
 	run->clock = driver->clock(run->driver);
 	run->now = 0;
+	run->turns = 0;
 	run->next_action = 0;
 	run->any_invalid = run->aborted = run->too_many = false;
 	run->abort_reason = NULL;

@@ -76,6 +76,7 @@ struct run {
 	struct clock clock;
 	struct timeline *timeline;
 	uint64_t trial_number;
+	uint64_t turns; /* of the loop in this trial */
 	nanos now;
 
 	struct recovery *recovery;

@@ -297,11 +297,30 @@ int scenario_parse(const char *path, const char *text, size_t size, const char *
 		     ret_scenario, errors, errors_max, ret_error_count);
 }
 
+static const char *folder_of(const char *path, struct arena *arena)
+{
+	const char *slash = strrchr(path, '/');
+
+	return !slash          ? "."
+	       : slash == path ? "/"
+			       : arena_strndup(arena, path, (size_t)(slash - path));
+}
+
+int scenario_variant(const struct scenario *base, const char *const *overrides,
+		     size_t override_count, struct arena *arena, struct scenario **ret_scenario,
+		     struct error *e)
+{
+	size_t count;
+
+	return parse(base->path, folder_of(base->path, arena), base->text, base->text_size,
+		     overrides, override_count, arena, ret_scenario, e, 1, &count);
+}
+
 int scenario_load(const char *path, const char *const *overrides, size_t override_count,
 		  struct arena *arena, struct scenario **ret_scenario, struct error *errors,
 		  size_t errors_max, size_t *ret_error_count)
 {
-	const char *slash = strrchr(path, '/'), *name = arena_strdup(arena, path), *folder;
+	const char *name = arena_strdup(arena, path);
 	struct error e = {0};
 	size_t size;
 	char *text;
@@ -312,11 +331,8 @@ int scenario_load(const char *path, const char *const *overrides, size_t overrid
 			errors[0] = e;
 		return -1;
 	}
-	folder = !slash          ? "."
-		 : slash == path ? "/"
-				 : arena_strndup(arena, path, (size_t)(slash - path));
-	return parse(name, folder, text, size, overrides, override_count, arena, ret_scenario,
-		     errors, errors_max, ret_error_count);
+	return parse(name, folder_of(path, arena), text, size, overrides, override_count, arena,
+		     ret_scenario, errors, errors_max, ret_error_count);
 }
 
 int scenario_standby_of(const struct scenario *scenario, uint32_t site)

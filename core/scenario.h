@@ -410,6 +410,12 @@ int scenario_parse(const char *path, const char *text, size_t size, const char *
 		   size_t override_count, struct arena *arena, struct scenario **ret_scenario,
 		   struct error *errors, size_t errors_max, size_t *ret_error_count);
 
+/* Another scenario: the text of `base` as it ran, with more overrides, loaded and checked like any
+ * other. -1 with the first error when it is none. */
+int scenario_variant(const struct scenario *base, const char *const *overrides,
+		     size_t override_count, struct arena *arena, struct scenario **ret_scenario,
+		     struct error *e);
+
 /* The site that stands by for `site`: the first standby site in order of declaration after it, or
  * -1. */
 int scenario_standby_of(const struct scenario *scenario, uint32_t site);

@@ -133,6 +133,53 @@ double stats_standard_error(const struct stats_moments *moments)
 	return sqrt(stats_variance(moments) / (double)moments->n);
 }
 
+double stats_t_quantile(double freedom, double p)
+{
+	double z, z3, z5, z7, z9;
+
+	assert(freedom >= 1);
+	assert(p > 0 && p < 1);
+	if (freedom == 1)
+		return tan(M_PI * (p - 0.5));
+	if (freedom == 2)
+		return (2 * p - 1) / sqrt(2 * p * (1 - p));
+	z = stats_normal_quantile(p);
+	z3 = z * z * z;
+	z5 = z3 * z * z;
+	z7 = z5 * z * z;
+	z9 = z7 * z * z;
+	return z + (z3 + z) / (4 * freedom) +
+	       (5 * z5 + 16 * z3 + 3 * z) / (96 * pow(freedom, 2)) +
+	       (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * pow(freedom, 3)) +
+	       (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * z) / (92160 * pow(freedom, 4));
+}
+
+struct stats_paired stats_paired_of(const double *a, const double *b, size_t n, double alpha)
+{
+	struct stats_moments before = {0}, saved = {0};
+	struct stats_paired paired = {.before = NAN, .mean = NAN, .low = NAN, .high = NAN};
+
+	for (size_t i = 0; i < n; i++) {
+		if (!isfinite(a[i]) || !isfinite(b[i]))
+			continue;
+		stats_moments_add(&before, a[i]);
+		stats_moments_add(&saved, a[i] - b[i]);
+	}
+	paired.n = saved.n;
+	if (saved.n > 0) {
+		paired.before = before.mean;
+		paired.mean = saved.mean;
+	}
+	if (saved.n > 1) {
+		double half = stats_standard_error(&saved) *
+			      stats_t_quantile((double)(saved.n - 1), 1 - alpha / 2);
+
+		paired.low = saved.mean - half;
+		paired.high = saved.mean + half;
+	}
+	return paired;
+}
+
 double stats_ecdf(const double *sorted, size_t n, double x)
 {
 	size_t low = 0, high = n;
