@@ -707,6 +707,35 @@ static void find_detector(const struct report *report, const struct detector_con
 		find_interval(report, detector);
 }
 
+/*
+ * One loop that polls, acts and polls again: declarations that come during a move are not acted on,
+ * and nothing else than the next poll would tell.
+ */
+static void find_busy(const struct report *report)
+{
+	const struct scenario *scenario = report->scenario;
+	const struct dist *time = &scenario->recovery.switch_time;
+	bool standby = false;
+	nanos wait = 0;
+	char text[WORDS_MAX], after[WORDS_MAX];
+
+	for (size_t i = 0; i < scenario->detector_count; i++) {
+		if (scenario->detectors[i].kind != DETECTOR_POLL)
+			return;
+		if (scenario->detectors[i].interval > wait)
+			wait = scenario->detectors[i].interval;
+	}
+	for (size_t i = 0; i < scenario->deployment.site_count; i++)
+		standby |= scenario->deployment.sites[i].standby.heat != HEAT_NONE;
+	if (wait == 0 || !standby || dist_is_zero(time))
+		return;
+	add(report, SEVERITY_MEDIUM, dist_mean(time) / 1e9 + (double)wait / 1e9,
+	    "Blind while it switches (%s): a poll is the only detector, and nothing acts on it "
+	    "meanwhile. What breaks in that time waits for a poll after it, up to %s more. Watch "
+	    "the standby too.",
+	    words_dist(text, time), words_nanos(after, wait));
+}
+
 /* ---- backups ---- */
 
 static bool runs(const struct backup_policy *policy)
@@ -961,6 +990,7 @@ void findings_compute(struct record *record, struct arena *arena)
 		find_detector(&report, &record->scenario->detectors[i]);
 	/* A plan of the target's own is not in the scenario. */
 	if (record->scenario->recovery.managed_by == MANAGED_BY_DRSIM) {
+		find_busy(&report);
 		find_uncovered(&report);
 		find_unverified(&report);
 		find_recovery(&report);

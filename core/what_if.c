@@ -149,6 +149,9 @@ static const char *objectives_that(const struct comparison *c, const struct outc
 {
 	const char *list = "";
 
+	/* One trial is no quantile of many. */
+	if (c->record->campaign && after->trials < 2)
+		return list;
 	for (size_t i = 0; i < after->objective_count; i++) {
 		const struct objective_result *now = &after->objectives[i];
 		enum tristate was = c->base.objectives[i].met;
@@ -190,6 +193,7 @@ static void tell(struct comparison *c, const struct what_if_change *change,
 	else if (*met && severity < SEVERITY_MEDIUM)
 		severity = SEVERITY_MEDIUM;
 	c->told++;
+	seconds = round(seconds * 1e9) / 1e9; /* what is less is the rounding of differences */
 	findings_add(c->record, severity, seconds,
 		     arena_printf(c->arena,
 				  "%s would have %s%s%s%s%s (recomputed by running the drill again "
@@ -204,13 +208,13 @@ static enum severity weight(const struct saving *saving)
 	return saving->mean >= LARGE_SHARE * saving->before ? SEVERITY_LOW : SEVERITY_INFO;
 }
 
-/* " on average (95 % interval 38 s to 44 s, 200 trials)"; "" for one run. */
+/* " on average (95 % interval 38 s to 44 s, 200 trials)"; nothing for one run. */
 static const char *interval_text(const struct comparison *c, const struct saving *saving)
 {
 	char low[WORDS_MAX], high[WORDS_MAX];
 
-	if (saving->pairs < 2)
-		return "";
+	if (c->base.trials < 2)
+		return c->record->campaign ? " in trial 0" : "";
 	return arena_printf(c->arena, " on average (95 %% interval %s to %s, %" PRIu64 " trials)",
 			    words_duration(low, saving->low), words_duration(high, saving->high),
 			    saving->pairs);
@@ -319,15 +323,28 @@ static double cost_of(const struct record *record)
 	return cost;
 }
 
-/* How many trials of each change fit: as many as were run, or one, or none. */
-static uint64_t trials_for(const struct record *record, size_t changes)
+/*
+ * How many trials of each change are worth their time: as many as were run, or one. That goes by
+ * counts, not by a clock, so that it is the same wherever it runs. Where one trial of each is too
+ * much already, the last changes are left out.
+ */
+static uint64_t trials_for(const struct record *record, size_t *changes)
 {
-	double fit = WHAT_IF_WORK_MAX / (cost_of(record) * (double)changes);
-	uint64_t trials = record->campaign ? record->campaign->first_count : 1;
+	double cost = cost_of(record), most = WHAT_IF_WORK_MAX, fit;
+	uint64_t trials = 1;
 
-	if ((double)trials > fit)
-		trials = (uint64_t)fit;
-	return trials > 1 && trials < WHAT_IF_PAIRS_MIN ? 1 : trials;
+	if (record->campaign) {
+		most = fmax(most, cost * (double)record->campaign->trials);
+		trials = record->campaign->first_count;
+	}
+	fit = most / cost;
+	if ((double)(trials * *changes) > fit)
+		trials = (uint64_t)(fit / (double)*changes);
+	if (trials < WHAT_IF_PAIRS_MIN)
+		trials = 1;
+	if ((double)*changes > fit)
+		*changes = (size_t)fit;
+	return trials;
 }
 
 static void run_changes(struct comparison *c, const struct what_if_change *changes, size_t count)
@@ -348,7 +365,7 @@ void what_if_compute(struct record *record, const struct run_options *options, s
 {
 	struct comparison *c;
 	struct what_if_change changes[WHAT_IF_CHANGES_MAX];
-	size_t count;
+	size_t found, count;
 	uint64_t trials;
 
 	if (!applies(record, options))
@@ -359,22 +376,17 @@ void what_if_compute(struct record *record, const struct run_options *options, s
 			     "were too many incidents for one of them to tell.");
 		return;
 	}
-	count = what_if_changes(record, arena, changes);
+	found = count = what_if_changes(record, arena, changes);
 	if (count == 0)
 		return;
-	trials = trials_for(record, count);
-	if (trials == 0) {
-		findings_add(
-			record, SEVERITY_INFO, NAN,
-			"What changes of the plan would have saved was not recomputed: it is a "
-			"long run. Try them with --set.");
-		return;
-	}
+	trials = trials_for(record, &count);
 	c = arena_alloc(arena, sizeof(*c));
 	*c = (struct comparison){.record = record, .options = options, .arena = arena};
 	take(&c->base, record, trials);
 	run_changes(c, changes, count);
-	if (c->tried > 0 && c->told == 0 && !signalled(options))
+	if (signalled(options))
+		return;
+	if (c->tried > 0 && c->told == 0)
 		findings_add(
 			record, SEVERITY_INFO, NAN,
 			arena_printf(arena,
@@ -382,4 +394,10 @@ void what_if_compute(struct record *record, const struct run_options *options, s
 				     "switch, restore, standby, backups) would have saved more "
 				     "than 1 s or 1 %%.",
 				     c->tried));
+	if (count < found)
+		findings_add(record, SEVERITY_INFO, NAN,
+			     arena_printf(arena,
+					  "What %zu other changes of the plan would have saved was "
+					  "not recomputed: it is a long run. Try them with --set.",
+					  found - count));
 }

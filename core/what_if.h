@@ -16,7 +16,8 @@
 #define WHAT_IF_CHANGES_MAX 24
 #define WHAT_IF_SETS_MAX 6       /* overrides of one change */
 #define WHAT_IF_INCIDENTS_MAX 20 /* with more there is no one recovery to shorten */
-#define WHAT_IF_WORK_MAX 8000000 /* over all changes, in the units of record.work */
+#define WHAT_IF_WORK_MAX 3000000 /* over all changes, in the units of record.work; of a campaign
+				    as much as it took itself */
 #define WHAT_IF_PAIRS_MIN 10     /* trials below which only the first one is compared */
 
 enum what_if_aim {
@@ -40,7 +41,7 @@ size_t what_if_changes(const struct record *record, struct arena *arena,
 
 /*
  * Runs them and adds what they would have saved to the record's findings; also once when none would
- * have, or when recomputing would take too long. Does nothing where there is no recovery to
+ * have, and how many were left out because recomputing them would take too long. Does nothing where there is no recovery to
  * shorten: real or sham drills, no incident, not evaluable, ended by a signal. With a campaign the
  * first trials are compared pairwise. Call it before findings_compute(), which ranks.
  */

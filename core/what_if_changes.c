@@ -319,6 +319,19 @@ static void change_restore(struct search *s)
 	       "recovery.restore.before_serving", arena_printf(s->arena, "[%s]", list));
 }
 
+static void change_start(struct search *s)
+{
+	const struct deployment *deployment = &s->scenario->deployment;
+	const struct yaml_node *root = yaml_get(s->root, "deployment");
+	struct what_if_change *made = change(s, "Replicas that start in half the time");
+
+	for (size_t i = 0; i < deployment->endpoint_count; i++)
+		halve(s, made,
+		      yaml_get(yaml_get(item(yaml_get(root, "endpoints"), i), "model"), "start"),
+		      arena_printf(s->arena, "deployment.endpoints[%zu].model.start", i));
+	done(s, made);
+}
+
 /* ---- what carries or mends it where it is ---- */
 
 static void change_gateway(struct search *s)
@@ -415,6 +428,7 @@ size_t what_if_changes(const struct record *record, struct arena *arena,
 	} else {
 		change_gateway(&s);
 	}
+	change_start(&s);
 	change_crews(&s);
 	change_backups(&s);
 	return s.count;
