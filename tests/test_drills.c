@@ -138,6 +138,11 @@ struct history {
 	nanos opened, ended, t[TS];
 	struct phases phases;
 	unsigned faults, bad_at_close;
+	unsigned left; /* faults that nobody had taken back when it was closed */
+	bool acted;    /* somebody diagnosed or repaired */
+	bool damaged;  /* one of its faults flipped bits of the live data */
+	bool undetected;
+	nanos wrong;
 };
 
 struct audit {
@@ -155,6 +160,12 @@ struct audit {
 	nanos bad_sum, bad_span, bad_longest, last_t, end;
 	int64_t lines, last_action, actions_open;
 	char reason[16];
+	struct {
+		nanos step;
+		size_t incident;
+		bool undone;
+	} broken[INCIDENTS_SEEN_MAX];
+	size_t broken_count;
 	cJSON **events; /* all lines, parsed */
 };
 
@@ -212,6 +223,46 @@ static void hear_open(struct audit *a, const cJSON *event, nanos t)
 	h->ever_bad = a->bad_now > 0;
 	for (int i = 0; i < TS; i++)
 		h->t[i] = NEVER;
+}
+
+/* Opened or joined by a fault. */
+static void hear_broken(struct audit *a, const cJSON *event)
+{
+	struct history *h = incident_of(a, event);
+
+	if (number(event, "step") == NEVER)
+		return;
+	must(a->broken_count < INCIDENTS_SEEN_MAX, "more than %d", INCIDENTS_SEEN_MAX);
+	a->broken[a->broken_count].step = number(event, "step");
+	a->broken[a->broken_count].undone = false;
+	a->broken[a->broken_count++].incident = (size_t)(h - a->incidents);
+	h->damaged |= strcmp(word(event, "fault"), "data.bitflip") == 0 &&
+		      strncmp(word(event, "target"), "data/", 5) == 0;
+}
+
+static void hear_undone(struct audit *a, const cJSON *event)
+{
+	for (size_t i = 0; i < a->broken_count; i++)
+		if (a->broken[i].step == number(event, "step") && !a->broken[i].undone) {
+			a->broken[i].undone = true;
+			return;
+		}
+}
+
+static void hear_close(struct audit *a, const cJSON *event, nanos t)
+{
+	struct history *h = incident_of(a, event);
+
+	must(!h->closed, "an incident is closed twice");
+	h->closed = true;
+	h->ended = t;
+	h->bad_at_close = a->bad_now;
+	h->wrong = number(event, "wrong");
+	h->undetected = cJSON_IsTrue(field(event, "undetected")) != 0;
+	for (size_t i = 0; i < a->broken_count; i++)
+		h->left += a->broken[i].incident == (size_t)(h - a->incidents) &&
+			   !a->broken[i].undone;
+	snprintf(h->path, sizeof(h->path), "%s", word(event, "path"));
 }
 
 static void hear_mark(struct audit *a, const cJSON *event, nanos t)
@@ -278,6 +329,8 @@ static void hear_action(struct audit *a, const cJSON *event)
 		must(id > a->last_action, "action %" PRId64 " begins twice", id);
 		a->last_action = id;
 		a->actions_open++;
+		if (number(event, "incident") != NEVER)
+			incident_of(a, event)->acted = true;
 		return;
 	}
 	must(id <= a->last_action, "action %" PRId64 " ends and never began", id);
@@ -296,10 +349,14 @@ static void hear(struct audit *a, const cJSON *event)
 	hear_fault(a, event);
 	if (is(event, "action.begin") || is(event, "action.end"))
 		hear_action(a, event);
+	if (is(event, "fault.revert"))
+		hear_undone(a, event);
 	if (is(event, "incident.open")) {
 		hear_open(a, event, t);
+		hear_broken(a, event);
 	} else if (is(event, "incident.join")) {
 		incident_of(a, event)->faults++;
+		hear_broken(a, event);
 	} else if (is(event, "mark")) {
 		hear_mark(a, event, t);
 	} else if (is(event, "service.bad") || is(event, "service.good")) {
@@ -307,13 +364,7 @@ static void hear(struct audit *a, const cJSON *event)
 	} else if (is(event, "detector.declare")) {
 		a->declared++;
 	} else if (is(event, "incident.close")) {
-		struct history *h = incident_of(a, event);
-
-		must(!h->closed, "an incident is closed twice");
-		h->closed = true;
-		h->ended = t;
-		h->bad_at_close = a->bad_now;
-		snprintf(h->path, sizeof(h->path), "%s", word(event, "path"));
+		hear_close(a, event, t);
 	} else if (is(event, "run.end")) {
 		a->end = t;
 		snprintf(a->reason, sizeof(a->reason), "%s", word(event, "reason"));
@@ -482,6 +533,24 @@ static const char *const paths[] = {"failover", "in_place", "absorbed", "false_a
 				    "unrecovered"};
 #define PATHS 5
 
+/* What nobody finds and still does harm is no success, however good the service looked. */
+static void check_unseen(const struct history *h)
+{
+	bool harms = h->left > 0 && (h->wrong > 0 || h->damaged);
+	bool unrecovered = strcmp(h->path, "unrecovered") == 0;
+
+	if (h->undetected) {
+		must(!h->alarm, "a false alarm that nobody raised");
+		must(h->t[T_DETECT] == NEVER, "undetected, with t_detect");
+		must(h->t[T_DIAGNOSED] == NEVER, "undetected, with t_diagnosed");
+		must(!h->acted, "undetected, and yet somebody acted");
+		must(unrecovered || !harms, "path %s, while a fault nobody found goes on", h->path);
+	}
+	if (unrecovered)
+		must(h->bad_at_close > 0 || (h->undetected && harms),
+		     "unrecovered, but nothing is bad and nothing is hidden");
+}
+
 static void check_incident(struct history *h)
 {
 	int known = 0;
@@ -497,10 +566,11 @@ static void check_incident(struct history *h)
 		ck_assert_int_eq(h->t[T_FAULT], h->opened);
 	work_out(h);
 	check_order(h);
+	check_unseen(h);
 	if (strcmp(h->path, "failover") == 0)
 		check_failover(h);
 	else if (strcmp(h->path, "unrecovered") == 0)
-		must(h->bad_at_close > 0, "unrecovered, but nothing is bad");
+		must(h->t[T_RESTORED] == NEVER, "unrecovered, with t_restored");
 	else if (!h->alarm)
 		must(h->t[T_RESTORED] != NEVER, "%s without t_restored", h->path);
 	if (strcmp(h->path, "absorbed") == 0 && !h->ever_bad)
@@ -556,6 +626,8 @@ static void compare_incident(const struct history *h, const cJSON *json)
 		ck_assert_msg(number(json, keys[i]) == values[i], "%s: %" PRId64 ", not %" PRId64,
 			      keys[i], number(json, keys[i]), values[i]);
 	ck_assert_int_eq(cJSON_GetArraySize(field(json, "faults")), (int)h->faults);
+	ck_assert_int_eq(number(json, "wrong"), h->wrong);
+	ck_assert_int_eq(cJSON_IsTrue(field(json, "undetected")), h->undetected);
 }
 
 /* The largest FRT, unrecovered being longer than any; the first of equals. */
@@ -1920,6 +1992,73 @@ START_TEST(wrong_answers_need_a_canary)
 }
 END_TEST
 
+/* One replica of many answers wrongly: too few for the service to look bad. */
+static const struct {
+	const char *step, *path;
+	int code;
+	nanos wrong; /* at most; at least nine tenths of it; 20 requests/s, one in 200 of them */
+	const char *finding;
+} silent[] = {
+	{"  - {at: 1h, fault: data.bitflip, target: \"endpoint/chat/replica[3]\"}\n", "unrecovered",
+	 1, 1800, "Nobody found data.bitflip on endpoint/chat/replica[3]"},
+	{"  - {at: 1h, fault: data.bitflip, target: \"endpoint/chat/replica[3]\", for: 1h}\n",
+	 "absorbed", 0, 360, "and nobody noticed: it ended by itself"},
+	{"  - {at: 1h, fault: data.bitflip, target: data/training}\n", "unrecovered", 1, 0,
+	 "the data stayed damaged for 5 h"},
+	{"  - {at: 1h, fault: backup.corrupt, target: \"backup[-1]\"}\n", "absorbed", 0, 0,
+	 "was not noticed by any detector, nor by the platform: it still lies there"},
+};
+
+START_TEST(what_nobody_finds_is_told)
+{
+	const char *const more[] = {"--set",
+				    "deployment.sites[0].nodes=200",
+				    "--set",
+				    "deployment.sites[1].nodes=200",
+				    "--set",
+				    "deployment.data.training={bytes: 1GB, change: 1MB/s}",
+				    "--set",
+				    "objectives={frt: 10m}",
+				    NULL};
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_text(&b, plan_text(&b, (struct plan){.replicas = 200, .steps = silent[_i].step}), more,
+		 &drill);
+	ck_assert_str_eq(only(&drill)->path, silent[_i].path);
+	ck_assert_int_eq(drill.code, silent[_i].code);
+	ck_assert(only(&drill)->undetected);
+	ck_assert_int_le(only(&drill)->wrong, silent[_i].wrong);
+	ck_assert_int_ge(only(&drill)->wrong, silent[_i].wrong * 9 / 10);
+	ck_assert_uint_eq(count_events(&drill, "service.bad", NULL, NULL), 0);
+	ck_assert_msg(has_finding(&drill, silent[_i].finding), "nobody is told");
+	end_plan(&b, &drill);
+}
+END_TEST
+
+START_TEST(a_canary_finds_what_is_silent)
+{
+	const char *const more[] = {"--set", "deployment.sites[0].nodes=200", "--set",
+				    "deployment.sites[1].nodes=200", NULL};
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_text(&b,
+		 plan_text(&b,
+			   (struct plan){.replicas = 200,
+					 .detector = "{kind: canary, scope: replica, every: 60s}",
+					 .steps = silent[0].step}),
+		 more, &drill);
+	ck_assert_str_eq(only(&drill)->path, "failover");
+	ck_assert(!only(&drill)->undetected);
+	ck_assert_int_eq(drill.code, 0);
+	ck_assert_int_lt(only(&drill)->wrong, 20);
+	end_plan(&b, &drill);
+}
+END_TEST
+
 /* ---- the same again ---- */
 
 static const char *const of_host[] = {"id", "started", "host", "wall_s", "command"};
@@ -2086,6 +2225,8 @@ static void add_cases(Suite *suite)
 	test_add(suite, "killed_process_restarts", killed_process_restarts);
 	test_add(suite, "delay_is_seen", delay_is_seen_by_those_who_look_at_latency);
 	test_add(suite, "wrong_answers_need_a_canary", wrong_answers_need_a_canary);
+	test_add_loop(suite, "what_nobody_finds_is_told", what_nobody_finds_is_told, 4);
+	test_add(suite, "a_canary_finds_what_is_silent", a_canary_finds_what_is_silent);
 	test_add(suite, "a_signal_ends_a_drill", a_signal_ends_a_drill);
 	test_add(suite, "a_day_of_heavy_load", a_day_of_heavy_load);
 	test_add_loop(suite, "random_faults", random_faults, CASES / CASES_PER_TEST);

@@ -291,6 +291,48 @@ START_TEST(normal_both_ways)
 }
 END_TEST
 
+/* Of the tables of Student's t, 0.975. */
+static const struct {
+	double freedom, t;
+} t_table[] = {
+	{1, 12.7062047}, {2, 4.3026527},  {3, 3.1824463},  {4, 2.7764451},
+	{9, 2.2621572},  {29, 2.0452296}, {199, 1.9719565}, {1e9, 1.9599640},
+};
+
+START_TEST(student_t)
+{
+	double t = t_table[_i].t;
+
+	ck_assert_double_eq_tol(stats_t_quantile(t_table[_i].freedom, 0.975), t, 0.003 * t);
+	ck_assert_double_eq_tol(stats_t_quantile(t_table[_i].freedom, 0.025), -t, 0.003 * t);
+}
+END_TEST
+
+START_TEST(paired_differences)
+{
+	const double a[] = {10, 20, NAN, 30, 40, INFINITY, 7}, b[] = {8, 17, 3, 28, 35, 4, INFINITY};
+	const double far[] = {1e9 + 41, 2e9 + 41, 5e9 + 41}, near[] = {1e9, 2e9, 5e9};
+	struct stats_paired paired = stats_paired_of(a, b, 7, 0.05);
+
+	/* Differences 2, 3, 2, 5: mean 3, standard error sqrt(2 / 4), t with 3 degrees 3.182. */
+	ck_assert_uint_eq(paired.n, 4);
+	ck_assert_double_eq(paired.before, 25);
+	ck_assert_double_eq(paired.mean, 3);
+	ck_assert_double_eq_tol(paired.high - 3, 3.1824463 * sqrt(0.5), 0.01);
+	ck_assert_double_eq_tol(3 - paired.low, paired.high - 3, 1e-12);
+	/* What varies in both alike costs no precision. */
+	paired = stats_paired_of(far, near, 3, 0.05);
+	ck_assert_double_eq(paired.low, 41);
+	ck_assert_double_eq(paired.high, 41);
+	paired = stats_paired_of(a, b, 1, 0.05);
+	ck_assert_double_eq(paired.mean, 2);
+	ck_assert(isnan(paired.low) && isnan(paired.high));
+	paired = stats_paired_of(a + 2, b + 2, 1, 0.05);
+	ck_assert_uint_eq(paired.n, 0);
+	ck_assert(isnan(paired.mean) && isnan(paired.before));
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
 	test_add(suite, "quantile", quantile_is_an_order_statistic);
@@ -307,6 +349,8 @@ static void add_cases(Suite *suite)
 	test_add(suite, "Kaplan-Meier: edges", kaplan_meier_all_or_last_censored);
 	test_add(suite, "Erlang C", erlang_c_table);
 	test_add(suite, "normal", normal_both_ways);
+	test_add_loop(suite, "Student's t", student_t, sizeof(t_table) / sizeof(t_table[0]));
+	test_add(suite, "paired differences", paired_differences);
 }
 
 TEST_MAIN("stats", add_cases)
