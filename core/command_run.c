@@ -196,11 +196,11 @@ static int fill_folder(struct drill *drill, struct run *run, struct error *e)
 	progress_end(&drill->progress);
 	if (rc)
 		return -1;
+	record->wall_s = command_seconds() - drill->started;
 	what_if_compute(record, &drill->options, arena);
 	findings_compute(record, arena);
 	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
 		record->abort_reason = invalid_reason(record);
-	record->wall_s = command_seconds() - drill->started;
 	if (write_reports(drill, e))
 		return -1;
 	return folder_commit(&drill->folder, e);
