@@ -162,6 +162,13 @@ static const char *objectives_that(const struct comparison *c, const struct outc
 	return list;
 }
 
+static const char *and_objectives(const struct comparison *c, const char *verb, const char *list)
+{
+	return *list ? arena_printf(c->arena, "%s the objective%s ", verb,
+				    strchr(list, ',') ? "s" : "")
+		     : "";
+}
+
 static const char *commands(const struct comparison *c, const struct what_if_change *change)
 {
 	const char *text = "";
@@ -198,8 +205,8 @@ static void tell(struct comparison *c, const struct what_if_change *change,
 		     arena_printf(c->arena,
 				  "%s would have %s%s%s%s%s (recomputed by running the drill again "
 				  "with%s).",
-				  change->text, what, *met ? ", and met the objective " : "", met,
-				  *missed ? ", but missed the objective " : "", missed,
+				  change->text, what, and_objectives(c, ", and met", met), met,
+				  and_objectives(c, ", but missed", missed), missed,
 				  commands(c, change)));
 }
 

@@ -41,9 +41,10 @@ size_t what_if_changes(const struct record *record, struct arena *arena,
 
 /*
  * Runs them and adds what they would have saved to the record's findings; also once when none would
- * have, and how many were left out because recomputing them would take too long. Does nothing where there is no recovery to
- * shorten: real or sham drills, no incident, not evaluable, ended by a signal. With a campaign the
- * first trials are compared pairwise. Call it before findings_compute(), which ranks.
+ * have, and how many were left out because recomputing them would take too long. Does nothing where
+ * there is no recovery to shorten: real or sham drills, no incident, not evaluable, ended by a
+ * signal. With a campaign the first trials are compared pairwise. Call it before
+ * findings_compute(), which ranks.
  */
 void what_if_compute(struct record *record, const struct run_options *options, struct arena *arena);
 

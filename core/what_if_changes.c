@@ -190,13 +190,30 @@ static void change_misses(struct search *s, const char *path,
 		       duration_text(s, detector->timeout / 2));
 }
 
+/* Half the time between two looks. */
+static void change_interval(struct search *s, const char *path, const char *key,
+			    const struct detector_config *detector, nanos time)
+{
+	const char *now = duration_text(s, time), *half = duration_text(s, time / 2);
+	struct what_if_change *made;
+
+	if (time < 2)
+		return;
+	if (detector->kind == DETECTOR_SLO)
+		made = change(s, "An slo window of %s instead of %s", half, now);
+	else if (detector->kind == DETECTOR_PHI)
+		made = change(s, "A heartbeat every %s instead of every %s", half, now);
+	else
+		made = change(s, "A %s every %s instead of every %s",
+			      detector_names[detector->kind], half, now);
+	simple(s, made, arena_printf(s->arena, "%s.%s", path, key), half);
+}
+
 static void change_detector(struct search *s, size_t index)
 {
 	const struct detector_config *detector = &s->scenario->detectors[index];
 	const struct yaml_node *node;
-	const char *path = path_of(s, "detector", index, &node), *key = "interval";
-	const char *name = detector_names[detector->kind];
-	nanos interval = detector->interval;
+	const char *path = path_of(s, "detector", index, &node);
 	struct what_if_change *made;
 
 	switch (detector->kind) {
@@ -206,22 +223,17 @@ static void change_detector(struct search *s, size_t index)
 		done(s, made);
 		return;
 	case DETECTOR_CANARY:
-		key = "every";
+		change_interval(s, path, "every", detector, detector->interval);
 		break;
 	case DETECTOR_SLO:
-		key = "window";
-		interval = detector->slo_window;
+		change_interval(s, path, "window", detector, detector->slo_window);
 		break;
 	case DETECTOR_PROBE:
 	case DETECTOR_PHI:
 	case DETECTOR_POLL:
+		change_interval(s, path, "interval", detector, detector->interval);
 		break;
 	}
-	if (interval > 1)
-		simple(s,
-		       change(s, "A %s %s of %s instead of %s", name, key,
-			      duration_text(s, interval / 2), duration_text(s, interval)),
-		       arena_printf(s->arena, "%s.%s", path, key), duration_text(s, interval / 2));
 	change_misses(s, path, detector);
 }
 

@@ -363,9 +363,18 @@ START_TEST(long_runs_are_not_run_again)
 	what_if_compute(&b.record, &b.options, &b.arena);
 	ck_assert_uint_eq(b.record.finding_count, 1);
 	must_find(&b, "What 7 other changes");
-	b.record.finding_count = 0;
-	b.record.incident_count = WHAT_IF_INCIDENTS_MAX + 1;
-	what_if_compute(&b.record, &b.options, &b.arena);
+	bench_close(&b);
+}
+END_TEST
+
+/* Which of many should be shorter no one change can tell. */
+START_TEST(many_incidents_are_not_run_again)
+{
+	struct bench b = {0};
+	const char *const sets[] = {"steps[0].at={every: 5m, jitter: 0s}", "steps[0].for=1m", NULL};
+
+	compute(&b, in_place, sets, 1);
+	ck_assert_uint_gt(b.record.incident_count, WHAT_IF_INCIDENTS_MAX);
 	ck_assert_uint_eq(b.record.finding_count, 1);
 	must_find(&b, "too many incidents");
 	bench_close(&b);
@@ -442,6 +451,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "not_where_there_is_nothing_to_shorten",
 		 not_where_there_is_nothing_to_shorten);
 	test_add(suite, "long_runs_are_not_run_again", long_runs_are_not_run_again);
+	test_add(suite, "many_incidents_are_not_run_again", many_incidents_are_not_run_again);
 	test_add_loop(suite, "a_person_gets_the_same", a_person_gets_the_same,
 		      sizeof(shipped) / sizeof(shipped[0]));
 }
