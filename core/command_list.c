@@ -152,7 +152,7 @@ static void print_fault(const struct fault_ops *fault)
 	print_example(fault);
 }
 
-/* Under which heading a group stands; the groups that follow it in the catalogue stand there too. */
+/* Under which heading a group stands; the groups that follow it in the catalogue follow it. */
 static const struct {
 	const char *group, *heading;
 } families[] = {

@@ -605,7 +605,8 @@ static void close_incident(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
-	incident->wrong = (uint64_t)llround(fmax(wrong_so_far(run, place) - state->wrong_before, 0));
+	double wrong = wrong_so_far(run, place) - state->wrong_before;
+	incident->wrong = (uint64_t)llround(fmax(wrong, 0));
 	update_restored(run, place, true);
 	incident->path = path_of(run, place);
 	if (incident->path == PATH_UNRECOVERED)

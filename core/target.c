@@ -212,8 +212,9 @@ static int resolve_site(struct reader *r, uint32_t site)
 static int resolve_site_name(struct reader *r, const char *word)
 {
 	const struct deployment *d = &r->scenario->deployment;
-	static const char *const others[] = {"store",      "standby",   "endpoint/NAME", "data/NAME",
-					     "backup[-1]", "link[A-B]", "region/NAME"};
+	static const char *const others[] = {"store",      "standby",    "endpoint/NAME",
+					     "data/NAME",  "backup[-1]", "link[A-B]",
+					     "region/NAME"};
 	const size_t other_count = sizeof(others) / sizeof(others[0]);
 	const char **words;
 

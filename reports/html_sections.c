@@ -218,7 +218,9 @@ void html_incidents(FILE *page, const cJSON *record)
 		      "platform did not notice it",
 		      page);
 	if (view_real(incident, "wrong") > 0)
-		fprintf(page, "</dd><dt>Wrong answers</dt><dd class=\"bad\">%s requests while it was open",
+		fprintf(page,
+			"</dd><dt>Wrong answers</dt><dd class=\"bad\">"
+			"%s requests while it was open",
 			words_number(text, view_real(incident, "wrong")));
 	fputs("</dd></dl>\n", page);
 	marks_table(page, incident);

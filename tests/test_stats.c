@@ -310,7 +310,8 @@ END_TEST
 
 START_TEST(paired_differences)
 {
-	const double a[] = {10, 20, NAN, 30, 40, INFINITY, 7}, b[] = {8, 17, 3, 28, 35, 4, INFINITY};
+	const double a[] = {10, 20, NAN, 30, 40, INFINITY, 7};
+	const double b[] = {8, 17, 3, 28, 35, 4, INFINITY};
 	const double far[] = {1e9 + 41, 2e9 + 41, 5e9 + 41}, near[] = {1e9, 2e9, 5e9};
 	struct stats_paired paired = stats_paired_of(a, b, 7, 0.05);
 

@@ -465,7 +465,8 @@ void load_route(struct world *world, uint32_t endpoint, uint32_t site);
 void load_settle(struct world *world, struct service *service); /* bring the fluid up to now */
 void load_confirm(struct world *world, struct service *service, nanos good_since);
 void load_account(struct world *world, struct account *ret);
-double load_wrong(struct world *world, uint32_t site); /* answered wrongly so far by its endpoints */
+/* Answered wrongly so far by the endpoints of the site. */
+double load_wrong(struct world *world, uint32_t site);
 void load_window_stats(struct world *world, const struct service *service, nanos window,
 		       double *ret_success, nanos *ret_p99);
 /* What a request sent now meets: share of good answers, p99 of the latency. */
