@@ -141,7 +141,9 @@ static void print_fault(const struct fault_ops *fault)
 {
 	printf("%s: %s\n", fault->name, fault->help);
 	print_targets(fault);
-	fputs("\nparameters, beside at, after, select and for of every step:\n", stdout);
+	fputs("\nparameters, beside the keys of every step (at, after, select, for,\n"
+	      "probability, count, seed, ramp, pulse):\n",
+	      stdout);
 	if (!fault->params || !fault->params->name)
 		fputs("  none\n", stdout);
 	for (const struct param *param = fault->params; param && param->name; param++)

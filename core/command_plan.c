@@ -55,6 +55,8 @@ static const char *when_text(const struct plan *plan, const struct step *step)
 			return arena_printf(plan->arena, "every %s", nanos_text(plan, step->at));
 		return arena_printf(plan->arena, "every %s, jitter %s", nanos_text(plan, step->at),
 				    nanos_text(plan, step->to));
+	case WHEN_DRAWN:
+		return arena_printf(plan->arena, "drawn: %s", dist_text(plan, &step->drawn));
 	case WHEN_AFTER:
 		break;
 	}
@@ -132,6 +134,37 @@ static bool print_means(const struct plan *plan, const struct step *step)
 	return refused;
 }
 
+/* "with a chance of 30 %; at most 3 times; draws from seed 7; grows over 10 min" */
+static void print_strength(const struct plan *plan, const struct step *step)
+{
+	const char *before = "      ";
+	char text[WORDS_MAX];
+
+	if (step->probability < 1) {
+		printf("%swith a chance of %s", before, words_percent(text, step->probability));
+		before = "; ";
+	}
+	if (step->count > 0) {
+		printf("%sat most %u time%s", before, step->count, step->count == 1 ? "" : "s");
+		before = "; ";
+	}
+	if (step->seeded) {
+		printf("%sdraws from seed %" PRIu64, before, step->seed);
+		before = "; ";
+	}
+	if (step->ramp > 0) {
+		printf("%sgrows over %s", before, nanos_text(plan, step->ramp));
+		before = "; ";
+	}
+	if (step->pulse.active > 0) {
+		printf("%spulses: %s on, %s off", before, nanos_text(plan, step->pulse.active),
+		       nanos_text(plan, step->pulse.dormant));
+		before = "; ";
+	}
+	if (*before == ';')
+		fputc('\n', stdout);
+}
+
 /* One line of cells, padded to the widths but for the last. */
 static void print_row(const char *const cells[COLUMNS], const size_t widths[COLUMNS])
 {
@@ -166,6 +199,7 @@ static size_t print_steps(const struct plan *plan)
 	print_row(head, widths);
 	for (size_t i = 0; i < scenario->step_count; i++) {
 		print_row(rows[i], widths);
+		print_strength(plan, &scenario->steps[i]);
 		refused += print_means(plan, &scenario->steps[i]);
 	}
 	return refused;

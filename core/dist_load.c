@@ -60,8 +60,8 @@ static const struct {
 	{"normal", "normal", DIST_NORMAL, normal_rows},
 	{"pareto", "pareto", DIST_PARETO, pareto_rows},
 };
-static const char *const dist_names[] = {"uniform", "exponential", "lognormal", "weibull",
-					 "normal",  "pareto",      "empirical", NULL};
+const char *const dist_names[] = {"uniform", "exponential", "lognormal", "weibull",
+				  "normal",  "pareto",      "empirical", NULL};
 
 static int compare_doubles(const void *a, const void *b)
 {

@@ -181,9 +181,14 @@ struct driver_ops {
 		      struct error *e);
 	struct clock (*clock)(void *self); /* style: allow */
 	/* Begins an effect. Fills *undo before it touches anything. -1: could not (the drill is
-	 * then not evaluable). */
+	 * then not evaluable). A fault that pulses brings the *undo of the last time, which was
+	 * taken back. */
 	int (*apply)(void *self, const struct effect *effect, struct undo_record *undo,
 		     struct error *e);
+	/* Puts another strength of the same effect in the place of what *undo holds, at one
+	 * instant: it is never away in between, and nothing is mended by it. */
+	int (*adjust)(void *self, const struct effect *effect, struct undo_record *undo,
+		      struct error *e);
 	/* Takes it back. Safe to call twice. */
 	int (*revert)(void *self, struct undo_record *undo, struct error *e);
 	/* Looks at one entity, now. Never fails: what cannot be seen is counted as not there. */

@@ -3,6 +3,7 @@
  * fills. */
 #include "core/fault.h"
 
+#include <math.h>
 #include <string.h>
 
 const char *const effect_names[EFFECTS] = {
@@ -32,6 +33,52 @@ const char *const effect_names[EFFECTS] = {
 	[EFFECT_MODEL_BAD] = "model.bad",       [EFFECT_CKPT_FLIP] = "ckpt.flip",
 	[EFFECT_CKPT_SHARD] = "ckpt.shard",     [EFFECT_CKPT_TORN] = "ckpt.torn",
 };
+
+/* What of an effect is its strength, and its value when nothing is there; a kind that is not listed
+ * has none. */
+static const struct strength {
+	bool amount, spread, fraction;
+	int64_t no_amount;
+	double no_fraction;
+} strengths[EFFECTS] = {
+	[EFFECT_NET_DELAY] = {.amount = true, .spread = true},
+	[EFFECT_GPU_SLOW] = {.amount = true},
+	[EFFECT_GPU_WRONG] = {.amount = true},
+	[EFFECT_SERVE_ERROR] = {.amount = true},
+	[EFFECT_SERVE_SLOW] = {.amount = true},
+	[EFFECT_START_SLOW] = {.amount = true},
+	[EFFECT_NET_LOSS] = {.amount = true},
+	[EFFECT_DATA_CUT] = {.amount = true},
+	[EFFECT_DATA_OLD] = {.amount = true},
+	[EFFECT_STANDBY_SMALL] = {.amount = true},
+	[EFFECT_REPL_LAG] = {.amount = true},
+	[EFFECT_SPLIT_BRAIN] = {.amount = true},
+	[EFFECT_CLOCK_SKEW] = {.amount = true},
+	[EFFECT_LOAD_SURGE] = {.amount = true},
+};
+
+bool effect_has_strength(enum effect_kind kind)
+{
+	return strengths[kind].amount || strengths[kind].spread || strengths[kind].fraction;
+}
+
+struct effect effect_scaled(struct effect full, double share)
+{
+	const struct strength *strength = &strengths[full.kind];
+	struct effect part = full;
+
+	if (share >= 1)
+		return full;
+	if (strength->amount)
+		part.amount = strength->no_amount +
+			      llround((double)(full.amount - strength->no_amount) * share);
+	if (strength->spread)
+		part.spread = llround((double)full.spread * share);
+	if (strength->fraction)
+		part.fraction =
+			strength->no_fraction + (full.fraction - strength->no_fraction) * share;
+	return part;
+}
 
 int effects_add(struct effects *effects, struct effect effect, struct error *e)
 {

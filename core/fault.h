@@ -7,6 +7,7 @@
 #ifndef CORE_FAULT_H
 #define CORE_FAULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -95,6 +96,13 @@ struct effect {
 	int64_t spread;  /* as the kind says; jitter (standard deviation) of a delay */
 	double fraction; /* share of the matter that is hit, 1 by default */
 };
+
+/*
+ * A kind that has a strength can be there more or less: a ramp makes it grow. `share` 1 is what was
+ * planned, 0 would be as if it were not there. What has no strength is there or not.
+ */
+bool effect_has_strength(enum effect_kind kind);
+struct effect effect_scaled(struct effect full, double share);
 
 /* Filled by plan(); a fault that wants more than the limit gets an error with its place. */
 #define EFFECTS_PER_FAULT_MAX 65536

@@ -255,6 +255,15 @@ static void find_not_injected(const struct report *report)
 		for (size_t k = 0; k < record->fault_count && !applied; k++)
 			applied =
 				record->faults[k].step == step->index && record->faults[k].applied;
+		if (!applied && record->left_out && record->left_out[i] > 0) {
+			if (!record->campaign &&
+			    !record->sham) /* some trials without it are what is asked for */
+				add(report, SEVERITY_INFO, NAN,
+				    "Step %u, %s, was not injected: chance left it out of this "
+				    "drill.",
+				    step->index, step->fault->name);
+			continue;
+		}
 		if (!applied && !record->sham && step->fault)
 			add(report, SEVERITY_MEDIUM, NAN,
 			    "Step %u, %s, was never injected: its moment did not come in this "

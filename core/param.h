@@ -125,6 +125,8 @@ int quantity_number(const char *text, struct place place, double *ret,
 int quantity_integer(const char *text, struct place place, int64_t *ret, struct error *e);
 int quantity_unsigned(const char *text, struct place place, uint64_t *ret, struct error *e);
 
+/* "uniform", "exponential", …; ends with NULL. */
+extern const char *const dist_names[];
 /* A duration or a distribution of durations from a node: `20m`, `{lognormal: {median: 20m, sigma:
  * 0.3}}`. */
 int dist_load(const struct yaml_node *node, struct param_context *context, struct dist *ret);

@@ -29,6 +29,7 @@ enum prng_purpose {
 	PRNG_SERVICE,
 	PRNG_ROUTE,   /* single requests; entity: endpoint */
 	PRNG_FAILURE, /* failures of a long run; entity: node */
+	PRNG_STEP_CHANCE, /* does this occurrence come: probability; entity: step */
 	PRNG_TEST = 1000,
 };
 

@@ -198,6 +198,7 @@ struct record {
 	uint64_t sent, good, wrong, late, failed; /* requests, single and fluid together, rounded */
 	struct fault_record *faults;
 	size_t fault_count;
+	const uint32_t *left_out; /* by chance: occurrences of each step; NULL: none */
 	struct objective_result objectives[OBJECTIVES];
 	size_t objective_count;
 	struct finding findings[FINDINGS_MAX];

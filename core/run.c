@@ -351,7 +351,7 @@ static void complete(struct run *run, const struct completion *c)
 		incident_notice(run, c->step);
 		break;
 	case COMPLETION_CALM:
-		recovery_calm(run->recovery, c->action.domain, run->now, c->ok);
+		incident_calm(run, c->action.domain, c->ok);
 		break;
 	}
 }
@@ -603,6 +603,7 @@ static void sum_up(struct run *run, struct record *record)
 		record->work += run->options.driver->work(run->driver);
 	record->faults = run->faults;
 	record->fault_count = run->fault_count;
+	record->left_out = run->left_out;
 	incidents_measure(run, record);
 	worst_case(run, record);
 	record->verdict = VERDICT_PASSED;

@@ -287,13 +287,10 @@ static void note_carried(struct run *run, uint32_t domain, int index, nanos sinc
 		injection->carried = false;
 		if (!hits_service(run, domain, injection->effects[0].entity))
 			continue; /* a standby that is not needed now carries nothing */
+		/* Of a pulse: was it still applied then, or good only because it pauses? */
 		injection->carried = injection->reverted_at > since;
-		for (size_t k = 0; injection->active && k < injection->effect_count; k++) {
-			injection->carried =
-				run->options.driver->present(run->driver, &injection->undos[k]);
-			if (injection->carried)
-				break;
-		}
+		if (injection->active && !injection->dormant)
+			injection->carried = injection_present(run, injection);
 	}
 }
 
@@ -685,13 +682,32 @@ static bool breaks_standby(const struct run *run, uint32_t domain, struct entity
 	return stands_at_site(entity) && entity.site != recovery_site(run->recovery, domain);
 }
 
+/* Does a fault of the incident come and go, or still grow? */
+static bool goes_on(const struct run *run, int index)
+{
+	for (size_t i = 0; i < run->active_count; i++) {
+		const struct injection *injection = &run->injections[run->active[i]];
+		if (index >= 0 && injection->incident == index &&
+		    injection->change_at != NANOS_NEVER)
+			return true;
+	}
+	return false;
+}
+
+/* A target that mends itself is over its incident when it is calm, but not while a fault only
+ * pauses. */
+void incident_calm(struct run *run, uint32_t domain, bool calm)
+{
+	struct place_state *state = &run->places[domain];
+	state->held_calm = calm && run->scenario->recovery.managed_by == MANAGED_BY_TARGET &&
+			   goes_on(run, state->incident);
+	recovery_calm(run->recovery, domain, run->now, calm && !state->held_calm);
+}
+
 /* All that the incident broke is gone: the controller is told, or, at a place without one, it is
  * over. */
-void incident_ended_faults(struct run *run, int index)
+static void end_faults(struct run *run, uint32_t place, int index)
 {
-	uint32_t place = place_of_incident(run, index);
-	if (place == run->place_count)
-		return;
 	bool domain = place < recovery_domains(run->recovery), whole = true;
 	for (size_t i = 0; i < run->active_count; i++) {
 		const struct injection *injection = &run->injections[run->active[i]];
@@ -710,6 +726,16 @@ void incident_ended_faults(struct run *run, int index)
 	set_mark(run, index, MARK_REPAIRED, run->now);
 	set_mark(run, index, MARK_NORMAL, run->now);
 	close_incident(run, place);
+}
+
+void incident_ended_faults(struct run *run, int index)
+{
+	uint32_t place = place_of_incident(run, index);
+	if (place == run->place_count)
+		return;
+	end_faults(run, place, index);
+	if (run->places[place].held_calm)
+		incident_calm(run, place, true); /* unless another one goes on */
 }
 
 void incident_repair(struct run *run, uint32_t domain)

@@ -10,6 +10,7 @@
 #include "core/run.h"
 
 #define INJECTIONS_MAX 100000 /* per trial, repeated steps included */
+#define SKIPS_MAX 1000000     /* per trial: occurrences that chance left out */
 #define COMPLETIONS_BATCH 32
 
 /* One fault on its way: a step, or one occurrence of a repeated step. */
@@ -26,6 +27,17 @@ struct injection {
 	bool active, repairing; /* active: something is to be undone */
 	uint32_t record;        /* in run.faults */
 	int incident;           /* -1: none */
+	/* what was seen of it */
+	bool *seen;     /* of each effect, once; by a pulse again each time */
+	size_t hit;     /* effects applied so far, the first ones; a ramp comes to the rest later */
+	size_t taken;   /* of these, how many were seen */
+	bool missed;    /* one was not, in this round */
+	char *observed; /* OBSERVED_MAX */
+	/* its strength over time, run_strength.c */
+	nanos began, change_at; /* change_at NANOS_NEVER: as it is now it stays */
+	bool dormant;           /* a pulse: taken back for now, and still to be mended */
+	bool whole;             /* a ramp in levels, all effects together; else one by one */
+	uint32_t level, levels; /* steps of a ramp done, and all; 0: no ramp */
 };
 
 /* When a step is due next. */
@@ -33,7 +45,7 @@ struct schedule {
 	nanos due; /* NANOS_NEVER: waits for a phase, or done */
 	uint64_t occurrence;
 	bool waiting; /* for its phase */
-	struct prng time, duration, select, fault;
+	struct prng time, duration, select, fault, chance;
 };
 
 /* A site that lost the traffic, and what the next one restored from. */
@@ -53,6 +65,7 @@ struct place_state {
 	bool repair_wanted;        /* the controller asked; faults that join are mended too */
 	uint32_t moved_from;       /* site that lost the traffic */
 	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
+	bool held_calm;            /* calm, but a fault only pauses: the controller was not told */
 	bool return_lost;          /* the primary goes on without what the standby had written */
 	struct past_move *past;    /* earlier moves of the incident: what they lost stays lost */
 	size_t past_count, past_capacity;
@@ -86,6 +99,8 @@ struct run {
 	action_id next_action;
 
 	struct schedule *schedules;
+	uint32_t *left_out;     /* by chance: occurrences of each step */
+	uint64_t skips, pulses; /* of all steps in this trial */
 	struct injection *injections;
 	size_t injection_count, injection_capacity;
 	uint32_t *active; /* injections with something to undo, in order of injection */
@@ -128,6 +143,24 @@ void steps_phase(struct run *run, enum phase phase,
 		 action_id id); /* a phase began: `after:` steps get their time */
 void injection_revert(struct run *run, struct injection *injection, const char *cause);
 void steps_unwind(struct run *run); /* last in, first out, whatever happened */
+/* Applies one effect of a fault, at a share of its full strength, and looks whether it took. */
+int injection_apply(struct run *run, struct injection *injection, size_t i, double share,
+		    struct error *e);
+/* Looks whether effect i took since the reading before it. */
+void injection_look(struct run *run, struct injection *injection, size_t i);
+/* The verdict on what was seen so far, told when it is new; none while a ramp may still show. */
+void injection_settle(struct run *run, struct injection *injection);
+/* It could not be applied as the step says, for the reason in *e, which is cleared. */
+void injection_failed(struct run *run, struct injection *injection, struct error *e);
+/* Takes back what is applied; what stays is noted as residue. */
+void injection_take_back(struct run *run, struct injection *injection);
+/* Is anything of it still there? */
+bool injection_present(const struct run *run, const struct injection *injection);
+
+/* run_strength.c */
+int strength_start(struct run *run, struct injection *injection,
+		   struct error *e);                /* applies it, or the first step of its ramp */
+int strength_due(struct run *run, struct error *e); /* pulses and ramp steps whose time has come */
 
 /* run_incident.c */
 void incidents_reset(struct run *run);
@@ -144,6 +177,7 @@ void incident_notice(struct run *run, uint32_t step);
 void incident_repair(struct run *run, uint32_t domain);
 void incident_repaired(struct run *run, const struct completion *completion);
 void incident_normal(struct run *run, uint32_t domain);
+void incident_calm(struct run *run, uint32_t domain, bool calm); /* as the client sees it */
 void incident_losing(struct run *run, uint32_t domain); /* t_loss and BRP as of now */
 void incidents_close(struct run *run);                  /* the end of the trial */
 void incidents_measure(struct run *run, struct record *record);

@@ -2,6 +2,7 @@
 /* Steps: when a fault is due, its injection, the proof that it took effect, and the proof that it
  * is undone. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/run_private.h"
@@ -19,7 +20,12 @@ static nanos occurrence_time(struct schedule *schedule, const struct step *step)
 			return NANOS_NEVER;
 		return step->at +
 		       (nanos)(prng_uniform(&schedule->time) * (double)(step->to - step->at));
+	case WHEN_DRAWN:
+		return schedule->occurrence == 0 ? dist_sample_nanos(&step->drawn, &schedule->time)
+						 : NANOS_NEVER;
 	case WHEN_EVERY:
+		if (step->count > 0 && schedule->occurrence >= step->count)
+			return NANOS_NEVER;
 		if (step->to > 0)
 			jitter = (nanos)(prng_uniform(&schedule->time) * (double)step->to);
 		return (nanos)(schedule->occurrence + 1) * step->at + jitter;
@@ -35,6 +41,7 @@ int steps_new(struct run *run, struct error *e)
 	const struct driver_ops *driver = run->options.driver;
 	run->schedules =
 		arena_array(&run->arena, scenario->step_count + 1, sizeof(*run->schedules));
+	run->left_out = arena_array(&run->arena, scenario->step_count + 1, sizeof(*run->left_out));
 	for (size_t i = 0; i < scenario->step_count; i++) {
 		const struct fault_ops *fault = scenario->steps[i].fault;
 		if (fault->needs & ~driver->effects)
@@ -48,7 +55,8 @@ int steps_new(struct run *run, struct error *e)
 void steps_reset(struct run *run)
 {
 	const struct scenario *scenario = run->scenario;
-	uint64_t seed = run->options.seed, trial = run->trial_number;
+	uint64_t trial = run->trial_number;
+	run->skips = run->pulses = 0;
 	run->injection_count = run->active_count = run->fault_count = 0;
 	run->active_capacity = 0;
 	run->active = NULL;
@@ -56,14 +64,18 @@ void steps_reset(struct run *run)
 	run->injections = NULL;
 	run->faults = NULL;
 	for (uint32_t i = 0; i < scenario->step_count; i++) {
+		const struct step *step = &scenario->steps[i];
 		struct schedule *schedule = &run->schedules[i];
+		uint64_t seed = step->seeded ? step->seed : run->options.seed;
 		memset(schedule, 0, sizeof(*schedule));
 		prng_open(&schedule->time, seed, trial, i, PRNG_STEP_TIME);
 		prng_open(&schedule->duration, seed, trial, i, PRNG_STEP_DURATION);
 		prng_open(&schedule->select, seed, trial, i, PRNG_STEP_TARGET);
 		prng_open(&schedule->fault, seed, trial, i, PRNG_FAULT);
-		schedule->due = occurrence_time(schedule, &scenario->steps[i]);
-		schedule->waiting = scenario->steps[i].when == WHEN_AFTER;
+		prng_open(&schedule->chance, seed, trial, i, PRNG_STEP_CHANCE);
+		schedule->due = occurrence_time(schedule, step);
+		schedule->waiting = step->when == WHEN_AFTER;
+		run->left_out[i] = step->when == WHEN_DRAWN && schedule->due >= scenario->duration;
 	}
 }
 
@@ -73,8 +85,9 @@ nanos steps_deadline(const struct run *run)
 	for (size_t i = 0; i < run->scenario->step_count; i++)
 		next = run->schedules[i].due < next ? run->schedules[i].due : next;
 	for (size_t i = 0; i < run->active_count; i++) {
-		nanos at = run->injections[run->active[i]].revert_at;
-		next = at < next ? at : next;
+		const struct injection *injection = &run->injections[run->active[i]];
+		next = injection->revert_at < next ? injection->revert_at : next;
+		next = injection->change_at < next ? injection->change_at : next;
 	}
 	return next;
 }
@@ -125,6 +138,7 @@ static struct injection *injection_new(struct run *run, const struct step *step)
 					.injected_at = run->now,
 					.revert_at = NANOS_NEVER,
 					.reverted_at = NANOS_NEVER,
+					.change_at = NANOS_NEVER,
 					.incident = -1,
 					.record = (uint32_t)run->fault_count++};
 	*record = (struct fault_record){.step = step->index,
@@ -152,6 +166,9 @@ static int plan(struct run *run, struct injection *injection, struct error *e)
 	injection->effect_count = effects.count;
 	injection->undos = arena_array(&run->trial, effects.count + 1, sizeof(*injection->undos));
 	injection->before = arena_array(&run->trial, effects.count + 1, sizeof(*injection->before));
+	injection->seen = arena_array(&run->trial, effects.count + 1, sizeof(*injection->seen));
+	injection->observed = arena_array(&run->trial, OBSERVED_MAX, 1);
+	snprintf(injection->observed, OBSERVED_MAX, "no effect was planned");
 	struct fault_record *record = &run->faults[injection->record];
 	if (count == 1) {
 		char text[ENTITY_TEXT_MAX];
@@ -193,35 +210,75 @@ static void tell_verdict(struct run *run, const struct fault_record *record)
 	timeline_end(run->timeline);
 }
 
-/* Applies every effect and judges each by two readings of its entity. Effective: all of them took.
- */
-static int apply(struct run *run, struct injection *injection, struct error *e)
+void injection_look(struct run *run, struct injection *injection, size_t i)
+{
+	const struct effect *effect = &injection->effects[i];
+	char text[OBSERVED_MAX];
+	struct reading after;
+	run->options.driver->read(run->driver, effect->entity, &after);
+	bool visible = effect_visible(effect->kind, &injection->before[i], &after, text);
+	/* Told is the first effect, or the first of those that were never seen. */
+	if ((i == 0 && visible) ||
+	    (!injection->seen[i] && (i == 0 || !visible) && !injection->missed))
+		memcpy(injection->observed, text, sizeof(text));
+	injection->missed |= !visible;
+	if (!visible || injection->seen[i])
+		return;
+	injection->seen[i] = true;
+	injection->taken++;
+}
+
+int injection_apply(struct run *run, struct injection *injection, size_t i, double share,
+		    struct error *e)
 {
 	const struct driver_ops *driver = run->options.driver;
-	struct fault_record *record = &run->faults[injection->record];
-	char text[OBSERVED_MAX], first[OBSERVED_MAX] = "no effect was planned";
-	size_t taken = 0;
-	struct reading after;
-	for (size_t i = 0; i < injection->effect_count; i++) {
-		const struct effect *effect = &injection->effects[i];
-		driver->read(run->driver, effect->entity, &injection->before[i]);
-		injection->undos[i] = (struct undo_record){.effect = *effect};
-		if (driver->apply(run->driver, effect, &injection->undos[i], e))
-			return -1;
-		injection->active = record->applied = true;
-		driver->read(run->driver, effect->entity, &after);
-		bool visible = effect_visible(effect->kind, &injection->before[i], &after, text);
-		taken += visible;
-		if (i == 0 || (!visible && taken == i))
-			memcpy(first, text, sizeof(first));
-	}
-	bool all = injection->effect_count > 0 && taken == injection->effect_count;
-	record->effective = all ? TRISTATE_TRUE : TRISTATE_FALSE;
-	record->observed = injection->effect_count > 1
-				   ? arena_printf(&run->trial, "%zu of %zu effects seen; %s", taken,
-						  injection->effect_count, first)
-				   : arena_strdup(&run->trial, first);
+	struct effect effect = effect_scaled(injection->effects[i], share);
+	driver->read(run->driver, effect.entity, &injection->before[i]);
+	injection->undos[i].effect = effect;
+	if (driver->apply(run->driver, &effect, &injection->undos[i], e))
+		return -1;
+	injection->active = run->faults[injection->record].applied = true;
+	injection->hit = i + 1 > injection->hit ? i + 1 : injection->hit;
+	injection_look(run, injection, i);
 	return 0;
+}
+
+/* Effective: all effects took that were applied. */
+void injection_settle(struct run *run, struct injection *injection)
+{
+	struct fault_record *record = &run->faults[injection->record];
+	bool all = injection->hit > 0 && injection->taken == injection->hit;
+	bool over = injection->change_at == NANOS_NEVER, grown = injection->levels > 0 && over;
+	enum tristate effective = all ? TRISTATE_TRUE : TRISTATE_FALSE;
+	bool known = record->effective == effective;
+	if (record->effective == TRISTATE_FALSE || (known && !grown) ||
+	    (!all && injection->whole && !over))
+		return;
+	record->effective = effective;
+	record->observed =
+		injection->hit > 1
+			? arena_printf(&run->trial, "%zu of %zu effects seen; %s", injection->taken,
+				       injection->hit, injection->observed)
+			: arena_strdup(&run->trial, injection->observed);
+	if (known)
+		return;
+	tell_verdict(run, record);
+	if (all)
+		injection->incident = incident_fault(run, injection);
+	else
+		run->any_invalid = true;
+}
+
+void injection_failed(struct run *run, struct injection *injection, struct error *e)
+{
+	struct fault_record *record = &run->faults[injection->record];
+	injection->change_at = NANOS_NEVER;
+	record->effective = TRISTATE_FALSE;
+	record->observed = e ? arena_strdup(&run->trial, e->text) : "could not be applied";
+	if (e)
+		*e = (struct error){.kind = ERROR_NONE};
+	tell_verdict(run, record);
+	run->any_invalid = true;
 }
 
 static int inject(struct run *run, const struct step *step, struct error *e)
@@ -236,33 +293,43 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 		tell_verdict(run, record);
 		return 0;
 	}
-	if (apply(run, injection, e)) {
-		/* Not applied is not evaluable, and what was applied before the failure is undone
-		 * at the end. */
-		record->effective = TRISTATE_FALSE;
-		record->observed = e ? arena_strdup(&run->trial, e->text) : "could not be applied";
-		if (e)
-			*e = (struct error){.kind = ERROR_NONE};
-	}
+	/* Not applied is not evaluable, and what was applied before the failure is undone at the
+	 * end. */
+	if (strength_start(run, injection, e))
+		injection_failed(run, injection, e);
 	if (injection->active) {
 		run->active = arena_grow(&run->trial, run->active, run->active_count,
 					 &run->active_capacity, sizeof(*run->active));
 		run->active[run->active_count++] = (uint32_t)(injection - run->injections);
 	}
-	tell_verdict(run, record);
 	if (step->until == UNTIL_ELAPSED)
 		injection->revert_at =
 			run->now +
 			dist_sample_nanos(&step->duration, &run->schedules[step->index].duration);
-	if (record->effective == TRISTATE_TRUE)
-		injection->incident = incident_fault(run, injection);
-	else
-		run->any_invalid = true;
+	injection_settle(run, injection);
 	return 0;
+}
+
+/* Chance says whether this occurrence comes. */
+static bool comes(struct run *run, const struct step *step)
+{
+	struct prng *chance = &run->schedules[step->index].chance;
+	if (step->probability >= 1 || prng_uniform(chance) < step->probability)
+		return true;
+	run->left_out[step->index]++;
+	run->skips++;
+	timeline_begin(run->timeline, run->now, "fault.skip");
+	timeline_int(run->timeline, "step", step->index);
+	timeline_text(run->timeline, "fault", step->fault->name);
+	timeline_text(run->timeline, "why", "probability");
+	timeline_end(run->timeline);
+	return false;
 }
 
 int steps_due(struct run *run, struct error *e)
 {
+	if (strength_due(run, e))
+		return -1;
 	for (size_t i = 0; i < run->scenario->step_count; i++) {
 		struct schedule *schedule = &run->schedules[i];
 		while (schedule->due <= run->now) {
@@ -271,9 +338,14 @@ int steps_due(struct run *run, struct error *e)
 				return error_set(e, ERROR_LIMIT, step->place,
 						 "more than %d injections in one run",
 						 INJECTIONS_MAX);
+			if (run->skips >= SKIPS_MAX)
+				return error_set(e, ERROR_LIMIT, step->place,
+						 "chance left out more than %d occurrences of "
+						 "steps in one run",
+						 SKIPS_MAX);
 			schedule->occurrence++;
 			schedule->due = occurrence_time(schedule, step);
-			if (inject(run, step, e))
+			if (comes(run, step) && inject(run, step, e))
 				return -1;
 		}
 	}
@@ -315,31 +387,50 @@ static void remove_active(struct run *run, uint32_t index)
 		(--run->active_count - i) * sizeof(*run->active));
 }
 
-void injection_revert(struct run *run, struct injection *injection, const char *cause)
+/* Once for each thing, however often it was tried. */
+static void add_residue(struct run *run, const struct injection *injection, size_t i)
 {
 	struct fault_record *record = &run->faults[injection->record];
+	const struct effect *effect = &injection->effects[i];
+	char entity[ENTITY_TEXT_MAX], text[ENTITY_TEXT_MAX + 64];
+	snprintf(text, sizeof(text), "%s at %s", effect_names[effect->kind],
+		 entity_print(effect->entity, run->scenario, entity));
+	for (size_t k = 0; k < record->residue_count; k++)
+		if (strcmp(record->residue[k], text) == 0)
+			return;
+	if (record->residue_count < RESIDUE_MAX)
+		record->residue[record->residue_count++] = arena_strdup(&run->trial, text);
+}
+
+void injection_take_back(struct run *run, struct injection *injection)
+{
 	struct error error = {.kind = ERROR_NONE};
-	bool undone = true;
-	if (!injection->active)
-		return;
 	for (size_t i = injection->effect_count; i-- > 0;) {
 		if (!injection->undos[i].applied)
 			continue;
 		bool ok =
 			run->options.driver->revert(run->driver, &injection->undos[i], &error) == 0;
 		if (ok && proven_undone(run, injection, i))
-			continue;
-		undone = false;
-		if (record->residue_count < RESIDUE_MAX) {
-			char text[ENTITY_TEXT_MAX];
-			record->residue[record->residue_count++] = arena_printf(
-				&run->trial, "%s at %s", effect_names[injection->effects[i].kind],
-				entity_print(injection->effects[i].entity, run->scenario, text));
-		}
+			injection->undos[i].applied = false;
+		else
+			add_residue(run, injection, i);
 	}
+}
+
+void injection_revert(struct run *run, struct injection *injection, const char *cause)
+{
+	struct fault_record *record = &run->faults[injection->record];
+	if (!injection->active)
+		return;
+	injection->change_at = NANOS_NEVER;
+	injection_settle(run, injection); /* a ramp that ends before it shows had no effect */
+	injection_take_back(run, injection);
 	incident_healed(run, injection);
+	bool undone = record->residue_count == 0;
 	injection->active = false;
-	injection->reverted_at = run->now;
+	if (!injection->dormant)
+		injection->reverted_at = run->now;
+	injection->dormant = false;
 	remove_active(run, (uint32_t)(injection - run->injections));
 	record->reverted = undone ? TRISTATE_TRUE : TRISTATE_FALSE;
 	timeline_begin(run->timeline, run->now, "fault.revert");
@@ -350,14 +441,20 @@ void injection_revert(struct run *run, struct injection *injection, const char *
 	timeline_end(run->timeline);
 }
 
-static bool gone_by_itself(struct run *run, const struct injection *injection)
+bool injection_present(const struct run *run, const struct injection *injection)
 {
-	if (injection->step->until != UNTIL_REPAIRED)
-		return false;
 	for (size_t i = 0; i < injection->effect_count; i++)
-		if (run->options.driver->present(run->driver, &injection->undos[i]))
-			return false;
-	return true;
+		if (injection->undos[i].applied &&
+		    run->options.driver->present(run->driver, &injection->undos[i]))
+			return true;
+	return false;
+}
+
+static bool gone_by_itself(const struct run *run, const struct injection *injection)
+{
+	/* While a pulse or a ramp goes on there is more to come, whatever is there now. */
+	return injection->step->until == UNTIL_REPAIRED && injection->change_at == NANOS_NEVER &&
+	       !injection_present(run, injection);
 }
 
 void steps_revert_due(struct run *run)

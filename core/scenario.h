@@ -30,8 +30,9 @@ struct fault_ops;
 #define SCENARIO_DETECTORS_MAX 16
 #define SCENARIO_POLICIES_MAX 8
 #define SCENARIO_GUARDS_MAX 16
-#define SCENARIO_BACKUPS_MAX 1000000  /* in one run, over all policies */
-#define SCENARIO_LOOKS_MAX 1000000000 /* rounds of one detector in one run */
+#define SCENARIO_BACKUPS_MAX 1000000    /* in one run, over all policies */
+#define SCENARIO_LOOKS_MAX 1000000000   /* rounds of one detector in one run */
+#define SCENARIO_PULSES_MAX 1000000     /* of one fault, and of all faults of one run */
 #define SCENARIO_DURATION_MAX (3650 * NANOS_DAY)
 
 /* The three data classes of the source document. Order is the order of a sequential restore when
@@ -297,7 +298,8 @@ enum when_kind {
 	WHEN_AT,
 	WHEN_UNIFORM,
 	WHEN_EVERY,
-	WHEN_AFTER
+	WHEN_AFTER,
+	WHEN_DRAWN
 };
 enum phase {
 	PHASE_BACKUP,
@@ -334,6 +336,16 @@ struct step {
 	enum until_kind until; /* default repaired */
 	struct dist duration;  /* UNTIL_ELAPSED */
 	struct place place, when_place;
+	struct dist drawn;  /* WHEN_DRAWN: the instant; one after the end does not come */
+	double probability; /* that an occurrence is injected, drawn for each; default 1 */
+	uint32_t count;     /* WHEN_EVERY: at most so many occurrences; 0: no limit */
+	bool seeded;        /* draws from `seed`, not from the drill's */
+	uint64_t seed;      /* for time, target, duration, probability and the fault's own draws */
+	nanos ramp;         /* grows to its full strength over so long; 0: at once */
+	struct place ramp_place;
+	struct {
+		nanos active, dormant;
+	} pulse; /* applied and taken back in turn while it stands; active 0: no pulse */
 };
 
 enum guard_metric {

@@ -55,6 +55,23 @@ int load_steps(struct loader *loader, const struct yaml_node *node);
 /* Checks that need the deployment and the plan together. */
 void check_plan(struct loader *loader);
 
+/* The keys of every step that load_strength() reads; what they mean is in scenario_strength.c. */
+struct strength_form {
+	double probability;
+	uint32_t count;
+	uint64_t seed;
+	nanos ramp;
+	const struct yaml_node *pulse;
+};
+extern const struct param strength_pulse_rows[];
+bool fault_has_param(const struct fault_ops *fault, const char *name);
+/* `rows` without those of these keys that are parameters of the fault itself. */
+const struct param *strength_rows(struct loader *loader, const struct param *rows,
+				  const struct fault_ops *fault);
+/* After when, until and target of the step were read. */
+int load_strength(struct loader *loader, const struct yaml_node *node,
+		  const struct strength_form *form, struct step *step);
+
 /* Every table of keys under the name of its definition in scenarios/schema.json; ends with a NULL
  * name. */
 struct scenario_table {

@@ -13,6 +13,7 @@ const char *const phase_names[PHASES] = {"backup", "detect", "switch",  "restore
 struct step_form {
 	const struct yaml_node *at, *after, *duration;
 	const char *fault, *target, *select;
+	struct strength_form strength;
 };
 #define STEP(field) offsetof(struct step_form, field)
 static const struct param step_rows[] = {
@@ -27,9 +28,20 @@ static const struct param step_rows[] = {
 	 "How many of several targets: one, all, N or N%."},
 	{"for", PARAM_NODE, STEP(duration), "", 0, 0, NULL,
 	 "A duration, repaired or permanent; repaired unless given."},
+	{"probability", PARAM_PERCENT, STEP(strength.probability), "100%", 0, 0, NULL,
+	 "Chance that it comes, drawn each time."},
+	{"count", PARAM_COUNT, STEP(strength.count), "", 1, UINT32_MAX, NULL,
+	 "How often 'every' comes at most."},
+	{"seed", PARAM_SEED, STEP(strength.seed), "", 0, 0, NULL,
+	 "Draws of this step come from it instead of the drill's seed."},
+	{"ramp", PARAM_DURATION, STEP(strength.ramp), "", 1, LONGEST, NULL,
+	 "Grows to its full strength over so long, or hits its targets one after another."},
+	{"pulse", PARAM_NODE, STEP(strength.pulse), "", 0, 0, NULL,
+	 "Applied and taken back in turn while it stands."},
 	PARAMS_END,
 };
-static const char *const step_keys[] = {"at", "after", "fault", "target", "select", "for", NULL};
+static const char *const step_keys[] = {"at",          "after", "fault", "target", "select", "for",
+					"probability", "count", "seed",  "ramp",   "pulse",  NULL};
 
 struct uniform_form {
 	nanos from, to;
@@ -69,9 +81,8 @@ static const struct param after_rows[] = {
 };
 
 const struct scenario_table step_tables[] = {
-	{"step", step_rows},   {"uniform_time", uniform_rows},
-	{"every", every_rows}, {"after", after_rows},
-	{NULL, NULL},
+	{"step", step_rows},   {"uniform_time", uniform_rows}, {"every", every_rows},
+	{"after", after_rows}, {"pulse", strength_pulse_rows}, {NULL, NULL},
 };
 
 /* ---- when ---- */
@@ -117,6 +128,22 @@ static int load_every(struct loader *loader, const struct yaml_node *node, struc
 	return check_end(loader, yaml_get(node, "every")->place, form.every);
 }
 
+/* One draw in each trial. */
+static int load_drawn(struct loader *loader, const struct yaml_node *node, struct step *step)
+{
+	char end[QUANTITY_TEXT_MAX];
+
+	if (dist_load(node, &loader->context, &step->drawn) < 0)
+		return -1;
+	step->when = WHEN_DRAWN;
+	if (!loader->duration_ok ||
+	    dist_cdf(&step->drawn, (double)(loader->scenario->duration - 1)) > 0)
+		return 0;
+	return loader_error(loader, node->first->place,
+			    "this never comes before the end of the drill, which lasts %s",
+			    quantity_print_duration(loader->scenario->duration, end));
+}
+
 static int load_at(struct loader *loader, const struct yaml_node *node, struct step *step)
 {
 	struct error e = {0};
@@ -134,9 +161,12 @@ static int load_at(struct loader *loader, const struct yaml_node *node, struct s
 		return load_every(loader, node, step);
 	if (node->kind == YAML_KIND_MAP && node->count == 1 && yaml_get(node, "uniform"))
 		return load_uniform(loader, yaml_get(node, "uniform"), step);
+	if (node->kind == YAML_KIND_MAP && node->count == 1 &&
+	    param_suggest(node->first->key->text, dist_names))
+		return load_drawn(loader, node, step);
 	return loader_error(loader, node->place,
-			    "'at' is a time such as 10m, {uniform: {from: 1h, to: 2h}} or {every: "
-			    "1h, jitter: 5m}");
+			    "'at' is a time such as 10m, {every: 1h, jitter: 5m} or a "
+			    "distribution such as {uniform: {from: 1h, to: 2h}}");
 }
 
 static int load_after(struct loader *loader, const struct yaml_node *node, struct step *step)
@@ -224,21 +254,15 @@ static const struct fault_ops *find_fault(struct loader *loader, const struct ya
 	return NULL;
 }
 
-/* Keys that every fault will understand one day; a fault's own parameter of that name is no such
+/* Keys that faults on real systems will understand; a fault's own parameter of that name is no such
  * key. */
 static void refuse_later_keys(struct loader *loader, const struct yaml_node *node,
 			      const struct fault_ops *fault)
 {
-	static const char *const later[] = {"ramp", "pulse", "probability", "count",
-					    "when", "seed",  "revert",      "allow"};
+	static const char *const later[] = {"when", "revert", "allow"};
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		bool own = false;
-
-		for (const struct param *row = fault ? fault->params : NULL; row && row->name;
-		     row++)
-			own |= strcmp(row->name, later[i]) == 0;
-		if (!own)
+		if (!fault_has_param(fault, later[i]))
 			loader_refuse(loader, node, later[i],
 				      arena_printf(loader->context.arena,
 						   "'%s' on a step is not part of this version",
@@ -411,10 +435,13 @@ static void load_step(struct loader *loader, const struct yaml_node *node, struc
 {
 	static const struct param none[] = {PARAMS_END};
 	struct param_context *context = &loader->context;
-	struct step_form form = {0};
 	bool whole = false;
+	struct step_form form = {.strength.probability = 1};
+	const struct yaml_node *name = yaml_get(node, "fault");
+	const struct fault_ops *known = name && name->text ? fault_find(name->text) : NULL;
 
-	params_load(node, "a step", step_rows, &form, context, param_any_key);
+	params_load(node, "a step", strength_rows(loader, step_rows, known), &form, context,
+		    param_any_key);
 	if (node->kind != YAML_KIND_MAP)
 		return;
 	step->place = node->place;
@@ -435,6 +462,7 @@ static void load_step(struct loader *loader, const struct yaml_node *node, struc
 	load_until(loader, form.duration, step);
 	if (load_target(loader, node, &form, step, total) == 0 && whole)
 		try_plan(loader, node, step);
+	load_strength(loader, node, &form.strength, step);
 }
 
 int load_steps(struct loader *loader, const struct yaml_node *node)

@@ -286,6 +286,12 @@ static int null_apply(void *self, const struct effect *effect, struct undo_recor
 	return 0;
 }
 
+static int null_adjust(void *self, const struct effect *effect, struct undo_record *undo,
+		       struct error *e)
+{
+	return null_apply(self, effect, undo, e);
+}
+
 static int null_revert(void *self, struct undo_record *undo, struct error *e)
 {
 	(void)self;
@@ -383,6 +389,7 @@ const struct driver_ops driver_null = {
 	.reopen = null_reopen,
 	.clock = null_clock,
 	.apply = null_apply,
+	.adjust = null_adjust,
 	.revert = null_revert,
 	.read = null_read,
 	.start = null_start,

@@ -141,11 +141,20 @@ static int sim_apply(void *self, const struct effect *effect, struct undo_record
 		     struct error *e)
 {
 	struct world *w = self;
+	bool again = undo->token != 0; /* a pulse: it was noticed the first time */
 	(void)e;
 	undo->applied = true;
 	effect_apply(w, effect, &undo->token);
-	if (rows[effect->kind].noticed)
+	if (rows[effect->kind].noticed && !again)
 		engine_at(w->engine, world_now(w) + NOTICE_AFTER, notice, w, effect->step);
+	return 0;
+}
+
+static int sim_adjust(void *self, const struct effect *effect, struct undo_record *undo,
+		      struct error *e)
+{
+	(void)e;
+	effect_adjust(self, effect, undo->token);
 	return 0;
 }
 
@@ -246,6 +255,7 @@ const struct driver_ops driver_sim = {
 	.reopen = sim_reopen,
 	.clock = sim_clock,
 	.apply = sim_apply,
+	.adjust = sim_adjust,
 	.revert = sim_revert,
 	.present = sim_present,
 	.read = sim_read,

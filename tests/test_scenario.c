@@ -305,6 +305,14 @@ START_TEST(every_key_is_read)
 	ck_assert_int_eq(s->steps[4].after.delay, 5 * NANOS_S);
 	ck_assert_int_eq(s->steps[4].target.entities[0].index, -1);
 	ck_assert_int_eq(s->steps[5].select.kind, SELECT_ONE);
+	ck_assert(s->steps[5].probability == 1 && !s->steps[5].seeded && s->steps[5].count == 0);
+	ck_assert(s->steps[9].probability == 0.125 && s->steps[9].count == 3);
+	ck_assert(s->steps[9].seeded && s->steps[9].seed == 7);
+	ck_assert(s->steps[10].when == WHEN_DRAWN && s->steps[10].drawn.kind == DIST_WEIBULL);
+	ck_assert_int_eq(s->steps[10].pulse.active, 30 * NANOS_S);
+	ck_assert_int_eq(s->steps[10].pulse.dormant, 90 * NANOS_S);
+	ck_assert(s->steps[11].ramp == 10 * NANOS_MINUTE && s->steps[11].pulse.active == 0);
+	ck_assert_uint_eq(s->steps[12].count, 0); /* it is the fault's own: bits to flip */
 	ck_assert_uint_eq(s->guard_count, 5);
 	ck_assert(s->guards[2].value == 30e9 && s->guards[3].op == GUARD_GT);
 	ck_assert_ptr_nonnull(strstr(s->drill_json, "\"note\":\"007\",\"code\":\"007\""));

@@ -412,18 +412,38 @@ static void stand(struct world *w, uint32_t index, bool on)
 	w->standing[i] = w->standing[--w->standing_count];
 }
 
-void effect_apply(struct world *w, const struct effect *effect, uint64_t *ret_token)
+static void change(struct world *w, struct token *token, bool on)
 {
-	w->tokens = arena_grow(&w->arena, w->tokens, w->token_count, &w->token_capacity,
-			       sizeof(*w->tokens));
-	struct token *token = &w->tokens[w->token_count++];
+	if (changes[token->effect.kind])
+		changes[token->effect.kind](w, token, on);
+}
+
+void effect_apply(struct world *w, const struct effect *effect, uint64_t *id)
+{
+	if (*id == 0) {
+		w->tokens = arena_grow(&w->arena, w->tokens, w->token_count, &w->token_capacity,
+				       sizeof(*w->tokens));
+		*id = ++w->token_count;
+	}
+	struct token *token = &w->tokens[*id - 1];
 	*token = (struct token){.active = true, .effect = *effect, .event = EVENT_NONE};
 	if (effect->entity.kind == ENTITY_ENDPOINT)
 		token->site = w->services[effect->entity.index].route;
-	*ret_token = w->token_count;
-	stand(w, (uint32_t)(w->token_count - 1), true);
-	if (changes[effect->kind])
-		changes[effect->kind](w, token, true);
+	stand(w, (uint32_t)(*id - 1), true);
+	change(w, token, true);
+	cluster_changed(w);
+}
+
+void effect_adjust(struct world *w, const struct effect *effect, uint64_t id)
+{
+	struct token *token = &w->tokens[id - 1];
+	if (!token->active)
+		return;
+	change(w, token, false);
+	token->effect.amount = effect->amount;
+	token->effect.spread = effect->spread;
+	token->effect.fraction = effect->fraction;
+	change(w, token, true);
 	cluster_changed(w);
 }
 
@@ -436,8 +456,7 @@ void effect_revert(struct world *w, uint64_t id)
 		return;
 	token->active = false;
 	stand(w, (uint32_t)(id - 1), false);
-	if (changes[token->effect.kind])
-		changes[token->effect.kind](w, token, false);
+	change(w, token, false);
 	for (uint32_t r = 0; r < w->replica_count; r++)
 		if (was_hit(w, &w->replicas[r], token))
 			replica_revive(w, r);

@@ -391,7 +391,10 @@ void cluster_changed(struct world *world); /* after any effect: everyone looks a
 
 /* effects.c */
 void effects_reset(struct world *world);
-void effect_apply(struct world *world, const struct effect *effect, uint64_t *ret_token);
+/* *token: 0, or the token of the same effect that was reverted: it is used again. */
+void effect_apply(struct world *world, const struct effect *effect, uint64_t *token);
+/* Another strength of an effect that is there, without a moment in between. */
+void effect_adjust(struct world *world, const struct effect *effect, uint64_t token);
 void effect_revert(struct world *world, uint64_t token);
 bool effect_present(const struct world *world, uint64_t token); /* is anything of it there? */
 
