@@ -108,6 +108,21 @@ static int read_values(const char *path, char *text, struct param_context *conte
 	return 0;
 }
 
+int param_file(struct param_context *context, const struct yaml_node *node, const char **ret_path)
+{
+	char quoted[YAML_QUOTE_MAX];
+
+	if (!context->folder)
+		return error_list_add(
+			&context->errors, ERROR_SCENARIO, node->place,
+			"the file '%s' cannot be read: this scenario is not read from a file",
+			yaml_quote(node->text, quoted));
+	*ret_path = node->text[0] == '/' || !*context->folder
+			    ? node->text
+			    : arena_printf(context->arena, "%s/%s", context->folder, node->text);
+	return 0;
+}
+
 static int load_empirical(const struct yaml_node *node, struct param_context *context,
 			  struct dist *ret)
 {
@@ -120,14 +135,8 @@ static int load_empirical(const struct yaml_node *node, struct param_context *co
 		return error_list_add(
 			&context->errors, ERROR_SCENARIO, node->place,
 			"'empirical' takes the name of a file with one duration a line");
-	if (!context->folder)
-		return error_list_add(
-			&context->errors, ERROR_SCENARIO, node->place,
-			"the file '%s' cannot be read: this scenario is not read from a file",
-			yaml_quote(node->text, quoted));
-	path = node->text[0] == '/' || !*context->folder
-		       ? node->text
-		       : arena_printf(context->arena, "%s/%s", context->folder, node->text);
+	if (param_file(context, node, &path) < 0)
+		return -1;
 	if (yaml_read_file(path, PARAM_EMPIRICAL_FILE_MAX, context->arena, &text, &size, &e) < 0)
 		return error_list_add(&context->errors, e.kind, node->place, "'%s': %s",
 				      yaml_quote(path, quoted), e.text);

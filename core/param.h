@@ -51,7 +51,8 @@ struct param {
 		.name = NULL                                                                       \
 	}
 
-#define PARAM_DURATION_MAX (3650 * NANOS_DAY) /* ten years */
+/* Twenty years: the longest public failure log, replayed, spans 3766 days. */
+#define PARAM_DURATION_MAX (7300 * NANOS_DAY)
 #define PARAM_SIZE_MAX ((uint64_t)1 << 60)    /* 1 EiB */
 #define PARAM_UNKNOWN_KEYS_MAX 32             /* unknown keys told of one mapping */
 #define PARAM_DIGITS_MAX 19 /* significant digits of a number: what 64 bits hold exactly */
@@ -82,6 +83,9 @@ struct param_context {
 			       from memory) */
 };
 
+/* The path of a file that the scenario names, relative to its folder. An error without a folder. */
+int param_file(struct param_context *context, const struct yaml_node *node, const char **ret_path);
+
 /*
  * Fill the struct at `out` from the mapping `map`, one row per key; keys that are not there get
  * their preset. Keys without a row are errors with the nearest name, unless they are in
@@ -111,7 +115,7 @@ const char *param_suggest(const char *word, const char *const *words);
  * others to the nearest double.
  */
 int quantity_duration(const char *text, struct place place, nanos *ret,
-		      struct error *e); /* 0 … ten years */
+		      struct error *e); /* 0 … twenty years */
 int quantity_size(const char *text, struct place place, uint64_t *ret,
 		  struct error *e); /* 0 … 1 EiB */
 int quantity_rate(const char *text, struct place place, double *ret,

@@ -27,9 +27,12 @@ enum prng_purpose {
 	PRNG_START, /* entity: domain, component or replica */
 	PRNG_ARRIVAL,
 	PRNG_SERVICE,
-	PRNG_ROUTE,   /* single requests; entity: endpoint */
-	PRNG_FAILURE, /* failures of a long run; entity: node */
-	PRNG_STEP_CHANCE, /* does this occurrence come: probability; entity: step */
+	PRNG_ROUTE,          /* single requests; entity: endpoint */
+	PRNG_FAILURE,        /* when a failure of a long run comes; entity: row */
+	PRNG_STEP_CHANCE,    /* does this occurrence come: probability; entity: step */
+	PRNG_FAILURE_TARGET, /* what it hits; entity: row */
+	PRNG_FAILURE_FAULT,  /* inside its fault's plan(); entity: row */
+	PRNG_LEMONS,         /* which nodes fail more often */
 	PRNG_TEST = 1000,
 };
 

@@ -300,7 +300,7 @@ int quantity_duration(const char *text, struct place place, nanos *ret, struct e
 	if (!unit)
 		return wrong_unit(text, &n, DIM_DURATION, place, e);
 	if (!scale_exactly(&n, unit->factor, (uint64_t)PARAM_DURATION_MAX, &value))
-		return error_set(e, ERROR_SCENARIO, place, "'%s' is more than ten years (3650d)",
+		return error_set(e, ERROR_SCENARIO, place, "'%s' is more than twenty years (7300d)",
 				 yaml_quote(text, quoted));
 	*ret = (nanos)value;
 	return 0;

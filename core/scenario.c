@@ -21,7 +21,7 @@ struct root_form {
 	nanos duration;
 	const struct yaml_node *objectives, *deployment, *backup, *detector, *recovery,
 		*steady_state, *steps, *abort;
-	const struct yaml_node *process, *prices, *drill;
+	const struct yaml_node *process, *prices, *drill, *failures, *lemons;
 };
 
 #define ROOT(field) offsetof(struct root_form, field)
@@ -46,6 +46,10 @@ static const struct param root_rows[] = {
 	{"steady_state", PARAM_NODE, ROOT(steady_state), "", 0, 0, NULL,
 	 "When service counts as good."},
 	{"steps", PARAM_NODE, ROOT(steps), "", 0, 0, NULL, "What breaks, and when."},
+	{"failures", PARAM_NODE, ROOT(failures), "", 0, 0, NULL,
+	 "What breaks by chance in a long run: a preset, or a list of rows."},
+	{"lemons", PARAM_NODE, ROOT(lemons), "", 0, 0, NULL,
+	 "Nodes that fail more often than the others."},
 	{"abort", PARAM_NODE, ROOT(abort), "", 0, 0, NULL, "Guards that end the drill early."},
 	{"process", PARAM_NODE, ROOT(process), "", 0, 0, NULL,
 	 "How the driver process shrinks the scenario."},
@@ -192,9 +196,6 @@ static int load_root(struct loader *loader, const struct yaml_node *root)
 		return loader_error(loader, api->place,
 				    "unknown apiVersion '%s'; this program reads drsim/v1",
 				    yaml_quote(api->text, quoted));
-	loader_refuse(loader, root, "failures",
-		      "'failures' of a long run are not part of this version");
-	loader_refuse(loader, root, "lemons", "'lemons' are not part of this version");
 	params_load(root, "the scenario", root_rows, &form, &loader->context, NULL);
 	if (root->kind != YAML_KIND_MAP)
 		return -1;
@@ -214,6 +215,7 @@ static int load_root(struct loader *loader, const struct yaml_node *root)
 	load_guards(loader, form.abort);
 	load_extras(loader, form.process, form.prices, form.drill);
 	load_steps(loader, form.steps);
+	load_failures(loader, form.failures, form.lemons);
 	if (loader->deployment_ok && loader->plan_ok)
 		check_plan(loader);
 	return loader->context.errors.count > 0 ? -1 : 0;

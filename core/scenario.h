@@ -18,6 +18,7 @@
 #include "core/target.h"
 
 struct fault_ops;
+struct trace;
 
 /* Named limits of a scenario; past one comes an error with a place. */
 #define SCENARIO_SITES_MAX 64
@@ -27,13 +28,15 @@ struct fault_ops;
 #define SCENARIO_ENDPOINTS_MAX 256
 #define SCENARIO_REPLICAS_MAX 100000 /* over all endpoints */
 #define SCENARIO_STEPS_MAX 10000
+#define SCENARIO_FAILURES_MAX 256 /* rows of `failures` */
+#define SCENARIO_TRACES_MAX 32    /* steps that replay a log; each reads its file whole */
 #define SCENARIO_DETECTORS_MAX 16
 #define SCENARIO_POLICIES_MAX 8
 #define SCENARIO_GUARDS_MAX 16
 #define SCENARIO_BACKUPS_MAX 1000000    /* in one run, over all policies */
 #define SCENARIO_LOOKS_MAX 1000000000   /* rounds of one detector in one run */
 #define SCENARIO_PULSES_MAX 1000000     /* of one fault, and of all faults of one run */
-#define SCENARIO_DURATION_MAX (3650 * NANOS_DAY)
+#define SCENARIO_DURATION_MAX (7300 * NANOS_DAY)
 
 /* The three data classes of the source document. Order is the order of a sequential restore when
  * none is given. */
@@ -299,7 +302,9 @@ enum when_kind {
 	WHEN_UNIFORM,
 	WHEN_EVERY,
 	WHEN_AFTER,
-	WHEN_DRAWN
+	WHEN_DRAWN,
+	WHEN_FAILURE, /* a row of `failures`: by chance, again and again */
+	WHEN_TRACE    /* {trace: FILE}: as a log has it, again and again */
 };
 enum phase {
 	PHASE_BACKUP,
@@ -335,6 +340,19 @@ struct step {
 		    given) */
 	enum until_kind until; /* default repaired */
 	struct dist duration;  /* UNTIL_ELAPSED */
+	const struct trace *trace; /* WHEN_TRACE: machine k of the log is entity k of the target;
+				      each outage lasts as long as it says, `duration` counts not */
+	struct {
+		uint32_t row; /* in `failures`, from 0 */
+		const char *cause;
+		double per_1000_node_days;
+		uint32_t nodes; /* that it can hit: of all primary sites, for a GPU's fault those
+				   with GPUs */
+		enum entity_kind hits;     /* what is drawn: a node, GPU or replica, or the rack or
+					      site that the node drawn stands in */
+		const struct dist *repair; /* how long a crew works on it; NULL:
+					      recovery.repair.time */
+	} failure; /* WHEN_FAILURE; the target is only the first thing that it may hit */
 	struct place place, when_place;
 	struct dist drawn;  /* WHEN_DRAWN: the instant; one after the end does not come */
 	double probability; /* that an occurrence is injected, drawn for each; default 1 */
@@ -346,6 +364,12 @@ struct step {
 	struct {
 		nanos active, dormant;
 	} pulse; /* applied and taken back in turn while it stands; active 0: no pulse */
+};
+
+/* Some nodes fail more often than others; the rate of all together stays. */
+struct lemons {
+	double share;  /* of the nodes, drawn anew in each trial */
+	double factor; /* how often such a node fails for once of another; 1: none do */
 };
 
 enum guard_metric {
@@ -394,8 +418,10 @@ struct scenario {
 	size_t detector_count;
 	struct recovery_config recovery;
 	struct steady_state steady_state;
-	const struct step *steps;
+	const struct step *steps; /* those of `steps`, then the rows of `failures` */
 	size_t step_count;
+	size_t failure_count; /* how many of them are rows of `failures` */
+	struct lemons lemons;
 	struct guard guards[SCENARIO_GUARDS_MAX];
 	size_t guard_count;
 	struct process_scale process;

@@ -18,6 +18,7 @@ struct loader {
 	struct scenario *scenario;
 	struct param_context context;
 	bool duration_ok, deployment_ok, plan_ok;
+	size_t trace_count; /* steps that replay a log */
 };
 
 /* Report one error of the scenario; -1. */
@@ -52,6 +53,19 @@ int load_guards(struct loader *loader, const struct yaml_node *node);
 int load_extras(struct loader *loader, const struct yaml_node *process,
 		const struct yaml_node *prices, const struct yaml_node *drill);
 int load_steps(struct loader *loader, const struct yaml_node *node);
+int load_failures(struct loader *loader, const struct yaml_node *failures,
+		  const struct yaml_node *lemons);
+/* `at: {trace: FILE, …}`, and, once the target is known, whether it has a place for each machine. */
+int load_trace(struct loader *loader, const struct yaml_node *node, struct step *step);
+int check_trace(struct loader *loader, const struct yaml_node *step_node, const struct step *step);
+/* "'at'" is not before the end of the drill: an error. */
+int loader_check_end(struct loader *loader, struct place place, nanos at);
+/* The fault of this name, or NULL with an error. */
+const struct fault_ops *loader_fault(struct loader *loader, const struct yaml_node *node);
+/* Fills *ret_params from the keys of `node` that are the fault's own. */
+int loader_fault_params(struct loader *loader, const struct yaml_node *node, const char *what,
+			 const struct fault_ops *fault, const char *const *other_keys,
+			 void **ret_params);
 /* Checks that need the deployment and the plan together. */
 void check_plan(struct loader *loader);
 
@@ -79,6 +93,6 @@ struct scenario_table {
 	const struct param *rows;
 };
 extern const struct scenario_table scenario_tables[], deployment_tables[], plan_tables[],
-	goal_tables[], step_tables[];
+	goal_tables[], step_tables[], failure_tables[];
 
 #endif

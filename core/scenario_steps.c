@@ -87,7 +87,7 @@ const struct scenario_table step_tables[] = {
 
 /* ---- when ---- */
 
-static int check_end(struct loader *loader, struct place place, nanos at)
+int loader_check_end(struct loader *loader, struct place place, nanos at)
 {
 	char end[QUANTITY_TEXT_MAX];
 
@@ -109,8 +109,8 @@ static int load_uniform(struct loader *loader, const struct yaml_node *node, str
 	step->when = WHEN_UNIFORM;
 	step->at = form.from;
 	step->to = form.to;
-	return check_end(loader, yaml_get(node, "to")->place,
-			 form.to > form.from ? form.to - 1 : form.to);
+	return loader_check_end(loader, yaml_get(node, "to")->place,
+				form.to > form.from ? form.to - 1 : form.to);
 }
 
 static int load_every(struct loader *loader, const struct yaml_node *node, struct step *step)
@@ -125,7 +125,7 @@ static int load_every(struct loader *loader, const struct yaml_node *node, struc
 	step->when = WHEN_EVERY;
 	step->at = form.every;
 	step->to = form.jitter;
-	return check_end(loader, yaml_get(node, "every")->place, form.every);
+	return loader_check_end(loader, yaml_get(node, "every")->place, form.every);
 }
 
 /* One draw in each trial. */
@@ -152,11 +152,10 @@ static int load_at(struct loader *loader, const struct yaml_node *node, struct s
 	if (node->kind == YAML_KIND_SCALAR && !yaml_is_null(node)) {
 		if (quantity_duration(node->text, node->place, &step->at, &e) < 0)
 			return loader_error(loader, e.place, "%s", e.text);
-		return check_end(loader, node->place, step->at);
+		return loader_check_end(loader, node->place, step->at);
 	}
 	if (yaml_get(node, "trace"))
-		return loader_refuse(loader, node, "trace",
-				     "times from a trace are not part of this version");
+		return load_trace(loader, node, step);
 	if (yaml_get(node, "every"))
 		return load_every(loader, node, step);
 	if (node->kind == YAML_KIND_MAP && node->count == 1 && yaml_get(node, "uniform"))
@@ -164,9 +163,10 @@ static int load_at(struct loader *loader, const struct yaml_node *node, struct s
 	if (node->kind == YAML_KIND_MAP && node->count == 1 &&
 	    param_suggest(node->first->key->text, dist_names))
 		return load_drawn(loader, node, step);
-	return loader_error(loader, node->place,
-			    "'at' is a time such as 10m, {every: 1h, jitter: 5m} or a "
-			    "distribution such as {uniform: {from: 1h, to: 2h}}");
+	return loader_error(
+		loader, node->place,
+		"'at' is a time such as 10m, {every: 1h, jitter: 5m}, {trace: FILE, "
+		"format: lanl} or a distribution such as {uniform: {from: 1h, to: 2h}}");
 }
 
 static int load_after(struct loader *loader, const struct yaml_node *node, struct step *step)
@@ -210,7 +210,11 @@ static int load_until(struct loader *loader, const struct yaml_node *node, struc
 	static const char *const words[] = {"repaired", "permanent", NULL};
 	const char *suggestion;
 
-	step->until = UNTIL_REPAIRED;
+	step->until = step->when == WHEN_TRACE ? UNTIL_ELAPSED : UNTIL_REPAIRED;
+	if (node && step->when == WHEN_TRACE)
+		return loader_error(loader, node->key->place,
+				    "a log says itself how long each outage lasts: leave 'for' "
+				    "out");
 	if (!node || yaml_is(node, "repaired"))
 		return 0;
 	if (yaml_is(node, "permanent")) {
@@ -229,7 +233,7 @@ static int load_until(struct loader *loader, const struct yaml_node *node, struc
 
 /* ---- fault and target ---- */
 
-static const struct fault_ops *find_fault(struct loader *loader, const struct yaml_node *node)
+const struct fault_ops *loader_fault(struct loader *loader, const struct yaml_node *node)
 {
 	const struct fault_ops *fault = fault_find(node->text);
 	const char **words, *suggestion;
@@ -408,6 +412,8 @@ static int load_target(struct loader *loader, const struct yaml_node *node,
 		if (check_kind(loader, step->fault, &step->target) < 0)
 			return -1;
 	}
+	if (step->when == WHEN_TRACE)
+		return check_trace(loader, node, step);
 	return load_select(loader, form->select ? yaml_get(node, "select") : NULL, &step->target,
 			   &step->select);
 }
@@ -430,34 +436,38 @@ static void try_plan(struct loader *loader, const struct yaml_node *node, const 
 	arena_free(&scratch);
 }
 
+int loader_fault_params(struct loader *loader, const struct yaml_node *node, const char *what,
+			const struct fault_ops *fault, const char *const *other_keys,
+			void **ret_params)
+{
+	static const struct param none[] = {PARAMS_END};
+	struct arena *arena = loader->context.arena;
+
+	*ret_params = arena_alloc(arena, fault->params_size > 0 ? fault->params_size : 1);
+	return params_load(node, arena_printf(arena, "%s with %s", what, fault->name),
+			   fault->params ? fault->params : none, *ret_params, &loader->context,
+			   other_keys);
+}
+
 static void load_step(struct loader *loader, const struct yaml_node *node, struct step *step,
 		      size_t *total)
 {
-	static const struct param none[] = {PARAMS_END};
-	struct param_context *context = &loader->context;
 	bool whole = false;
 	struct step_form form = {.strength.probability = 1};
 	const struct yaml_node *name = yaml_get(node, "fault");
 	const struct fault_ops *known = name && name->text ? fault_find(name->text) : NULL;
 
-	params_load(node, "a step", strength_rows(loader, step_rows, known), &form, context,
-		    param_any_key);
+	params_load(node, "a step", strength_rows(loader, step_rows, known), &form,
+		    &loader->context, param_any_key);
 	if (node->kind != YAML_KIND_MAP)
 		return;
 	step->place = node->place;
 	if (form.fault)
-		step->fault = find_fault(loader, yaml_get(node, "fault"));
+		step->fault = loader_fault(loader, yaml_get(node, "fault"));
 	refuse_later_keys(loader, node, step->fault);
-	if (step->fault) {
-		step->params =
-			arena_alloc(context->arena,
-				    step->fault->params_size > 0 ? step->fault->params_size : 1);
-		whole = params_load(node,
-				    arena_printf(context->arena, "a step with %s",
-						 step->fault->name),
-				    step->fault->params ? step->fault->params : none, step->params,
-				    context, step_keys) == 0;
-	}
+	if (step->fault)
+		whole = loader_fault_params(loader, node, "a step", step->fault, step_keys,
+					    &step->params) == 0;
 	load_when(loader, node, &form, step);
 	load_until(loader, form.duration, step);
 	if (load_target(loader, node, &form, step, total) == 0 && whole)
