@@ -7,6 +7,7 @@
 
 #include "core/commands.h"
 #include "core/detector.h"
+#include "core/trace.h"
 #include "core/words.h"
 
 #define COLUMNS 5
@@ -57,6 +58,12 @@ static const char *when_text(const struct plan *plan, const struct step *step)
 				    nanos_text(plan, step->to));
 	case WHEN_DRAWN:
 		return arena_printf(plan->arena, "drawn: %s", dist_text(plan, &step->drawn));
+	case WHEN_FAILURE:
+		return arena_printf(plan->arena, "%.4g per 1000 node-days",
+				    step->failure.per_1000_node_days);
+	case WHEN_TRACE:
+		return arena_printf(plan->arena, "%zu times as in %s", step->trace->count,
+				    step->trace->path);
 	case WHEN_AFTER:
 		break;
 	}
@@ -70,6 +77,11 @@ static const char *when_text(const struct plan *plan, const struct step *step)
 
 static const char *until_text(const struct plan *plan, const struct step *step)
 {
+	if (step->when == WHEN_TRACE)
+		return "as in the log";
+	if (step->when == WHEN_FAILURE && step->failure.repair)
+		return arena_printf(plan->arena, "until repaired, %s",
+				    dist_text(plan, step->failure.repair));
 	switch (step->until) {
 	case UNTIL_REPAIRED:
 		return "until repaired";
@@ -87,6 +99,8 @@ static const char *target_text(const struct plan *plan, const struct step *step)
 	const struct target *target = &step->target;
 	char first[ENTITY_TEXT_MAX], last[ENTITY_TEXT_MAX];
 
+	if (step->when == WHEN_FAILURE)
+		return arena_printf(plan->arena, "%s: %s", target->spec, step->failure.cause);
 	entity_print(target->entities[0], plan->scenario, first);
 	entity_print(target->entities[target->count - 1], plan->scenario, last);
 	if (target->count == 1)

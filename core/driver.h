@@ -105,6 +105,7 @@ struct action {
 	enum data_class data_class;
 	struct entity entity; /* probe: what is looked at */
 	nanos timeout;
+	const struct dist *time; /* repair: how long a crew works; NULL: recovery.repair.time */
 };
 
 /* The end of an action, or something the client or the platform saw by itself. */

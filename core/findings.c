@@ -264,7 +264,7 @@ static void find_not_injected(const struct report *report)
 				    step->index, step->fault->name);
 			continue;
 		}
-		if (!applied && !record->sham && step->fault)
+		if (!applied && !record->sham && step->fault && step->when != WHEN_FAILURE)
 			add(report, SEVERITY_MEDIUM, NAN,
 			    "Step %u, %s, was never injected: its moment did not come in this "
 			    "drill.",

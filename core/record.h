@@ -107,11 +107,19 @@ struct fault_record {
 	uint32_t step;
 	int incident; /* index; -1: none */
 	const char *name, *target, *mechanism, *observed;
+	const char *cause; /* of a failure or of a log's record; NULL: a step has none */
 	enum fidelity fidelity;
 	bool applied;
-	enum tristate effective, reverted; /* null: sham; null: not yet due (permanent) */
+	enum tristate effective, reverted; /* null: sham, or it was broken already; null: not yet due (permanent) */
 	const char *residue[RESIDUE_MAX];
 	size_t residue_count;
+};
+
+/* How long faults of one cause were down, from the fault until it was mended, in minutes. */
+struct repair_summary {
+	const char *cause;
+	uint64_t count;      /* that ended within the run */
+	double mean, median; /* NAN without one; of an even number the mean of the middle two */
 };
 
 struct objective_result {
@@ -199,6 +207,9 @@ struct record {
 	struct fault_record *faults;
 	size_t fault_count;
 	const uint32_t *left_out; /* by chance: occurrences of each step; NULL: none */
+	const struct repair_summary *repairs; /* all of them, then by cause, the most frequent
+						 first; NULL without failures or logs */
+	size_t repair_count;
 	struct objective_result objectives[OBJECTIVES];
 	size_t objective_count;
 	struct finding findings[FINDINGS_MAX];

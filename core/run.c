@@ -662,6 +662,7 @@ int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct
 				   "more than %d incidents in one run; let faults come less often",
 				   INCIDENTS_MAX);
 	incidents_close(run);
+	failures_measure(run, record);
 	steps_unwind(run);
 	tell_finish(run);
 	sum_up(run, record);

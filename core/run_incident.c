@@ -160,7 +160,8 @@ static action_id repair_start(struct run *run, uint32_t place, struct injection 
 {
 	struct action repair = {.kind = ACTION_REPAIR,
 				.domain = place,
-				.step = (uint32_t)(injection - run->injections)};
+				.step = (uint32_t)(injection - run->injections),
+				.time = injection->step->failure.repair};
 	if (injection->repairing || !injection->active || injection->step->until != UNTIL_REPAIRED)
 		return 0;
 	injection->repairing = true;
@@ -509,7 +510,7 @@ void incident_healed(struct run *run, const struct injection *injection)
 	    recovery_active_site(run->recovery, 0) != recovery_site(run->recovery, 0))
 		return;
 	for (int c = 0; c < DATA_CLASSES; c++)
-		state->as_of[c] = injection->injected_at;
+		state->as_of[c] = injection->began;
 	state->moved_from = effect->entity.site;
 	state->past_count = 0;
 	state->return_lost = true;

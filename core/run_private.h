@@ -20,10 +20,10 @@ struct injection {
 	struct undo_record *undos;
 	struct reading *before; /* of each effect's entity */
 	size_t effect_count;
-	nanos injected_at;
 	nanos revert_at;        /* NANOS_NEVER: not by the clock */
 	nanos reverted_at;      /* NANOS_NEVER: still there */
 	bool carried;           /* it was still there when the service was good again */
+	bool hidden; /* what it hit was broken already */
 	bool active, repairing; /* active: something is to be undone */
 	uint32_t record;        /* in run.faults */
 	int incident;           /* -1: none */
@@ -77,6 +77,17 @@ struct bad_time {
 	nanos from, to;
 };
 
+/* Nodes of the primary sites that failures are drawn from, counted through all of those sites. */
+enum pool {
+	POOL_ALL,
+	POOL_GPUS, /* that have GPUs */
+	POOLS
+};
+struct failure_pool {
+	uint32_t *nodes; /* the lemons first */
+	uint32_t count, lemons;
+};
+
 struct guard_state {
 	nanos since; /* the condition holds since; NANOS_NEVER: it does not */
 };
@@ -101,6 +112,7 @@ struct run {
 	struct schedule *schedules;
 	uint32_t *left_out;     /* by chance: occurrences of each step */
 	uint64_t skips, pulses; /* of all steps in this trial */
+	struct failure_pool pools[POOLS];
 	struct injection *injections;
 	size_t injection_count, injection_capacity;
 	uint32_t *active; /* injections with something to undo, in order of injection */
@@ -161,6 +173,20 @@ bool injection_present(const struct run *run, const struct injection *injection)
 int strength_start(struct run *run, struct injection *injection,
 		   struct error *e);                /* applies it, or the first step of its ramp */
 int strength_due(struct run *run, struct error *e); /* pulses and ramp steps whose time has come */
+
+/* run_failure.c */
+void failures_new(struct run *run);
+void failures_reset(struct run *run);
+nanos failure_after(const struct step *step, nanos last, struct prng *prng); /* the next one */
+/* What the occurrence that is due now hits; whose cause it has, NULL: none is named; and the
+ * outage of the log that it replays, NULL: none. */
+size_t occurrence_entities(struct run *run, const struct step *step, struct schedule *schedule,
+			   const struct entity **ret);
+const char *occurrence_cause(const struct step *step, const struct schedule *schedule);
+const struct trace_record *occurrence_record(const struct step *step,
+					     const struct schedule *schedule);
+bool failure_hidden(const struct run *run, const struct injection *injection);
+void failures_measure(struct run *run, struct record *record); /* before the run is unwound */
 
 /* run_incident.c */
 void incidents_reset(struct run *run);

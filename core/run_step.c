@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/run_private.h"
+#include "core/trace.h"
 
 /* ---- when ---- */
 
@@ -29,6 +30,12 @@ static nanos occurrence_time(struct schedule *schedule, const struct step *step)
 		if (step->to > 0)
 			jitter = (nanos)(prng_uniform(&schedule->time) * (double)step->to);
 		return (nanos)(schedule->occurrence + 1) * step->at + jitter;
+	case WHEN_FAILURE:
+		return failure_after(step, schedule->due, &schedule->time);
+	case WHEN_TRACE:
+		return schedule->occurrence < step->trace->count
+			       ? step->trace->records[schedule->occurrence].at
+			       : NANOS_NEVER;
 	case WHEN_AFTER:
 		break;
 	}
@@ -49,13 +56,29 @@ int steps_new(struct run *run, struct error *e)
 					 "the driver '%s' cannot apply '%s'", driver->name,
 					 fault->name);
 	}
+	failures_new(run);
 	return 0;
+}
+
+/* Streams by the number of a step, or of a row of `failures`, so that one more of the ones shifts
+ * none of the others. */
+static void open_streams(struct run *run, struct schedule *schedule, const struct step *step)
+{
+	uint64_t seed = step->seeded ? step->seed : run->options.seed, trial = run->trial_number;
+	bool failure = step->when == WHEN_FAILURE;
+	uint64_t entity = failure ? step->failure.row : step->index;
+	prng_open(&schedule->time, seed, trial, entity, failure ? PRNG_FAILURE : PRNG_STEP_TIME);
+	prng_open(&schedule->duration, seed, trial, entity, PRNG_STEP_DURATION);
+	prng_open(&schedule->select, seed, trial, entity,
+		  failure ? PRNG_FAILURE_TARGET : PRNG_STEP_TARGET);
+	prng_open(&schedule->fault, seed, trial, entity,
+		  failure ? PRNG_FAILURE_FAULT : PRNG_FAULT);
+	prng_open(&schedule->chance, seed, trial, entity, PRNG_STEP_CHANCE);
 }
 
 void steps_reset(struct run *run)
 {
 	const struct scenario *scenario = run->scenario;
-	uint64_t trial = run->trial_number;
 	run->skips = run->pulses = 0;
 	run->injection_count = run->active_count = run->fault_count = 0;
 	run->active_capacity = 0;
@@ -63,16 +86,12 @@ void steps_reset(struct run *run)
 	run->injection_capacity = run->fault_capacity = 0;
 	run->injections = NULL;
 	run->faults = NULL;
+	failures_reset(run);
 	for (uint32_t i = 0; i < scenario->step_count; i++) {
 		const struct step *step = &scenario->steps[i];
 		struct schedule *schedule = &run->schedules[i];
-		uint64_t seed = step->seeded ? step->seed : run->options.seed;
 		memset(schedule, 0, sizeof(*schedule));
-		prng_open(&schedule->time, seed, trial, i, PRNG_STEP_TIME);
-		prng_open(&schedule->duration, seed, trial, i, PRNG_STEP_DURATION);
-		prng_open(&schedule->select, seed, trial, i, PRNG_STEP_TARGET);
-		prng_open(&schedule->fault, seed, trial, i, PRNG_FAULT);
-		prng_open(&schedule->chance, seed, trial, i, PRNG_STEP_CHANCE);
+		open_streams(run, schedule, step);
 		schedule->due = occurrence_time(schedule, step);
 		schedule->waiting = step->when == WHEN_AFTER;
 		run->left_out[i] = step->when == WHEN_DRAWN && schedule->due >= scenario->duration;
@@ -135,7 +154,6 @@ static struct injection *injection_new(struct run *run, const struct step *step)
 	struct injection *injection = &run->injections[run->injection_count++];
 	struct fault_record *record = &run->faults[run->fault_count];
 	*injection = (struct injection){.step = step,
-					.injected_at = run->now,
 					.revert_at = NANOS_NEVER,
 					.reverted_at = NANOS_NEVER,
 					.change_at = NANOS_NEVER,
@@ -155,8 +173,8 @@ static int plan(struct run *run, struct injection *injection, struct error *e)
 {
 	const struct step *step = injection->step;
 	struct schedule *schedule = &run->schedules[step->index];
-	struct entity *entities = arena_array(&run->trial, step->target.count, sizeof(*entities));
-	size_t count = target_select(&step->target, &step->select, &schedule->select, entities);
+	const struct entity *entities;
+	size_t count = occurrence_entities(run, step, schedule, &entities);
 	struct effects effects = {.arena = &run->trial};
 	if (step->fault->plan(step->params, entities, count, &schedule->fault, &effects, e))
 		return -1;
@@ -170,6 +188,7 @@ static int plan(struct run *run, struct injection *injection, struct error *e)
 	injection->observed = arena_array(&run->trial, OBSERVED_MAX, 1);
 	snprintf(injection->observed, OBSERVED_MAX, "no effect was planned");
 	struct fault_record *record = &run->faults[injection->record];
+	record->cause = occurrence_cause(step, schedule);
 	if (count == 1) {
 		char text[ENTITY_TEXT_MAX];
 		record->target =
@@ -192,6 +211,8 @@ static void tell_inject(struct run *run, const struct injection *injection)
 	timeline_int(run->timeline, "step", record->step);
 	timeline_text(run->timeline, "fault", record->name);
 	timeline_text(run->timeline, "target", record->target);
+	if (record->cause)
+		timeline_text(run->timeline, "cause", record->cause);
 	timeline_text(run->timeline, "mechanism", record->mechanism);
 	timeline_text(run->timeline, "fidelity", fidelity_names[record->fidelity]);
 	timeline_text(run->timeline, "place", run_place(run, injection->step->place));
@@ -251,7 +272,7 @@ void injection_settle(struct run *run, struct injection *injection)
 	bool over = injection->change_at == NANOS_NEVER, grown = injection->levels > 0 && over;
 	enum tristate effective = all ? TRISTATE_TRUE : TRISTATE_FALSE;
 	bool known = record->effective == effective;
-	if (record->effective == TRISTATE_FALSE || (known && !grown) ||
+	if (injection->hidden || record->effective == TRISTATE_FALSE || (known && !grown) ||
 	    (!all && injection->whole && !over))
 		return;
 	record->effective = effective;
@@ -262,8 +283,14 @@ void injection_settle(struct run *run, struct injection *injection)
 			: arena_strdup(&run->trial, injection->observed);
 	if (known)
 		return;
+	injection->hidden = !all && failure_hidden(run, injection);
+	if (injection->hidden) {
+		record->effective = TRISTATE_NULL;
+		record->observed =
+			arena_printf(&run->trial, "broken already: %s", record->observed);
+	}
 	tell_verdict(run, record);
-	if (all)
+	if (all || injection->hidden)
 		injection->incident = incident_fault(run, injection);
 	else
 		run->any_invalid = true;
@@ -302,7 +329,11 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 					 &run->active_capacity, sizeof(*run->active));
 		run->active[run->active_count++] = (uint32_t)(injection - run->injections);
 	}
-	if (step->until == UNTIL_ELAPSED)
+	const struct trace_record *outage =
+		occurrence_record(step, &run->schedules[step->index]);
+	if (outage && outage->down != NANOS_NEVER)
+		injection->revert_at = run->now + outage->down;
+	else if (!outage && step->until == UNTIL_ELAPSED)
 		injection->revert_at =
 			run->now +
 			dist_sample_nanos(&step->duration, &run->schedules[step->index].duration);

@@ -455,11 +455,28 @@ static size_t sample(const struct target *target, size_t take, struct prng *prng
 	return taken;
 }
 
-size_t target_select(const struct target *target, const struct select *select, struct prng *prng,
-		     struct entity *ret)
+size_t target_select_max(const struct target *target, const struct select *select)
 {
 	double wanted;
 
+	switch (select->kind) {
+	case SELECT_ALL:
+		return target->count;
+	case SELECT_ONE:
+		return 1;
+	case SELECT_COUNT:
+		return select->count < target->count ? select->count : target->count;
+	case SELECT_FRACTION:
+		wanted = floor(select->fraction * (double)target->count + 0.5);
+		return wanted < 1 ? 1 : (size_t)wanted;
+	}
+	assert(!"every kind of selection is handled above");
+	return 0;
+}
+
+size_t target_select(const struct target *target, const struct select *select, struct prng *prng,
+		     struct entity *ret)
+{
 	switch (select->kind) {
 	case SELECT_ALL:
 		memcpy(ret, target->entities, target->count * sizeof(*ret));
@@ -468,11 +485,8 @@ size_t target_select(const struct target *target, const struct select *select, s
 		ret[0] = target->entities[target->count == 1 ? 0 : prng_below(prng, target->count)];
 		return 1;
 	case SELECT_COUNT:
-		return sample(target, select->count < target->count ? select->count : target->count,
-			      prng, ret);
 	case SELECT_FRACTION:
-		wanted = floor(select->fraction * (double)target->count + 0.5);
-		return sample(target, wanted < 1 ? 1 : (size_t)wanted, prng, ret);
+		return sample(target, target_select_max(target, select), prng, ret);
 	}
 	assert(!"every kind of selection is handled above");
 	return 0;

@@ -74,7 +74,9 @@ struct target {
 int target_resolve(const char *spec, struct place place, const struct scenario *scenario,
 		   struct arena *arena, struct target *ret_target, struct error *e);
 
-/* Which of the matched entities this drill takes. Writes at most target->count entities, in order;
+/* How many of the matched entities a selection takes. */
+size_t target_select_max(const struct target *target, const struct select *select);
+/* Which of the matched entities this drill takes. Writes target_select_max() entities, in order;
  * returns how many. */
 size_t target_select(const struct target *target, const struct select *select, struct prng *prng,
 		     struct entity *ret);

@@ -471,8 +471,9 @@ static void repair_start(struct world *w, const struct action *action)
 {
 	struct prng prng;
 	w->crews_busy++;
+	const struct dist *time = action->time ? action->time : &w->scenario->recovery.repair.time;
 	prng_open(&prng, w->seed, w->trial, action->step, PRNG_REPAIR);
-	action_timed(w, action, dist_sample_nanos(&w->scenario->recovery.repair.time, &prng));
+	action_timed(w, action, dist_sample_nanos(time, &prng));
 }
 
 static void repair(struct world *w, const struct action *action)
