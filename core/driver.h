@@ -114,7 +114,7 @@ enum completion_kind {
 	COMPLETION_BAD,    /* client: endpoint turned bad at `since` */
 	COMPLETION_GOOD,   /* client: endpoint good again since `since`, stable since then
 			      (steady_state) */
-	COMPLETION_NOTICE, /* the platform's own health checks noticed what `step` broke */
+	COMPLETION_NOTICE, /* the platform's own health checks noticed what `injection` broke */
 	COMPLETION_CALM, /* `ok`: whether the endpoints of action.domain are at the level before the
 			    fault */
 };
@@ -142,7 +142,7 @@ struct completion {
 	struct reading worst;                      /* of the most broken node, or replica's node */
 	struct entity suspect;                     /* that node, GPU or replica */
 	/* client, platform */
-	uint32_t endpoint, step;
+	uint32_t endpoint, injection;
 	nanos since;
 };
 

@@ -90,7 +90,8 @@ extern const char *const effect_names[EFFECTS]; /* "gpu.gone", … for `drsim pl
 
 struct effect {
 	enum effect_kind kind;
-	uint32_t step; /* whose step this is */
+	uint32_t step;      /* whose step this is */
+	uint32_t injection; /* and which of that run's injections */
 	struct entity entity;
 	int64_t amount;  /* as the kind says */
 	int64_t spread;  /* as the kind says; jitter (standard deviation) of a delay */

@@ -348,7 +348,7 @@ static void complete(struct run *run, const struct completion *c)
 		incident_client(run, c);
 		break;
 	case COMPLETION_NOTICE:
-		incident_notice(run, c->step);
+		incident_notice(run, c->injection);
 		break;
 	case COMPLETION_CALM:
 		incident_calm(run, c->action.domain, c->ok);

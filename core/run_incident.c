@@ -772,22 +772,18 @@ static uint32_t broken_site(const struct run *run, uint32_t domain, struct entit
 	return stands_at_site(entity) ? entity.site : recovery_active_site(run->recovery, domain);
 }
 
-void incident_notice(struct run *run, uint32_t step)
+void incident_notice(struct run *run, uint32_t index)
 {
-	for (size_t i = 0; i < run->active_count; i++) {
-		struct injection *injection = &run->injections[run->active[i]];
-		if (injection->step->index != step)
-			continue;
-		uint32_t place = place_of_incident(run, injection->incident);
-		if (place == run->place_count)
-			continue;
-		run->incidents[injection->incident].undetected = false;
-		if (place < recovery_domains(run->recovery))
-			recovery_noticed(run->recovery, place,
-					 broken_site(run, place, injection->effects[0].entity));
-		else
-			repair_start(run, place, injection);
-	}
+	struct injection *injection = &run->injections[index];
+	uint32_t place = place_of_incident(run, injection->incident);
+	if (!injection->active || place == run->place_count)
+		return;
+	run->incidents[injection->incident].undetected = false;
+	if (place < recovery_domains(run->recovery))
+		recovery_noticed(run->recovery, place,
+				 broken_site(run, place, injection->effects[0].entity));
+	else
+		repair_start(run, place, injection);
 }
 
 /* ---- reset and sums ---- */

@@ -199,7 +199,7 @@ void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
 void incident_client(struct run *run, const struct completion *completion); /* bad or good */
 void incident_ended_faults(struct run *run,
 			   int incident); /* one of its faults is gone: was it the last? */
-void incident_notice(struct run *run, uint32_t step);
+void incident_notice(struct run *run, uint32_t injection);
 void incident_repair(struct run *run, uint32_t domain);
 void incident_repaired(struct run *run, const struct completion *completion);
 void incident_normal(struct run *run, uint32_t domain);

@@ -178,8 +178,10 @@ static int plan(struct run *run, struct injection *injection, struct error *e)
 	struct effects effects = {.arena = &run->trial};
 	if (step->fault->plan(step->params, entities, count, &schedule->fault, &effects, e))
 		return -1;
-	for (size_t i = 0; i < effects.count; i++)
+	for (size_t i = 0; i < effects.count; i++) {
 		effects.items[i].step = step->index;
+		effects.items[i].injection = (uint32_t)(injection - run->injections);
+	}
 	injection->effects = effects.items;
 	injection->effect_count = effects.count;
 	injection->undos = arena_array(&run->trial, effects.count + 1, sizeof(*injection->undos));

@@ -131,9 +131,10 @@ static struct mechanism sim_mechanism(enum effect_kind kind)
 		.text = rows[kind].text, .fidelity = FIDELITY_SIM, .privilege = "none"};
 }
 
-static void notice(void *context, uint64_t step, nanos now)
+static void notice(void *context, uint64_t injection, nanos now)
 {
-	struct completion seen = {.kind = COMPLETION_NOTICE, .at = now, .step = (uint32_t)step};
+	struct completion seen = {
+		.kind = COMPLETION_NOTICE, .at = now, .injection = (uint32_t)injection};
 	world_complete(context, &seen);
 }
 
@@ -146,7 +147,7 @@ static int sim_apply(void *self, const struct effect *effect, struct undo_record
 	undo->applied = true;
 	effect_apply(w, effect, &undo->token);
 	if (rows[effect->kind].noticed && !again)
-		engine_at(w->engine, world_now(w) + NOTICE_AFTER, notice, w, effect->step);
+		engine_at(w->engine, world_now(w) + NOTICE_AFTER, notice, w, effect->injection);
 	return 0;
 }
 
