@@ -340,6 +340,7 @@ static void put_body(FILE *page, const struct report_input *input)
 				  "gnuplot and run "
 				  "\xe2\x80\x9c"
 				  "drsim report\xe2\x80\x9d again.");
+	html_repairs(page, record);
 	html_faults(page, record);
 	html_operations(page, input);
 	html_findings(page, record);

@@ -9,6 +9,7 @@
 
 #define INCIDENTS_SHOWN 50
 #define FAULTS_SHOWN 100
+#define CAUSES_SHOWN 100
 
 void html_cell(FILE *page, const char *class, const char *text)
 {
@@ -309,6 +310,11 @@ void html_faults(FILE *page, const cJSON *record)
 		text_escape(page, view_text(fault, "name"));
 		fputs("<br>", page);
 		text_escape(page, view_text(fault, "target"));
+		if (view_text(fault, "cause")) {
+			fputs("<br><small>cause: ", page);
+			text_escape(page, view_text(fault, "cause"));
+			fputs("</small>", page);
+		}
 		if (view_text(fault, "place")) {
 			fputs("<br><small>", page);
 			text_escape(page, view_text(fault, "place"));
@@ -337,6 +343,42 @@ void html_faults(FILE *page, const cJSON *record)
 	if (count > FAULTS_SHOWN)
 		fprintf(page, "<p class=\"note\">The first %d of %d; record.json holds all.</p>\n",
 			FAULTS_SHOWN, count);
+}
+
+static void repair_row(FILE *page, const char *row_class, const char *cause, const cJSON *repair)
+{
+	char text[WORDS_MAX];
+
+	fprintf(page, "<tr class=\"%s\">", row_class);
+	html_cell(page, NULL, cause);
+	html_cell(page, "n", words_number(text, view_real(repair, "count")));
+	duration_cell(page, view_real(repair, "mean_min") * 60);
+	duration_cell(page, view_real(repair, "median_min") * 60);
+	fputs("</tr>\n", page);
+}
+
+void html_repairs(FILE *page, const cJSON *record)
+{
+	const cJSON *repairs = view_get(record, "repairs"), *cause;
+	int count = 0;
+
+	if (!repairs)
+		return;
+	fputs("<h2>Down time by cause</h2>\n<table><thead><tr><th>Cause</th><th "
+	      "class=\"n\">Faults</th><th class=\"n\">Mean</th><th class=\"n\">Median</th></tr>"
+	      "</thead><tbody>\n",
+	      page);
+	cJSON_ArrayForEach (cause, view_get(repairs, "by_cause"))
+		if (count++ < CAUSES_SHOWN)
+			repair_row(page, "", view_text(cause, "cause"), cause);
+	repair_row(page, "total", "all", view_get(repairs, "all"));
+	fputs("</tbody></table>\n<p class=\"note\">From the fault until it was mended, of the "
+	      "faults that ended within the drill.",
+	      page);
+	if (count > CAUSES_SHOWN)
+		fprintf(page, " The first %d of %d causes; record.json holds all.", CAUSES_SHOWN,
+			count);
+	fputs("</p>\n", page);
 }
 
 static void count_row(FILE *page, const char *name, double count, double whole)

@@ -309,6 +309,8 @@ static void add_faults(cJSON *root, const struct record *record)
 		add_count(object, "step", fault->step);
 		add_text(object, "name", fault->name);
 		add_text(object, "target", fault->target);
+		if (fault->cause)
+			add_text(object, "cause", fault->cause);
 		add_place(object, record->scenario, fault->step);
 		if (fault->incident < 0)
 			must(cJSON_AddNullToObject(object, "incident"));
@@ -324,6 +326,28 @@ static void add_faults(cJSON *root, const struct record *record)
 		assert(fault->residue_count <= RESIDUE_MAX);
 		for (size_t k = 0; k < fault->residue_count; k++)
 			cJSON_AddItemToArray(residue, must(cJSON_CreateString(fault->residue[k])));
+	}
+}
+
+static void add_repair(cJSON *object, const struct repair_summary *repair)
+{
+	add_count(object, "count", repair->count);
+	add_real(object, "mean_min", repair->mean);
+	add_real(object, "median_min", repair->median);
+}
+
+static void add_repairs(cJSON *root, const struct record *record)
+{
+	cJSON *repairs = add_object(root, "repairs"), *causes;
+
+	assert(record->repair_count > 0);
+	add_repair(add_object(repairs, "all"), &record->repairs[0]);
+	causes = must(cJSON_AddArrayToObject(repairs, "by_cause"));
+	for (size_t i = 1; i < record->repair_count; i++) {
+		cJSON *object = append_object(causes);
+
+		add_text(object, "cause", record->repairs[i].cause);
+		add_repair(object, &record->repairs[i]);
 	}
 }
 
@@ -447,6 +471,8 @@ static cJSON *build(const struct record *record)
 	for (size_t i = 0; i < record->incident_count; i++)
 		add_incident(incidents, &record->incidents[i]);
 	add_faults(root, record);
+	if (record->repairs)
+		add_repairs(root, record);
 	add_findings(root, record);
 	if (record->campaign)
 		add_campaign(root, record);

@@ -78,6 +78,12 @@ static const struct key fault_keys[] = {
 	{"fidelity", 's'}, {"applied", 'b'}, {"effective", 'B'},
 	{"reverted", 'B'}, {"residue", 'a'}, {NULL, 0},
 };
+static const struct key repair_keys[] = {
+	{"count", 'n'}, {"mean_min", 'N'}, {"median_min", 'N'}, {NULL, 0}};
+static const struct key cause_keys[] = {
+	{"cause", 's'}, {"count", 'n'}, {"mean_min", 'N'}, {"median_min", 'N'}, {NULL, 0}};
+static const struct key repairs_keys[] = {
+	{"repairs.all", 'o'}, {"repairs.by_cause", 'a'}, {NULL, 0}};
 static const struct key finding_keys[] = {{"severity", 's'}, {"text", 's'}, {NULL, 0}};
 static const struct key campaign_keys[] = {
 	{"campaign.trials", 'n'},
@@ -152,6 +158,11 @@ static int check_record(const cJSON *record, const char *place, struct error *e)
 	    check_list(record, "incidents", incident_keys, place, e) ||
 	    check_list(record, "faults", fault_keys, place, e) ||
 	    check_list(record, "findings", finding_keys, place, e))
+		return -1;
+	if (view_get(record, "repairs") &&
+	    (check_keys(record, repairs_keys, "", place, e) ||
+	     check_keys(view_get(record, "repairs.all"), repair_keys, "repairs.all.", place, e) ||
+	     check_list(record, "repairs.by_cause", cause_keys, place, e)))
 		return -1;
 	if (!cJSON_IsNull(view_get(record, "metrics.incident")) && !view_headline(record))
 		return error_set(e, ERROR_IO, NO_PLACE,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `drsim run` prints at its end: the verdict first, how to repeat it last. */
 #include "core/report.h"
+#include "core/yaml.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,6 +14,8 @@
 #define NAME_COLUMNS 20
 #define LINE_COLUMNS 98
 #define FAULTS_SHOWN 10
+#define CAUSES_SHOWN 12
+#define CAUSE_COLUMNS 36
 #define FINDINGS_SHOWN 5
 
 enum ink {
@@ -342,6 +345,34 @@ static void put_faults(const struct page *page, const struct record *record)
 		fprintf(page->file, "  and %zu more in the report\n", record->fault_count - shown);
 }
 
+static void put_repairs(const struct page *page, const struct record *record)
+{
+	char line[2 * WORDS_MAX], mean[WORDS_MAX], median[WORDS_MAX], quoted[YAML_QUOTE_MAX];
+	size_t shown = record->repair_count < CAUSES_SHOWN ? record->repair_count : CAUSES_SHOWN;
+
+	if (!record->repairs)
+		return;
+	heading(page, "Down time by cause");
+	put(page, INK_DIM, "", CAUSE_COLUMNS);
+	put(page, INK_DIM, "faults", -VALUE_COLUMNS);
+	put(page, INK_DIM, "mean", -VALUE_COLUMNS);
+	put(page, INK_DIM, "median", -VALUE_COLUMNS);
+	fputc('\n', page->file);
+	for (size_t i = 0; i < shown; i++) {
+		const struct repair_summary *repair = &record->repairs[i];
+
+		snprintf(line, sizeof(line), "  %s", yaml_quote(repair->cause, quoted));
+		put(page, INK_PLAIN, line, CAUSE_COLUMNS);
+		put(page, INK_PLAIN, words_number(line, (double)repair->count), -VALUE_COLUMNS);
+		put(page, INK_PLAIN, words_duration(mean, repair->mean * 60), -VALUE_COLUMNS);
+		put(page, INK_PLAIN, words_duration(median, repair->median * 60), -VALUE_COLUMNS);
+		fputc('\n', page->file);
+	}
+	if (shown < record->repair_count)
+		fprintf(page->file, "  and %zu more causes in the report\n",
+			record->repair_count - shown);
+}
+
 static void put_findings(const struct page *page, const struct record *record)
 {
 	size_t shown = 0;
@@ -412,6 +443,7 @@ void summary_print(const struct record *record, const char *folder, FILE *out, b
 	put_objectives(&page, record);
 	put_campaign(&page, record);
 	put_measures(&page, record);
+	put_repairs(&page, record);
 	put_faults(&page, record);
 	put_findings(&page, record);
 	fputc('\n', out);
