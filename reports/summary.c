@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What `drsim run` prints at its end: the verdict first, how to repeat it last. */
 #include "core/report.h"
-#include "core/yaml.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "core/yaml.h"
 #include "reports/text.h"
 
 #define BAR_COLUMNS 44

@@ -397,6 +397,8 @@ void actions_look(struct world *w)
 
 /* ---- diagnosis ---- */
 
+#define BROKEN_REPLICA 2
+
 static int brokenness(const struct reading *r)
 {
 	if (r->nodes_powered < r->nodes)
@@ -411,7 +413,7 @@ static int brokenness(const struct reading *r)
 	    r->nodes_refused)
 		return 3;
 	if (r->processes < r->replicas || r->replicas_ready < r->replicas || r->processes_stopped)
-		return 2;
+		return BROKEN_REPLICA;
 	if (r->ports_open < r->ports || r->errors_ppm || r->service_added || r->loss_ppm)
 		return 1;
 	return r->digest_mismatches || r->xid || r->pace_ppm < EFFECT_PPM ? 1 : 0;
@@ -428,22 +430,39 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 	reading_take(w, done->suspect, &done->worst);
 	for (uint32_t k = 0; config->racks > 1 && k < config->racks; k++) {
 		struct entity rack = {.kind = ENTITY_RACK, .site = site, .index = (int32_t)k};
-		reading_take(w, rack, &reading);
+		reading_hardware(w, rack, &reading);
 		if (reading.nodes > 1 && reading.nodes_powered == 0) {
 			done->suspect = rack;
-			done->worst = reading;
+			reading_take(w, rack, &done->worst);
 			return;
 		}
 	}
 	for (uint32_t n = 0; n < config->nodes; n++) {
 		struct entity node = {.kind = ENTITY_NODE, .site = site, .index = (int32_t)n};
-		reading_take(w, node, &reading);
+		reading_hardware(w, node, &reading);
 		if (brokenness(&reading) <= worst)
 			continue;
 		worst = brokenness(&reading);
 		done->suspect = node;
-		done->worst = reading;
 	}
+	/* Replicas that are not well weigh less than any hardware, but for an Xid alone. */
+	for (size_t r = 0; worst <= BROKEN_REPLICA && r < w->replica_count; r++) {
+		const struct replica *replica = &w->replicas[r];
+		struct entity node = {.kind = ENTITY_NODE, .site = site};
+		if (replica->site != site || replica->node == NODE_NONE ||
+		    (replica->stage == STAGE_RUNNING && replica->flips == 0 &&
+		     conditions_well(&replica->now)))
+			continue;
+		node.index = (int32_t)(replica->node - w->sites[site].first_node);
+		reading_take(w, node, &reading);
+		bool first = brokenness(&reading) == worst && node.index < done->suspect.index;
+		if (brokenness(&reading) <= worst && !first)
+			continue;
+		worst = brokenness(&reading);
+		done->suspect = node;
+	}
+	if (worst > 0)
+		reading_take(w, done->suspect, &done->worst);
 }
 
 static void diagnosed(struct world *w, const struct action *action)

@@ -194,3 +194,9 @@ void conditions_of(const struct world *w, const struct replica *replica, struct 
 	if (refused)
 		ret->error = 1; /* its tokens and certificates are refused */
 }
+
+bool conditions_well(const struct conditions *now)
+{
+	return now->pace == 1 && now->wrong == 0 && now->error == 0 && now->loss == 0 &&
+	       now->added == 0 && !now->stopped && !now->unready;
+}

@@ -173,12 +173,6 @@ struct shares {
 	double slots;                     /* requests at once, slower replicas counting less */
 };
 
-static bool is_well(const struct conditions *now)
-{
-	return now->pace == 1 && now->wrong == 0 && now->error == 0 && now->loss == 0 &&
-	       now->added == 0;
-}
-
 /* Answers of this replica, among those of others that answer alike. More kinds than there is room
  * for are taken together with the last. */
 static void grade(struct service *s, const struct conditions *now, double weight)
@@ -210,7 +204,7 @@ static struct shares look_at_members(const struct world *w, struct service *s)
 			right = 0;
 		else if (replica->serve != SERVE_OK)
 			continue;
-		well = well && is_well(now);
+		well = well && conditions_well(now);
 		shares.right += right;
 		shares.wrong += answers - right;
 		shares.error += now->error;

@@ -2,7 +2,6 @@
 /* What can be seen of an entity from outside, now: the readings by which effects are judged. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "sim/model/world.h"
 
@@ -207,12 +206,22 @@ static void read_site(const struct world *w, struct entity entity, struct readin
 	}
 }
 
+static void begin(const struct world *w, struct reading *ret)
+{
+	*ret = (struct reading){.at = world_now(w), .pace_ppm = EFFECT_PPM};
+	ret->rate = ret->disk_rate = ret->restore_rate = INFINITY;
+}
+
+void reading_hardware(const struct world *w, struct entity entity, struct reading *ret)
+{
+	begin(w, ret);
+	read_nodes(w, entity, nodes_of(w, entity), ret);
+	read_path(w, entity, ret);
+}
+
 void reading_take(const struct world *w, struct entity entity, struct reading *ret)
 {
-	memset(ret, 0, sizeof(*ret));
-	ret->at = world_now(w);
-	ret->pace_ppm = EFFECT_PPM;
-	ret->rate = ret->disk_rate = ret->restore_rate = INFINITY;
+	begin(w, ret);
 	switch (entity.kind) {
 	case ENTITY_SITE:
 	case ENTITY_STANDBY:

@@ -402,6 +402,7 @@ bool effect_present(const struct world *world, uint64_t token); /* is anything o
 bool condition_kind(enum effect_kind kind);
 void conditions_of(const struct world *world, const struct replica *replica,
 		   struct conditions *ret);
+bool conditions_well(const struct conditions *now); /* nothing changes what it answers */
 /* The GPUs of `mask` on a node: pace of the slowest (1: full), share of wrong results. */
 double gpus_pace(const struct world *world, uint32_t node, uint64_t mask);
 double gpus_wrong(const struct world *world, uint32_t node, uint64_t mask);
@@ -415,6 +416,8 @@ nanos condition_clock(const struct world *world, uint32_t site, uint32_t node, b
 
 /* readings.c */
 void reading_take(const struct world *world, struct entity entity, struct reading *ret);
+/* The same of a rack or node without its replicas, which takes no look at all of them. */
+void reading_hardware(const struct world *world, struct entity entity, struct reading *ret);
 
 /* replica.c */
 void replicas_open(struct world *world);
