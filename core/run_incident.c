@@ -128,6 +128,7 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 	*state = (struct place_state){
 		.incident = index, .bad_endpoints = bad, .good_since = since, .ever_bad = bad > 0};
 	state->wrong_before = wrong_so_far(run, place);
+	state->first = injection ? (size_t)(injection - run->injections) : run->injection_count;
 	for (int c = 0; c < DATA_CLASSES; c++)
 		state->as_of[c] = NANOS_NEVER;
 	timeline_begin(run->timeline, run->now, "incident.open");
@@ -281,7 +282,7 @@ void incident_declared(struct run *run, uint32_t domain, uint32_t detector)
 /* The service is good again since `since`: what is still broken, redundancy carries. */
 static void note_carried(struct run *run, uint32_t domain, int index, nanos since)
 {
-	for (size_t i = 0; i < run->injection_count; i++) {
+	for (size_t i = run->places[domain].first; i < run->injection_count; i++) {
 		struct injection *injection = &run->injections[i];
 		if (injection->incident != index)
 			continue;
@@ -404,10 +405,10 @@ void incident_losing(struct run *run, uint32_t place)
 }
 
 /* Did a fault of the incident flip bits of this class? Without a restore its cost is unknown. */
-static bool is_damaged(const struct run *run, const struct incident *incident, int c)
+static bool is_damaged(const struct run *run, const struct place_state *state, int c)
 {
-	int index = (int)(incident - run->incidents);
-	for (size_t i = 0; i < run->injection_count; i++) {
+	int index = state->incident;
+	for (size_t i = state->first; i < run->injection_count; i++) {
 		const struct injection *injection = &run->injections[i];
 		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
 		     k++) {
@@ -429,7 +430,7 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 	struct brp *brp = &incident->brp;
 	bool moved = incident->path == PATH_FAILOVER || incident->path == PATH_FALSE_ALARM ||
 		     state->return_lost;
-	if (incident->path == PATH_UNRECOVERED || (!moved && is_damaged(run, incident, c)))
+	if (incident->path == PATH_UNRECOVERED || (!moved && is_damaged(run, state, c)))
 		return; /* nothing can be read yet, or what is read is in doubt: not known */
 	brp->by_class[c].known = true;
 	if (!moved)
@@ -593,7 +594,7 @@ static enum path path_of(struct run *run, uint32_t place)
 		return PATH_ABSORBED;
 	/* Good again without a move: because the broken thing came back, or because others carried
 	 * it. */
-	for (size_t i = 0; i < run->injection_count; i++)
+	for (size_t i = state->first; i < run->injection_count; i++)
 		if (run->injections[i].incident == state->incident && run->injections[i].carried)
 			return PATH_ABSORBED;
 	return PATH_IN_PLACE;

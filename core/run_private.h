@@ -59,6 +59,7 @@ struct past_move {
  * mended when the platform notices. */
 struct place_state {
 	int incident; /* open one; -1: none */
+	size_t first; /* the injections before this one are none of its */
 	uint32_t bad_endpoints;
 	nanos good_since;          /* of the last endpoint that came back */
 	bool ever_bad;             /* since the incident opened */
