@@ -110,7 +110,8 @@ struct fault_record {
 	const char *cause; /* of a failure or of a log's record; NULL: a step has none */
 	enum fidelity fidelity;
 	bool applied;
-	enum tristate effective, reverted; /* null: sham, or it was broken already; null: not yet due (permanent) */
+	enum tristate effective, reverted; /* null: sham, or what it hit was broken already; null:
+					      not yet due (permanent) */
 	const char *residue[RESIDUE_MAX];
 	size_t residue_count;
 };

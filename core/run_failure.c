@@ -222,7 +222,8 @@ static int compare_minutes(const void *left, const void *right)
 /* `minutes` is put in order. */
 static struct repair_summary sum_up(const char *cause, double *minutes, size_t count)
 {
-	struct repair_summary summary = {.cause = cause, .count = count, .mean = NAN, .median = NAN};
+	struct repair_summary summary = {
+		.cause = cause, .count = count, .mean = NAN, .median = NAN};
 	double sum = 0;
 	if (count == 0)
 		return summary;
@@ -281,12 +282,11 @@ void failures_measure(struct run *run, struct record *record)
 		if (!cause || injection->reverted_at == NANOS_NEVER)
 			continue;
 		mended[count].cause = number_of(run, &causes, &cause_count, &capacity, cause);
-		mended[count].minutes = (double)(injection->reverted_at - injection->began) /
-					(double)NANOS_MINUTE;
+		mended[count].minutes =
+			(double)(injection->reverted_at - injection->began) / (double)NANOS_MINUTE;
 		count++;
 	}
-	struct repair_summary *all =
-		arena_array(&run->trial, cause_count + 1, sizeof(*all));
+	struct repair_summary *all = arena_array(&run->trial, cause_count + 1, sizeof(*all));
 	for (size_t i = 0; i < count; i++)
 		minutes[i] = mended[i].minutes;
 	all[0] = sum_up("all", minutes, count);

@@ -39,8 +39,7 @@ static const struct param failure_rows[] = {
 static const char *const failure_keys[] = {"fault", "per_1000_node_days", "repair", "cause", NULL};
 
 static const struct param lemon_rows[] = {
-	{"share", PARAM_PERCENT, offsetof(struct lemons, share), NULL, 0, 0, NULL,
-	 "Of the nodes."},
+	{"share", PARAM_PERCENT, offsetof(struct lemons, share), NULL, 0, 0, NULL, "Of the nodes."},
 	{"factor", PARAM_NUMBER, offsetof(struct lemons, factor), NULL, 1, 1e6, NULL,
 	 "How often such a node fails for once of another."},
 	PARAMS_END,
@@ -65,8 +64,11 @@ static const struct param trace_rows[] = {
 };
 
 const struct scenario_table failure_tables[] = {
-	{"preset", preset_rows}, {"failure", failure_rows}, {"lemons", lemon_rows},
-	{"trace", trace_rows},   {NULL, NULL},
+	{"preset", preset_rows},
+	{"failure", failure_rows},
+	{"lemons", lemon_rows},
+	{"trace", trace_rows},
+	{NULL, NULL},
 };
 
 /* ---- failures ---- */
@@ -198,8 +200,8 @@ static void load_preset_row(struct loader *loader, const struct failure_preset_r
 static struct step *make_room(struct loader *loader, size_t count)
 {
 	struct scenario *s = loader->scenario;
-	struct step *steps = arena_array(loader->context.arena, s->step_count + count + 1,
-					 sizeof(*steps));
+	struct step *steps =
+		arena_array(loader->context.arena, s->step_count + count + 1, sizeof(*steps));
 
 	if (s->step_count > 0)
 		memcpy(steps, s->steps, s->step_count * sizeof(*steps));
@@ -244,7 +246,8 @@ int load_failures(struct loader *loader, const struct yaml_node *failures,
 	s->lemons = (struct lemons){.share = 0, .factor = 1};
 	if (lemons && !failures)
 		return loader_error(loader, lemons->key->place,
-				    "'lemons' need 'failures': they say which nodes have more of them");
+				    "'lemons' need 'failures': they say which nodes have "
+				    "more of them");
 	if (!failures)
 		return 0;
 	if (failures->kind == YAML_KIND_MAP) {

@@ -55,7 +55,7 @@ int load_extras(struct loader *loader, const struct yaml_node *process,
 int load_steps(struct loader *loader, const struct yaml_node *node);
 int load_failures(struct loader *loader, const struct yaml_node *failures,
 		  const struct yaml_node *lemons);
-/* `at: {trace: FILE, …}`, and, once the target is known, whether it has a place for each machine. */
+/* `at: {trace: FILE, …}`; once the target is known, whether it has a place for each machine. */
 int load_trace(struct loader *loader, const struct yaml_node *node, struct step *step);
 int check_trace(struct loader *loader, const struct yaml_node *step_node, const struct step *step);
 /* "'at'" is not before the end of the drill: an error. */

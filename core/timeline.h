@@ -14,8 +14,8 @@
  *   fault.ramp        step, share (of the full strength, or of the targets, up to 1)
  *   fault.pulse       step, on (false: taken back for now; true: applied again)
  *   fault.verdict     step, effective (true | false | null: sham), observed ("GPUs visible 1 ->
- *                     0"). Of a ramp once its effect shows; again, false, when a later pulse or step has
- *                     no effect
+ *                     0"). Of a ramp once its effect shows; again, false, when a later pulse or
+ *                     step has no effect
  *   fault.revert      step, cause ("repaired" | "elapsed" | "restarted" | "end"), reverted, residue
  *   incident.open     incident, step (null: false alarm), fault, target, place
  *   incident.join     incident, step, fault, target

@@ -51,7 +51,7 @@ struct trace_filter {
 struct trace_record {
 	nanos at;         /* since the earliest record of the file, or of the one system taken */
 	nanos down;       /* how long; NANOS_NEVER: to the end */
-	uint32_t machine; /* the k-th different one of the file (or system), from 0, as they appear */
+	uint32_t machine; /* the k-th different one of the file or system, from 0, as they come */
 	uint32_t line;    /* of the file, from 1 */
 	const char *cause;
 };

@@ -21,8 +21,8 @@ enum column {
 	COLUMNS = COLUMN_CAUSE + 6
 };
 static const char *const column_names[COLUMNS] = {
-	"System",     "nodenum",  "Prob Started", "Prob Fixed", "Down Time",    "Facilities",
-	"Hardware", "Human Error", "Network",     "Undetermined", "Software",
+	"System",   "nodenum",     "Prob Started", "Prob Fixed",   "Down Time", "Facilities",
+	"Hardware", "Human Error", "Network",      "Undetermined", "Software",
 };
 
 struct field {
@@ -209,7 +209,9 @@ static int read_down(struct csv *c, nanos started, nanos *ret)
 	if (read_time(c, COLUMN_FIXED, &fixed))
 		return -1;
 	if (fixed < started || fixed - started > PARAM_DURATION_MAX)
-		return wrong(c, COLUMN_FIXED, "a time after 'Prob Started', by twenty years at most");
+		return wrong(c, COLUMN_FIXED,
+			     "a time after 'Prob Started', by twenty years at "
+			     "most");
 	*ret = fixed - started;
 	return 0;
 }

@@ -397,7 +397,7 @@ static const struct {
 	{"disk.throttle", "{rate: 0B/s}", -1},
 	{"data.truncate", "{share: 0%}", -1},
 	{"data.stale", "{age: 0s}", -1},
-	{"data.stale", "{age: 3651d}", -1},
+	{"data.stale", "{age: 7301d}", -1},
 	{"backup.stale", "{age: 0s}", -1},
 	{"restore.interrupt", "{at_percent: 50%}", -1},
 	{"restore.slow", "{rate: 0B/s}", -1},
