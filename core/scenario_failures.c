@@ -114,7 +114,6 @@ static int complete_row(struct loader *loader, struct place place, struct step *
 
 	step->place = step->when_place = place;
 	step->when = WHEN_FAILURE;
-	step->probability = 1;
 	step->until = UNTIL_REPAIRED;
 	step->failure.row = (uint32_t)s->failure_count;
 	step->failure.hits = what_it_hits(step->fault);
@@ -245,9 +244,9 @@ int load_failures(struct loader *loader, const struct yaml_node *failures,
 
 	s->lemons = (struct lemons){.share = 0, .factor = 1};
 	if (lemons && !failures)
-		return loader_error(loader, lemons->key->place,
-				    "'lemons' need 'failures': they say which nodes have "
-				    "more of them");
+		return loader_error(
+			loader, lemons->key->place,
+			"'lemons' need 'failures': they say which nodes have more of them");
 	if (!failures)
 		return 0;
 	if (failures->kind == YAML_KIND_MAP) {

@@ -106,12 +106,11 @@ static struct trace *finish(struct trace_reader *r, const struct trace_filter *f
 
 		if (filter->cause && strcmp(filter->cause, entry->cause) != 0)
 			continue;
-		records[trace->count++] =
-			(struct trace_record){.at = entry->at - r->entries[0].at,
-					      .down = entry->down,
-					      .machine = entry->machine,
-					      .line = entry->line,
-					      .cause = entry->cause};
+		records[trace->count++] = (struct trace_record){.at = entry->at - r->entries[0].at,
+								.down = entry->down,
+								.machine = entry->machine,
+								.line = entry->line,
+								.cause = entry->cause};
 	}
 	return trace;
 }

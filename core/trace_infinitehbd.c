@@ -48,8 +48,8 @@ static int read_days(struct trace_reader *r, const struct yaml_node *map, nanos 
 
 	if (read_text(r, map, "event_time", &node))
 		return -1;
-	if (node->text[0] < '0' || node->text[0] > '9' ||
-	    node->text[node->length - 1] < '0' || node->text[node->length - 1] > '9' ||
+	if (node->text[0] < '0' || node->text[0] > '9' || node->text[node->length - 1] < '0' ||
+	    node->text[node->length - 1] > '9' ||
 	    quantity_duration(arena_printf(r->arena, "%sd", node->text), node->place, ret, &e))
 		return error_set(r->error, ERROR_SCENARIO, node->place,
 				 "'event_time' is '%s'; expected days as a number, 0 to 7300",
@@ -162,12 +162,11 @@ int trace_read_infinitehbd(struct trace_reader *r, const char *text, size_t size
 		const struct event *event = &events.items[i];
 		nanos down = event->ends == NANOS_NEVER ? NANOS_NEVER : event->ends - event->at;
 
-		if (event->starts &&
-		    trace_add(r, (struct trace_entry){.name = event->machine,
-						      .at = event->at,
-						      .down = down,
-						      .cause = event->cause,
-						      .line = event->place.line}))
+		if (event->starts && trace_add(r, (struct trace_entry){.name = event->machine,
+								       .at = event->at,
+								       .down = down,
+								       .cause = event->cause,
+								       .line = event->place.line}))
 			return -1;
 	}
 	return 0;

@@ -210,8 +210,7 @@ static int read_down(struct csv *c, nanos started, nanos *ret)
 		return -1;
 	if (fixed < started || fixed - started > PARAM_DURATION_MAX)
 		return wrong(c, COLUMN_FIXED,
-			     "a time after 'Prob Started', by twenty years at "
-			     "most");
+			     "a time after 'Prob Started', by twenty years at most");
 	*ret = fixed - started;
 	return 0;
 }

@@ -142,14 +142,14 @@ END_TEST
 
 START_TEST(columns_stand_where_the_header_says)
 {
-	const struct trace *trace =
-		parse("\xef\xbb\xbf"
-		      "Software,Down Time,extra,nodenum,System,Prob Fixed,Prob Started,Undetermined,"
-		      "\"Human Error\",Network,Hardware,Facilities\r\n"
-		      "\r\n"
-		      ",7,\"a \"\"b\"\", c\",3,1,,2/29/2000 0:00,,,,\"CPU\",\r\n"
-		      "OS,,,03,1,3/1/2000 0:05,02/29/2000 23:55,,,,,",
-		      TRACE_LANL, -1, NULL);
+	const struct trace *trace = parse(
+		"\xef\xbb\xbf"
+		"Software,Down Time,extra,nodenum,System,Prob Fixed,Prob Started,Undetermined,"
+		"\"Human Error\",Network,Hardware,Facilities\r\n"
+		"\r\n"
+		",7,\"a \"\"b\"\", c\",3,1,,2/29/2000 0:00,,,,\"CPU\",\r\n"
+		"OS,,,03,1,3/1/2000 0:05,02/29/2000 23:55,,,,,",
+		TRACE_LANL, -1, NULL);
 
 	ck_assert_msg(trace != NULL, "%u:%u: %s", error.place.line, error.place.column, error.text);
 	ck_assert_uint_eq(trace->count, 2);
@@ -268,8 +268,8 @@ static const struct {
 	{TRACE_INFINITEHBD, "[" EVENT("a", "1", "fault_end", TYPE) "]", 1, 2,
 	 "this fault_end has no fault_start of the same machine and type before it"},
 	{TRACE_INFINITEHBD,
-	 "[" EVENT("a", "2", "fault_start", TYPE) ",\n" EVENT("a", "1", "fault_end", TYPE) "]", 2, 1,
-	 "this fault_end has no fault_start of the same machine and type before it"},
+	 "[" EVENT("a", "2", "fault_start", TYPE) ",\n" EVENT("a", "1", "fault_end", TYPE) "]", 2,
+	 1, "this fault_end has no fault_start of the same machine and type before it"},
 };
 
 START_TEST(a_damaged_log_is_refused)
@@ -300,8 +300,8 @@ START_TEST(limits_hold)
 	const char *record = "1,2,1/1/2000 0:00,,5,,,,,,\n";
 	struct trace *trace = NULL;
 
-	ck_assert_ptr_nonnull(parse(repeat(HEADER, record, TRACE_RECORDS_MAX), TRACE_LANL, -1,
-				    NULL));
+	ck_assert_ptr_nonnull(
+		parse(repeat(HEADER, record, TRACE_RECORDS_MAX), TRACE_LANL, -1, NULL));
 	ck_assert_ptr_null(
 		parse(repeat(HEADER, record, TRACE_RECORDS_MAX + 1), TRACE_LANL, -1, NULL));
 	ck_assert(error.kind == ERROR_LIMIT && error.place.line == TRACE_RECORDS_MAX + 2);
@@ -316,8 +316,8 @@ START_TEST(limits_hold)
 			 0);
 	ck_assert(error.kind == ERROR_LIMIT);
 	error = (struct error){0};
-	ck_assert_int_lt(
-		trace_parse("log", "a\0b", 3, TRACE_LANL, &all, &arena, &trace, &error), 0);
+	ck_assert_int_lt(trace_parse("log", "a\0b", 3, TRACE_LANL, &all, &arena, &trace, &error),
+			 0);
 	ck_assert_str_eq(error.text, "this is not a text file");
 }
 END_TEST
@@ -331,8 +331,7 @@ START_TEST(causes_are_limited)
 				    "%s{node_id: a, event_time: 1, event_type: fault_start, "
 				    "fault_type: {Level: l, Class: c%d, Desc: d}},\n",
 				    text, i);
-	ck_assert_ptr_null(
-		parse(arena_printf(&arena, "%s]", text), TRACE_INFINITEHBD, -1, NULL));
+	ck_assert_ptr_null(parse(arena_printf(&arena, "%s]", text), TRACE_INFINITEHBD, -1, NULL));
 	ck_assert_str_eq(error.text, "more than 256 different causes");
 	ck_assert_uint_eq(error.place.line, TRACE_CAUSES_MAX + 1);
 }
@@ -348,29 +347,40 @@ struct figure {
 
 /* Worked out apart from the program, from the logs' lines. */
 static const struct figure of_lanl[] = {
-	{"all", 30, 46627.0 / 30, 39},       {"Hardware", 9, 45496.0 / 9, 62},
-	{"Software", 7, 232.0 / 7, 15},      {"Facilities", 5, 145.8, 120},
-	{"not named", 3, 62.0 / 3, 9},       {"Human Error", 2, 22, 22},
-	{"Network", 2, 31, 31},              {"Undetermined", 2, 1, 1},
+	{"all", 30, 46627.0 / 30, 39},
+	{"Hardware", 9, 45496.0 / 9, 62},
+	{"Software", 7, 232.0 / 7, 15},
+	{"Facilities", 5, 145.8, 120},
+	{"not named", 3, 62.0 / 3, 9},
+	{"Human Error", 2, 22, 22},
+	{"Network", 2, 31, 31},
+	{"Undetermined", 2, 1, 1},
 	{NULL, 0, 0, 0},
 };
 static const struct figure of_system_1[] = {
-	{"all", 20, 135.7, 61.5},      {"Hardware", 6, 281, 61.5}, {"Facilities", 5, 145.8, 120},
-	{"Software", 4, 46.75, 46},    {"Undetermined", 2, 1, 1},  {"Human Error", 1, 33, 33},
-	{"Network", 1, 32, 32},        {"not named", 1, 45, 45},   {NULL, 0, 0, 0},
+	{"all", 20, 135.7, 61.5},   {"Hardware", 6, 281, 61.5}, {"Facilities", 5, 145.8, 120},
+	{"Software", 4, 46.75, 46}, {"Undetermined", 2, 1, 1},  {"Human Error", 1, 33, 33},
+	{"Network", 1, 32, 32},     {"not named", 1, 45, 45},   {NULL, 0, 0, 0},
 };
 static const struct figure of_infinitehbd[] = {
-	{"all", 16, 23328.72 / 16, 720},    {"GPU", 6, 2040, 1980},
-	{"NIC", 4, 396, 360},               {"Unknown Error", 2, 1980, 1980},
-	{"Fan", 1, 5040, 5040},             {"File System", 1, 360.72, 360.72},
-	{"Software Tool", 1, 144, 144},     {"System Crash", 1, 0, 0},
+	{"all", 16, 23328.72 / 16, 720},
+	{"GPU", 6, 2040, 1980},
+	{"NIC", 4, 396, 360},
+	{"Unknown Error", 2, 1980, 1980},
+	{"Fan", 1, 5040, 5040},
+	{"File System", 1, 360.72, 360.72},
+	{"Software Tool", 1, 144, 144},
+	{"System Crash", 1, 0, 0},
 	{NULL, 0, 0, 0},
 };
 /* Before day 50 only: what is still down then is not counted. */
 static const struct figure of_50_days[] = {
-	{"all", 17, 1634.0 / 17, 45},      {"Facilities", 5, 145.8, 120},
-	{"Software", 5, 150.0 / 5, 15},    {"not named", 3, 62.0 / 3, 9},
-	{"Hardware", 3, 660.0 / 3, 50},    {"Human Error", 1, 33, 33},
+	{"all", 17, 1634.0 / 17, 45},
+	{"Facilities", 5, 145.8, 120},
+	{"Software", 5, 150.0 / 5, 15},
+	{"Hardware", 3, 660.0 / 3, 50},
+	{"not named", 3, 62.0 / 3, 9},
+	{"Human Error", 1, 33, 33},
 	{NULL, 0, 0, 0},
 };
 
@@ -567,11 +577,18 @@ START_TEST(the_real_logs_give_the_published_figures)
 	log = real_log(real[_i].file);
 	if (log) {
 		const char *argv[] = {
-			workplace_program, "run",
+			workplace_program,
+			"run",
 			arena_printf(&arena, "%s/tests/traces/replay.yaml", workplace_root),
-			"--json", "--no-plots", "--out", "run", "--set",
-			arena_printf(&arena, "duration=%dd", real[_i].days + 2), "--set",
-			arena_printf(&arena, "deployment.sites[0].nodes=%d", real[_i].nodes), "--set",
+			"--json",
+			"--no-plots",
+			"--out",
+			"run",
+			"--set",
+			arena_printf(&arena, "duration=%dd", real[_i].days + 2),
+			"--set",
+			arena_printf(&arena, "deployment.sites[0].nodes=%d", real[_i].nodes),
+			"--set",
 			arena_printf(&arena, "steps[0].at={trace: '%s', format: %s}", log,
 				     real[_i].format),
 			NULL};
@@ -590,9 +607,8 @@ START_TEST(the_real_logs_give_the_published_figures)
 			ck_assert_ptr_nonnull(found);
 			ck_assert(cJSON_GetObjectItem(found, "count")->valuedouble ==
 				  (double)f->count);
-			ck_assert_double_eq_tol(
-				cJSON_GetObjectItem(found, "mean_min")->valuedouble, f->mean,
-				real[_i].tolerance);
+			ck_assert_double_eq_tol(cJSON_GetObjectItem(found, "mean_min")->valuedouble,
+						f->mean, real[_i].tolerance);
 			ck_assert_double_eq_tol(
 				cJSON_GetObjectItem(found, "median_min")->valuedouble, f->median,
 				real[_i].tolerance);
