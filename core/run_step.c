@@ -211,6 +211,7 @@ static void tell_inject(struct run *run, const struct injection *injection)
 		return;
 	timeline_begin(run->timeline, run->now, "fault.inject");
 	timeline_int(run->timeline, "step", record->step);
+	timeline_int(run->timeline, "injection", record - run->faults);
 	timeline_text(run->timeline, "fault", record->name);
 	timeline_text(run->timeline, "target", record->target);
 	if (record->cause)
@@ -225,6 +226,7 @@ static void tell_verdict(struct run *run, const struct fault_record *record)
 {
 	timeline_begin(run->timeline, run->now, "fault.verdict");
 	timeline_int(run->timeline, "step", record->step);
+	timeline_int(run->timeline, "injection", record - run->faults);
 	if (record->effective == TRISTATE_NULL)
 		timeline_null(run->timeline, "effective");
 	else
@@ -468,6 +470,7 @@ void injection_revert(struct run *run, struct injection *injection, const char *
 	record->reverted = undone ? TRISTATE_TRUE : TRISTATE_FALSE;
 	timeline_begin(run->timeline, run->now, "fault.revert");
 	timeline_int(run->timeline, "step", record->step);
+	timeline_int(run->timeline, "injection", record - run->faults);
 	timeline_text(run->timeline, "cause", cause);
 	timeline_bool(run->timeline, "reverted", undone);
 	timeline_texts(run->timeline, "residue", record->residue, record->residue_count);

@@ -90,6 +90,7 @@ static int grow(struct run *run, struct injection *injection, struct error *e)
 	injection->change_at = last ? NANOS_NEVER : step_time(injection, injection->level);
 	timeline_begin(run->timeline, run->now, "fault.ramp");
 	timeline_int(run->timeline, "step", injection->step->index);
+	timeline_int(run->timeline, "injection", injection->record);
 	timeline_real(run->timeline, "share", share);
 	timeline_end(run->timeline);
 	if (injection->whole)
@@ -112,6 +113,7 @@ static int pulse(struct run *run, struct injection *injection, struct error *e)
 	injection->reverted_at = on ? NANOS_NEVER : run->now;
 	timeline_begin(run->timeline, run->now, "fault.pulse");
 	timeline_int(run->timeline, "step", step->index);
+	timeline_int(run->timeline, "injection", injection->record);
 	timeline_bool(run->timeline, "on", on);
 	timeline_end(run->timeline);
 	if (on)

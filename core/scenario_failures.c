@@ -114,6 +114,7 @@ static int complete_row(struct loader *loader, struct place place, struct step *
 
 	step->place = step->when_place = place;
 	step->when = WHEN_FAILURE;
+	step->probability = 1;
 	step->until = UNTIL_REPAIRED;
 	step->failure.row = (uint32_t)s->failure_count;
 	step->failure.hits = what_it_hits(step->fault);

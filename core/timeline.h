@@ -9,14 +9,16 @@
  *
  *   run.start         name, seed, trial, driver, clock, kind ("simulated" | "injected"),
  *                     duration_ns
- *   fault.inject      step, fault, target, mechanism, fidelity, place ("gpu_loss.yaml:14")
+ *   fault.inject      step, injection (which of the record's faults), fault, target, mechanism,
+ *                     fidelity, place ("gpu_loss.yaml:14"); of a failure or a log also cause
  *   fault.skip        step, fault, why ("probability"): chance left this occurrence out
- *   fault.ramp        step, share (of the full strength, or of the targets, up to 1)
- *   fault.pulse       step, on (false: taken back for now; true: applied again)
- *   fault.verdict     step, effective (true | false | null: sham), observed ("GPUs visible 1 ->
- *                     0"). Of a ramp once its effect shows; again, false, when a later pulse or
- *                     step has no effect
- *   fault.revert      step, cause ("repaired" | "elapsed" | "restarted" | "end"), reverted, residue
+ *   fault.ramp        step, injection, share (of the full strength, or of the targets, up to 1)
+ *   fault.pulse       step, injection, on (false: taken back for now; true: applied again)
+ *   fault.verdict     step, injection, effective (true | false | null: sham, or broken already),
+ *                     observed ("GPUs visible 1 -> 0"). Of a ramp once its effect shows; again,
+ *                     false, when a later pulse or step has no effect
+ *   fault.revert      step, injection, cause ("repaired" | "elapsed" | "restarted" | "end"),
+ *                     reverted, residue
  *   incident.open     incident, step (null: false alarm), fault, target, place
  *   incident.join     incident, step, fault, target
  *   incident.close    incident, path, wrong (answers while it was open), undetected

@@ -161,6 +161,15 @@ static size_t put_seconds(FILE *script, const cJSON *events, const struct window
 	return count;
 }
 
+/* Of the same injection; of the same step where a record of an older version does not say which. */
+static bool is_revert_of(const cJSON *event, const cJSON *injection)
+{
+	const char *key = view_get(injection, "injection") ? "injection" : "step";
+
+	return view_is(event, "event", "fault.revert") &&
+	       view_real(event, key) == view_real(injection, key);
+}
+
 /* A band from each injection to its revert, or to the end of the window. */
 static void put_bands(FILE *script, const cJSON *events, const struct window *window)
 {
@@ -168,15 +177,13 @@ static void put_bands(FILE *script, const cJSON *events, const struct window *wi
 	size_t count = 0;
 
 	cJSON_ArrayForEach (event, events) {
-		double begin = view_seconds(event, "t_ns"), end = window->end,
-		       step = view_real(event, "step");
+		double begin = view_seconds(event, "t_ns"), end = window->end;
 
 		if (!view_is(event, "event", "fault.inject") || begin > window->end ||
 		    count == BANDS_MAX)
 			continue;
 		for (later = event->next; later; later = later->next)
-			if (view_is(later, "event", "fault.revert") &&
-			    view_real(later, "step") == step) {
+			if (is_revert_of(later, event)) {
 				end = fmin(end, view_seconds(later, "t_ns"));
 				break;
 			}

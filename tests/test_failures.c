@@ -4,6 +4,7 @@
  * break is down. What is left to chance is pooled over seeds 1 to 20 and must lie within 3
  * standard errors.
  */
+#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -285,6 +286,12 @@ END_TEST
 	"recovery: {prefer: in_place, repair: {time: 1m, crews: 40}}\n"                            \
 	"detector: {kind: fixed, delay: 1s}\n"
 
+#define MIXED_ROWS                                                                                 \
+	"failures:\n"                                                                              \
+	"  - {fault: gpu.lost, per_1000_node_days: 40}\n"                                          \
+	"  - {fault: node.crash, per_1000_node_days: 20, repair: {exponential: {mean: 2h}}}\n"     \
+	"lemons: {share: 20%, factor: 3}\n"
+
 static const struct {
 	const char *fault;
 	double nodes;               /* that count */
@@ -433,13 +440,51 @@ START_TEST(coverage_holds_in_a_long_run)
 }
 END_TEST
 
-/* ---- determinism ---- */
+/* The timeline alone says the same as the record: from each injection to its own revert. */
+START_TEST(down_times_are_those_of_the_timeline)
+{
+	struct drill drill;
+	double *begun, sum = 0, count = 0;
+	char *text, *line, *next;
 
-#define MIXED_ROWS                                                                                 \
-	"failures:\n"                                                                              \
-	"  - {fault: gpu.lost, per_1000_node_days: 40}\n"                                          \
-	"  - {fault: node.crash, per_1000_node_days: 20, repair: {exponential: {mean: 2h}}}\n"     \
-	"lemons: {share: 20%, factor: 3}\n"
+	workplace_enter("failures");
+	run_to(&drill, MIXED_SITES MIXED_ROWS, 4, "events");
+	begun = arena_array(&arena, drill.record.fault_count, sizeof(*begun));
+	text = workplace_read("events");
+	for (line = text; *line; line = next) {
+		const char *kind;
+		cJSON *event;
+		size_t which;
+		double at;
+
+		next = strchr(line, '\n');
+		*next++ = '\0';
+		event = cJSON_Parse(line);
+		kind = cJSON_GetStringValue(cJSON_GetObjectItem(event, "event"));
+		if (strncmp(kind, "fault.", 6) == 0) {
+			which = (size_t)cJSON_GetObjectItem(event, "injection")->valuedouble;
+			ck_assert_uint_lt(which, drill.record.fault_count);
+			at = cJSON_GetObjectItem(event, "t_ns")->valuedouble;
+			if (strcmp(kind, "fault.inject") == 0)
+				begun[which] = at;
+			if (strcmp(kind, "fault.revert") == 0 &&
+			    strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(event, "cause")),
+				   "end") != 0) {
+				sum += (at - begun[which]) / (double)NANOS_MINUTE;
+				count++;
+			}
+		}
+		cJSON_Delete(event);
+	}
+	ck_assert(count > 20 && count == (double)drill.record.repairs[0].count);
+	ck_assert_double_eq_tol(sum / count, drill.record.repairs[0].mean, 1e-6);
+	free(text);
+	release(&drill);
+	workplace_leave();
+}
+END_TEST
+
+/* ---- determinism ---- */
 
 START_TEST(the_same_seed_gives_the_same_bytes)
 {
@@ -520,6 +565,7 @@ static void add_cases(Suite *suite)
 	add(suite, "repair: own", a_row_has_its_own_repair, 1);
 	add(suite, "repair: crews", crews_are_never_more_than_there_are, 1);
 	add(suite, "coverage", coverage_holds_in_a_long_run, 1);
+	add(suite, "repair: timeline", down_times_are_those_of_the_timeline, 1);
 	add(suite, "same seed", the_same_seed_gives_the_same_bytes, 1);
 	add(suite, "streams", streams_are_apart, 1);
 }
