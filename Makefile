@@ -144,6 +144,8 @@ install: all
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/drsim/scenarios' '$(DESTDIR)$(PREFIX)/share/drsim/reports'
 	install -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/drsim'
 	set -e; for file in $(wildcard scenarios/*.yaml scenarios/*.json); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/'; done
+	install -d '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/traces'
+	set -e; for file in $(wildcard scenarios/traces/*); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/traces/'; done
 	set -e; for file in $(wildcard reports/*.yaml reports/*.json); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/reports/'; done
 
 uninstall:

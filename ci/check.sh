@@ -27,6 +27,7 @@ for program in "$@"; do
 		rc=1 # it left without a result
 	fi
 	printf '%-24s %s\n' "$name" "${line:-no result}"
+	grep -a '^skipped: ' "$log"
 	if [ $rc -ne 0 ]; then
 		bad=$((bad + 1))
 		printf -- '---- %s: exit %d\n' "$name" "$rc"
