@@ -272,6 +272,34 @@ START_TEST(a_pulse_is_mended_while_it_pauses)
 }
 END_TEST
 
+/* That service is good again is known half a minute later, when the fault pauses or is over: what
+ * counts is whether it was there when service became good. */
+START_TEST(what_carried_a_pulse_is_known_later)
+{
+	static const struct {
+		const char *step;
+		double since;
+		enum path path;
+	} later[] = {
+		/* The gateway takes the dead node out at 607 s, the node comes back at 625 s. */
+		{"  - {at: 10m, fault: node.crash, target: \"primary/node[0]\", for: 10m,\n"
+		 "     pulse: {active: 25s, dormant: 2h}}\n",
+		 607, PATH_ABSORBED},
+		{"  - {at: 10m, fault: net.partition, target: primary, for: 130s,\n"
+		 "     pulse: {active: 2m, dormant: 2h}}\n",
+		 720, PATH_IN_PLACE},
+	};
+	struct drill d;
+
+	drill(&d, later[_i].step, "deployment.endpoints[0].load.requests=windows");
+	ck_assert_double_eq_tol(field(nth(&d, "service.good", 0), "since_ns")->valuedouble / 1e9,
+				later[_i].since, 0.1);
+	ck_assert_int_ge(time_of(nth(&d, "service.good", 0)), S(later[_i].since + 30));
+	ck_assert_int_eq(d.record.incidents[0].path, later[_i].path);
+	done(&d);
+}
+END_TEST
+
 /* The end comes while it is applied, and while it is taken back. */
 START_TEST(a_pulse_is_undone_at_the_end)
 {
@@ -818,22 +846,22 @@ END_TEST
 /* Another step's chance, or one that always says yes, shifts no draw. */
 START_TEST(chance_has_a_stream_of_its_own)
 {
+#define TWO_STEPS(one, two)                                                                        \
+	"  - {at: 1m, fault: net.delay, target: primary, for: 1m" one "}\n"                        \
+	"  - {at: {every: 10m, jitter: 5m}, fault: node.crash, for: {uniform: {from: 1s, to: "     \
+	"9s}},"                                                                                    \
+	" target: \"primary/node[*]\", select: one" two "}\n"
 	static const char *const steps[] = {
-		"  - {at: 1m, fault: net.delay, target: primary, for: 1m}\n"
-		"  - {at: {uniform: {from: 10m, to: 50m}}, fault: node.crash,\n"
-		"     target: \"primary/node[*]\", select: one}\n",
-		"  - {at: 1m, fault: net.delay, target: primary, for: 1m, probability: 100%}\n"
-		"  - {at: {uniform: {from: 10m, to: 50m}}, fault: node.crash,\n"
-		"     target: \"primary/node[*]\", select: one, probability: 99.9999%}\n",
-	};
+		TWO_STEPS("", ""), TWO_STEPS(", probability: 100%", ", probability: 99.9999%")};
 	struct drill a, b;
 
 	drill(&a, steps[0], NULL);
 	drill(&b, steps[1], NULL);
-	ck_assert_uint_eq(how_many(&b, "fault.inject"), 2);
+	ck_assert_uint_eq(how_many(&b, "fault.inject"), 6);
 	ck_assert_str_eq(a.text, b.text);
 	done(&a);
 	done(&b);
+#undef TWO_STEPS
 }
 END_TEST
 
@@ -948,6 +976,7 @@ static void add_cases(Suite *suite)
 	add(suite, "pulse: link", a_link_pulses_until_its_time_is_over, 1);
 	add(suite, "pulse: service", a_pulse_breaks_the_service_each_time, 1);
 	add(suite, "pulse: mended", a_pulse_is_mended_while_it_pauses, 1);
+	add(suite, "pulse: carried", what_carried_a_pulse_is_known_later, 2);
 	add(suite, "pulse: end", a_pulse_is_undone_at_the_end, 2);
 	add(suite, "pulse: not gone", a_pulse_is_never_gone_by_itself, 1);
 	add(suite, "pulse: target", a_pause_ends_no_incident, 1);
