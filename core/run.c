@@ -364,6 +364,7 @@ void run_drain(struct run *run)
 		for (size_t i = 0; i < count; i++)
 			complete(run, &batch[i]);
 	steps_revert_due(run);
+	incidents_look_calm(run);
 }
 
 /* ---- guards ---- */

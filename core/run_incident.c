@@ -66,6 +66,51 @@ static uint32_t place_of(const struct run *run, struct entity entity)
 	return 0; /* the data belong to the first domain */
 }
 
+/* ---- calm, and what only looks like it ---- */
+
+/* Does a fault of the incident come and go, or still grow? */
+static bool goes_on(const struct run *run, int index)
+{
+	for (size_t i = 0; i < run->active_count; i++) {
+		const struct injection *injection = &run->injections[run->active[i]];
+		if (index >= 0 && injection->incident == index &&
+		    injection->change_at != NANOS_NEVER)
+			return true;
+	}
+	return false;
+}
+
+/* A target that mends itself is over its incident when it is calm, but not while a fault only
+ * pauses: then the controller is told so later. */
+static void look_calm(struct run *run, uint32_t place)
+{
+	struct place_state *state = &run->places[place];
+	bool held = run->scenario->recovery.managed_by == MANAGED_BY_TARGET &&
+		    place < recovery_domains(run->recovery) && goes_on(run, state->incident);
+	if (held == state->held)
+		return;
+	state->held = held;
+	if (held)
+		run->held++;
+	else
+		run->held--;
+	recovery_calm(run->recovery, place, run->now, state->calm && !held);
+}
+
+void incidents_look_calm(struct run *run)
+{
+	for (uint32_t p = 0; run->held > 0 && p < recovery_domains(run->recovery); p++)
+		if (run->places[p].held)
+			look_calm(run, p);
+}
+
+void incident_calm(struct run *run, uint32_t domain, bool calm)
+{
+	struct place_state *state = &run->places[domain];
+	state->calm = calm;
+	recovery_calm(run->recovery, domain, run->now, calm && !state->held);
+}
+
 /* ---- opening, marking ---- */
 
 static void tell_mark(struct run *run, int incident, enum mark mark, nanos at)
@@ -125,8 +170,13 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 	}
 	uint32_t bad = state->bad_endpoints;
 	nanos since = state->good_since;
-	*state = (struct place_state){
-		.incident = index, .bad_endpoints = bad, .good_since = since, .ever_bad = bad > 0};
+	bool calm = state->calm, held = state->held;
+	*state = (struct place_state){.incident = index,
+				      .bad_endpoints = bad,
+				      .good_since = since,
+				      .ever_bad = bad > 0,
+				      .calm = calm,
+				      .held = held};
 	state->wrong_before = wrong_so_far(run, place);
 	state->first = injection ? (size_t)(injection - run->injections) : run->injection_count;
 	for (int c = 0; c < DATA_CLASSES; c++)
@@ -265,6 +315,7 @@ int incident_fault(struct run *run, struct injection *injection)
 		repair_start(run, place, injection);
 	if (place < recovery_domains(run->recovery))
 		tell_controller(run, place, injection->effects[0].entity, open);
+	look_calm(run, place);
 	return state->incident;
 }
 
@@ -684,32 +735,13 @@ static bool breaks_standby(const struct run *run, uint32_t domain, struct entity
 	return stands_at_site(entity) && entity.site != recovery_site(run->recovery, domain);
 }
 
-/* Does a fault of the incident come and go, or still grow? */
-static bool goes_on(const struct run *run, int index)
-{
-	for (size_t i = 0; i < run->active_count; i++) {
-		const struct injection *injection = &run->injections[run->active[i]];
-		if (index >= 0 && injection->incident == index &&
-		    injection->change_at != NANOS_NEVER)
-			return true;
-	}
-	return false;
-}
-
-/* A target that mends itself is over its incident when it is calm, but not while a fault only
- * pauses. */
-void incident_calm(struct run *run, uint32_t domain, bool calm)
-{
-	struct place_state *state = &run->places[domain];
-	state->held_calm = calm && run->scenario->recovery.managed_by == MANAGED_BY_TARGET &&
-			   goes_on(run, state->incident);
-	recovery_calm(run->recovery, domain, run->now, calm && !state->held_calm);
-}
-
 /* All that the incident broke is gone: the controller is told, or, at a place without one, it is
  * over. */
-static void end_faults(struct run *run, uint32_t place, int index)
+void incident_ended_faults(struct run *run, int index)
 {
+	uint32_t place = place_of_incident(run, index);
+	if (place == run->place_count)
+		return;
 	bool domain = place < recovery_domains(run->recovery), whole = true;
 	for (size_t i = 0; i < run->active_count; i++) {
 		const struct injection *injection = &run->injections[run->active[i]];
@@ -728,16 +760,6 @@ static void end_faults(struct run *run, uint32_t place, int index)
 	set_mark(run, index, MARK_REPAIRED, run->now);
 	set_mark(run, index, MARK_NORMAL, run->now);
 	close_incident(run, place);
-}
-
-void incident_ended_faults(struct run *run, int index)
-{
-	uint32_t place = place_of_incident(run, index);
-	if (place == run->place_count)
-		return;
-	end_faults(run, place, index);
-	if (run->places[place].held_calm)
-		incident_calm(run, place, true); /* unless another one goes on */
 }
 
 void incident_repair(struct run *run, uint32_t domain)
@@ -794,6 +816,7 @@ void incidents_reset(struct run *run)
 	run->incidents = NULL;
 	run->incident_count = run->incident_capacity = 0;
 	run->lost_records = 0;
+	run->held = 0;
 	run->bad = NULL;
 	run->bad_count = run->bad_capacity = 0;
 	run->bad_since = arena_array(&run->trial, run->scenario->deployment.endpoint_count + 1,
@@ -801,7 +824,7 @@ void incidents_reset(struct run *run)
 	for (size_t i = 0; i < run->scenario->deployment.endpoint_count; i++)
 		run->bad_since[i] = NANOS_NEVER;
 	for (size_t p = 0; p < run->place_count; p++)
-		run->places[p] = (struct place_state){.incident = -1};
+		run->places[p] = (struct place_state){.incident = -1, .calm = true};
 	for (size_t g = 0; g < SCENARIO_GUARDS_MAX; g++)
 		run->guards[g].since = NANOS_NEVER;
 }

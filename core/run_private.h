@@ -66,7 +66,8 @@ struct place_state {
 	bool repair_wanted;        /* the controller asked; faults that join are mended too */
 	uint32_t moved_from;       /* site that lost the traffic */
 	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
-	bool held_calm;            /* calm, but a fault only pauses: the controller was not told */
+	bool calm;                 /* as the client sees it */
+	bool held;                 /* the controller is told that it is not */
 	bool return_lost;          /* the primary goes on without what the standby had written */
 	struct past_move *past;    /* earlier moves of the incident: what they lost stays lost */
 	size_t past_count, past_capacity;
@@ -124,7 +125,7 @@ struct run {
 	struct incident *incidents;
 	size_t incident_count, incident_capacity;
 	struct place_state *places;
-	size_t place_count;
+	size_t place_count, held; /* held: at how many of them */
 	struct guard_state guards[SCENARIO_GUARDS_MAX];
 
 	struct bad_time *bad; /* of all endpoints, in the order in which they ended */
@@ -205,6 +206,7 @@ void incident_repair(struct run *run, uint32_t domain);
 void incident_repaired(struct run *run, const struct completion *completion);
 void incident_normal(struct run *run, uint32_t domain);
 void incident_calm(struct run *run, uint32_t domain, bool calm); /* as the client sees it */
+void incidents_look_calm(struct run *run); /* where it was held back: does a fault still go on? */
 void incident_losing(struct run *run, uint32_t domain); /* t_loss and BRP as of now */
 void incidents_close(struct run *run);                  /* the end of the trial */
 void incidents_measure(struct run *run, struct record *record);

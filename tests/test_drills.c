@@ -151,6 +151,7 @@ struct audit {
 	char endpoints[ENDPOINTS_SEEN_MAX][32]; /* that were bad at some time */
 	bool bad[ENDPOINTS_SEEN_MAX];
 	size_t endpoint_count;
+	bool took[STEPS_SEEN_MAX];
 	unsigned bad_now, injected, effective, reverted, dirty, declared;
 	nanos since[ENDPOINTS_SEEN_MAX];
 	struct outage {
@@ -307,12 +308,26 @@ static void hear_service(struct audit *a, const cJSON *event, nanos t, bool bad)
 		a->incidents[k].ever_bad |= !a->incidents[k].closed;
 }
 
+/* A later pulse may have no effect: then the fault had none. */
+static void hear_verdict(struct audit *a, const cJSON *event)
+{
+	nanos step = number(event, "step");
+
+	must(step < STEPS_SEEN_MAX, "more than %d", STEPS_SEEN_MAX);
+	if (cJSON_IsTrue(field(event, "effective"))) {
+		a->effective++;
+		a->took[step] = true;
+	} else if (a->took[step]) {
+		a->effective--;
+	}
+}
+
 static void hear_fault(struct audit *a, const cJSON *event)
 {
 	if (is(event, "fault.inject"))
 		a->injected++;
 	else if (is(event, "fault.verdict"))
-		a->effective += cJSON_IsTrue(field(event, "effective")) != 0;
+		hear_verdict(a, event);
 	else if (is(event, "fault.revert")) {
 		a->reverted += cJSON_IsTrue(field(event, "reverted")) != 0;
 		a->dirty += cJSON_IsFalse(field(event, "reverted")) != 0;
@@ -861,6 +876,8 @@ struct draw {
 	bool sees_service; /* a detector looks at the endpoint, wherever it is served */
 	/* Everything that breaks is noticed, mended, led back: the drill must end as it began. */
 	bool mendable;
+	bool changing; /* faults pulse or grow, */
+	bool can_grow; /* this one can */
 };
 
 static void draw_sites(struct draw *d)
@@ -1107,7 +1124,10 @@ static void draw_outage(struct draw *d)
 		"gpu.xid, code: 79, target: \"p0/node[*]/gpu[*]\", select: all",
 	};
 
-	fprintf(d->out, "fault: %s", outages[below(&d->dice, 6)]);
+	unsigned which = below(&d->dice, 6);
+
+	d->can_grow = which >= 2 && d->nodes > 1; /* it has several targets */
+	fprintf(d->out, "fault: %s", outages[which]);
 }
 
 /* Writes fault and target; true when the platform notices it by itself. */
@@ -1152,6 +1172,7 @@ static bool draw_fault(struct draw *d)
 			fprintf(d->out, "fault: net.partition, target: %s", at);
 		return true;
 	case 9:
+		d->can_grow = true;
 		fprintf(d->out, "fault: net.delay, latency: %s, target: %s",
 			PICK(dice, "10ms", "800ms", "5s"), at);
 		return false;
@@ -1184,6 +1205,19 @@ static bool draw_fault(struct draw *d)
 	}
 }
 
+static void draw_strength(struct draw *d)
+{
+	struct dice *dice = &d->dice;
+
+	if (chance(dice, 70))
+		fprintf(d->out, ", pulse: {active: %s, dormant: %s}",
+			PICK(dice, "1s", "20s", "2m", "10m"), PICK(dice, "3s", "40s", "5m"));
+	else if (d->can_grow)
+		fprintf(d->out, ", ramp: %s", PICK(dice, "2s", "3m", "20m"));
+	else
+		fprintf(d->out, ", probability: 50%%");
+}
+
 static void draw_steps(struct draw *d)
 {
 	struct dice *dice = &d->dice;
@@ -1192,6 +1226,7 @@ static void draw_steps(struct draw *d)
 	for (unsigned i = 0, n = 2 + chance(dice, 50); i < n; i++) {
 		draw_when(d, i);
 		bool noticed = true;
+		d->can_grow = false;
 
 		if (chance(dice, i == 0 ? 65 : 15))
 			draw_outage(d);
@@ -1205,14 +1240,16 @@ static void draw_steps(struct draw *d)
 		} else {
 			d->mendable &= noticed;
 		}
+		if (d->changing)
+			draw_strength(d);
 		fprintf(d->out, "}\n");
 	}
 }
 
 /* The scenario of case number `seed`; *ret_mendable as in struct draw. */
-static char *draw_scenario(uint64_t seed, bool *ret_mendable)
+static char *draw_scenario(uint64_t seed, bool changing, bool *ret_mendable)
 {
-	struct draw d = {.dice = {seed}, .mendable = true};
+	struct draw d = {.dice = {seed}, .mendable = true, .changing = changing};
 	char *text = NULL;
 	size_t size;
 
@@ -1331,10 +1368,10 @@ static void check_requests(const cJSON *record)
 	     "%" PRId64 " requests sent, %" PRId64 " ended", sent, ended);
 }
 
-static void run_case(struct bench *b, uint64_t n, struct tally *tally)
+static void run_case(struct bench *b, uint64_t n, bool changing, struct tally *tally)
 {
 	bool mendable, show = getenv("DRILLS_CASE") != NULL;
-	char *text = draw_scenario(n, &mendable), *events;
+	char *text = draw_scenario(n, changing, &mendable), *events;
 	struct scenario *scenario;
 	struct audit *a = arena_alloc(&b->arena, sizeof(*a));
 	struct record *record = arena_alloc(&b->arena, sizeof(*record));
@@ -1376,28 +1413,39 @@ static void run_case(struct bench *b, uint64_t n, struct tally *tally)
 #define FIRST_CASE 0
 #endif
 
-START_TEST(random_faults)
+static void run_cases(int block, bool changing)
 {
 	const char *only = getenv("DRILLS_CASE");
 	struct tally tally = {0};
 
 	for (int i = 0; i < CASES_PER_TEST; i++) {
-		uint64_t n = FIRST_CASE + (uint64_t)(_i * CASES_PER_TEST + i);
+		uint64_t n = FIRST_CASE + (uint64_t)(block * CASES_PER_TEST + i);
 		struct bench b;
 
 		if (only && strtoull(only, NULL, 10) != n)
 			continue;
 		fprintf(stderr, "case %" PRIu64 "\n", n);
 		bench_open(&b);
-		run_case(&b, n, &tally);
+		run_case(&b, n, changing, &tally);
 		bench_close(&b);
 	}
 	printf("random faults %3d..: %u cases, %u faults, %u mendable; failover %u, in place %u, "
 	       "absorbed %u, false alarm %u, unrecovered %u; slowest %.2f s\n",
-	       _i * CASES_PER_TEST, tally.cases, tally.faults, tally.mendable,
+	       block * CASES_PER_TEST, tally.cases, tally.faults, tally.mendable,
 	       tally.paths[PATH_FAILOVER], tally.paths[PATH_IN_PLACE], tally.paths[PATH_ABSORBED],
 	       tally.paths[PATH_FALSE_ALARM], tally.paths[PATH_UNRECOVERED], tally.slowest);
 	fflush(stdout);
+}
+
+START_TEST(random_faults)
+{
+	run_cases(_i, false);
+}
+END_TEST
+
+START_TEST(random_pulses)
+{
+	run_cases(_i, true);
 }
 END_TEST
 
@@ -2230,6 +2278,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "a_signal_ends_a_drill", a_signal_ends_a_drill);
 	test_add(suite, "a_day_of_heavy_load", a_day_of_heavy_load);
 	test_add_loop(suite, "random_faults", random_faults, CASES / CASES_PER_TEST);
+	test_add_loop(suite, "random_pulses", random_pulses, CASES / CASES_PER_TEST / 2);
 }
 
 TEST_MAIN("drills", add_cases)

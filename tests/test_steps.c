@@ -351,6 +351,54 @@ START_TEST(a_pause_ends_no_incident)
 }
 END_TEST
 
+/* The service is well all along, only the detector sees the pulses. */
+START_TEST(pulses_that_nobody_feels_are_one_incident)
+{
+	static const char *const sets[] = {"recovery={managed_by: target}",
+					   "detector={kind: probe, scope: gpu, interval: 5s}",
+					   "deployment.endpoints[0].gpus_per_replica=0"};
+	struct drill d;
+
+	load(&d,
+	     "  - {at: 10m, fault: gpu.lost, target: \"primary/node[0]/gpu[0]\", for: 30m,\n"
+	     "     pulse: {active: 20s, dormant: 5m}}\n",
+	     sets, 3);
+	run_options(&d, &(struct run_options){.driver = sim(), .seed = 1});
+	ck_assert_uint_ge(how_many(&d, "detector.declare"), 5);
+	one_good_fault(&d, "elapsed", 2400);
+	at_second(only(&d, "incident.open"), 600);
+	at_second(only(&d, "incident.close"), 2400);
+	done(&d);
+}
+END_TEST
+
+/* Two nodes die one after the other, and the platform moves what ran there: calm in between is not
+ * the end of it, calm after the second is. */
+START_TEST(calm_counts_when_a_ramp_is_over)
+{
+	static const char *const sets[] = {
+		"recovery={managed_by: target}", "detector={kind: probe, scope: replica}",
+		"deployment.platform={reschedule: 30s}", "deployment.endpoints[0].replicas=2"};
+	struct drill d;
+	nanos closed;
+
+	load(&d,
+	     "  - {at: 10m, fault: node.crash, target: \"primary/node[*]\", select: all, ramp: "
+	     "6m,\n"
+	     "     for: permanent}\n",
+	     sets, 4);
+	/* Of four nodes two take part: the replicas have somewhere to go. */
+	((struct step *)(uintptr_t)d.scenario->steps)[0].target.count = 2;
+	run_options(&d, &(struct run_options){.driver = sim(), .seed = 1});
+	at_second(nth(&d, "fault.ramp", 1), 960);
+	at_second(only(&d, "incident.open"), 600);
+	closed = time_of(only(&d, "incident.close"));
+	ck_assert_msg(closed > S(960) && closed < S(1200), "%" PRId64, closed);
+	ck_assert_int_eq(d.record.verdict, VERDICT_PASSED);
+	done(&d);
+}
+END_TEST
+
 /* A simulator that misbehaves on one call. */
 static struct driver_ops bent;
 static unsigned calls, bad_call;
@@ -980,6 +1028,8 @@ static void add_cases(Suite *suite)
 	add(suite, "pulse: end", a_pulse_is_undone_at_the_end, 2);
 	add(suite, "pulse: not gone", a_pulse_is_never_gone_by_itself, 1);
 	add(suite, "pulse: target", a_pause_ends_no_incident, 1);
+	add(suite, "pulse: not felt", pulses_that_nobody_feels_are_one_incident, 1);
+	add(suite, "ramp: calm", calm_counts_when_a_ramp_is_over, 1);
 	add(suite, "pulse: shows", every_pulse_has_to_show, 1);
 	add(suite, "pulse: fails", a_pulse_that_cannot_be_applied_says_why, 1);
 	add(suite, "pulse: residue", a_pulse_that_stays_is_residue, 1);
