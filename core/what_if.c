@@ -315,6 +315,11 @@ static bool applies(const struct record *record, const struct run_options *optio
 	if (record->sham || strcmp(options->driver->kind, "simulated") != 0 ||
 	    record->headline < 0 || signalled(options) || !record_evaluable(record))
 		return false;
+	if (record->campaign) {
+		const struct summary *frt = &record->campaign->measures[MEASURE_FRT];
+
+		return frt->censored > 0 || (frt->n > 0 && frt->max > 0);
+	}
 	record_measures(record, measures);
 	return measures[MEASURE_FRT] > 0 || measures[MEASURE_BRP_SECONDS] > 0;
 }
@@ -404,7 +409,7 @@ void what_if_compute(struct record *record, const struct run_options *options, s
 	if (count < found)
 		findings_add(record, SEVERITY_INFO, NAN,
 			     arena_printf(arena,
-					  "What %zu other changes of the plan would have saved was "
+					  "What %zu %schanges of the plan would have saved was "
 					  "not recomputed: it is a long run. Try them with --set.",
-					  found - count));
+					  found - count, count > 0 ? "other " : ""));
 }

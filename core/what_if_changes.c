@@ -275,6 +275,15 @@ static void change_switch(struct search *s)
 		       change(s, "A failover authorised in advance (decide: 0s instead of %s)",
 			      words_dist(text, &recovery->decide)),
 		       "recovery.decide", "0s");
+	/* An unreachable primary is tried for so long, unless it is fenced at once. */
+	if (recovery->fence_enabled && recovery->fence_timeout > 1 &&
+	    s->headline->switching != NANOS_NEVER &&
+	    s->headline->switching >= recovery->fence_timeout)
+		simple(s,
+		       change(s, "Giving up to fence the old primary after %s instead of %s",
+			      duration_text(s, recovery->fence_timeout / 2),
+			      duration_text(s, recovery->fence_timeout)),
+		       "recovery.fence.timeout", duration_text(s, recovery->fence_timeout / 2));
 	if (dist_is_zero(&recovery->switch_time))
 		return;
 	made = change(s, "A switch in half the time (now %s)",

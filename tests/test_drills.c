@@ -2107,6 +2107,50 @@ START_TEST(a_canary_finds_what_is_silent)
 }
 END_TEST
 
+/* The defects of the source document's script that the model has, each in words of its own. */
+static const char *const defects[] = {
+	"its status is random",       "No debounce",
+	"there is no recovery point", "The restore runs inside the faulty place",
+	"Blind while it switches",    "The standby is stopped right after the restore",
+	"There is no switch back",
+};
+
+START_TEST(the_naive_monitor_is_seen_through)
+{
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_drill(&b, "scenarios/seed_monitor.yaml", NULL, &drill);
+	for (size_t i = 0; i < sizeof(defects) / sizeof(defects[0]); i++)
+		ck_assert_msg(has_finding(&drill, defects[i]), "nobody is told: %s", defects[i]);
+	end_plan(&b, &drill);
+}
+END_TEST
+
+/* What was recomputed stands in the record: a report made again needs no simulator. */
+START_TEST(savings_survive_a_new_report)
+{
+	struct bench b;
+	struct drill drill;
+	const char *page;
+
+	bench_open(&b);
+	run_drill(&b, GPU_LOSS, NULL, &drill);
+	ck_assert_msg(has_finding(&drill, "--set 'deployment.sites[1].standby.heat=hot')"),
+		      "no hot standby");
+	page = bench_path(&b, "again");
+	char *argv[] = {arena_strdup(&b.arena, program()),    arena_strdup(&b.arena, "report"),
+			arena_strdup(&b.arena, drill.folder), arena_strdup(&b.arena, "--out"),
+			arena_strdup(&b.arena, page),         NULL};
+	ck_assert_int_eq(exit_code_of(&b, start_program(&b, argv)), 0);
+	page = read_text(&b, bench_path(&b, "again/report.html"), NULL);
+	ck_assert_ptr_nonnull(strstr(page, "A hot standby instead of a warm one (site backup) "
+					   "would have saved 48.3 s"));
+	end_plan(&b, &drill);
+}
+END_TEST
+
 /* ---- the same again ---- */
 
 static const char *const of_host[] = {"id", "started", "host", "wall_s", "command"};
@@ -2275,6 +2319,8 @@ static void add_cases(Suite *suite)
 	test_add(suite, "wrong_answers_need_a_canary", wrong_answers_need_a_canary);
 	test_add_loop(suite, "what_nobody_finds_is_told", what_nobody_finds_is_told, 4);
 	test_add(suite, "a_canary_finds_what_is_silent", a_canary_finds_what_is_silent);
+	test_add(suite, "the_naive_monitor_is_seen_through", the_naive_monitor_is_seen_through);
+	test_add(suite, "savings_survive_a_new_report", savings_survive_a_new_report);
 	test_add(suite, "a_signal_ends_a_drill", a_signal_ends_a_drill);
 	test_add(suite, "a_day_of_heavy_load", a_day_of_heavy_load);
 	test_add_loop(suite, "random_faults", random_faults, CASES / CASES_PER_TEST);

@@ -471,7 +471,7 @@ void load_route(struct world *world, uint32_t endpoint, uint32_t site);
 void load_settle(struct world *world, struct service *service); /* bring the fluid up to now */
 void load_confirm(struct world *world, struct service *service, nanos good_since);
 void load_account(struct world *world, struct account *ret);
-/* Answered wrongly so far by the endpoints of the site. */
+/* Requests answered wrongly so far by a site's endpoints. */
 double load_wrong(struct world *world, uint32_t site);
 void load_window_stats(struct world *world, const struct service *service, nanos window,
 		       double *ret_success, nanos *ret_p99);
