@@ -655,6 +655,34 @@ START_TEST(html_says_what_was_found)
 }
 END_TEST
 
+/* What the share of good answers does not show. */
+START_TEST(wrong_answers_and_what_nobody_noticed_are_shown)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	sample_failover(&sample);
+	sample.incident.wrong = 1234;
+	sample.incident.undetected = true;
+	summary_print(&sample.record, NULL, file, false);
+	fclose(file);
+	ck_assert_ptr_nonnull(strstr(text, "  Wrong answers                1,234   requests"));
+	ck_assert_ptr_nonnull(strstr(text, "Not noticed by any detector, nor by the platform."));
+	free(text);
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	ck_assert_ptr_nonnull(strstr(text, "1,234 requests while it was open"));
+	ck_assert_ptr_nonnull(strstr(text, "no: no detector declared it"));
+	free(text);
+	text = slurp(in_folder("record.json"));
+	ck_assert_ptr_nonnull(strstr(text, "\"wrong\": 1234"));
+	ck_assert_ptr_nonnull(strstr(text, "\"undetected\": true"));
+	free(text);
+}
+END_TEST
+
 START_TEST(made_again_is_equal)
 {
 	static const char *const names[] = {
@@ -945,6 +973,7 @@ static void add_cases(Suite *suite)
 	add(suite, "openmetrics_grammar", openmetrics_grammar, 4);
 	add(suite, "html_is_escaped_and_self_contained", html_is_escaped_and_self_contained, 1);
 	add(suite, "html_says_what_was_found", html_says_what_was_found, 1);
+	add(suite, "wrong answers", wrong_answers_and_what_nobody_noticed_are_shown, 1);
 	add(suite, "made_again_is_equal", made_again_is_equal, 1);
 	add(suite, "works_without_gnuplot", works_without_gnuplot, 1);
 	add(suite, "works_with_a_broken_gnuplot", works_with_a_broken_gnuplot, 3);
