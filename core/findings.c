@@ -339,6 +339,11 @@ static void find_unnoticed(const struct report *report, const struct incident *i
 		    "%s requests were answered wrongly while %s was on %s, and nobody noticed: it "
 		    "ended by itself. A canary compares answers with what they should be.",
 		    words_number(text, (double)incident->wrong), incident->fault, incident->target);
+	else if (incident->frt > 0)
+		add(report, SEVERITY_MEDIUM, (double)incident->frt / 1e9,
+		    "The service was not back from %s on %s for %s, and neither a detector nor the "
+		    "platform noticed it.",
+		    incident->fault, incident->target, words_nanos(text, incident->frt));
 	else
 		add(report, end == NANOS_NEVER ? SEVERITY_LOW : SEVERITY_INFO, NAN,
 		    "%s on %s was not noticed by any detector, nor by the platform%s.",

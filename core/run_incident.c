@@ -795,6 +795,13 @@ static uint32_t broken_site(const struct run *run, uint32_t domain, struct entit
 	return stands_at_site(entity) ? entity.site : recovery_active_site(run->recovery, domain);
 }
 
+void incident_restarted(struct run *run, const struct injection *injection)
+{
+	if (injection->effects[0].kind == EFFECT_PROC_EXIT &&
+	    place_of_incident(run, injection->incident) < run->place_count)
+		run->incidents[injection->incident].undetected = false;
+}
+
 void incident_notice(struct run *run, uint32_t index)
 {
 	struct injection *injection = &run->injections[index];

@@ -202,6 +202,8 @@ void incident_client(struct run *run, const struct completion *completion); /* b
 void incident_ended_faults(struct run *run,
 			   int incident); /* one of its faults is gone: was it the last? */
 void incident_notice(struct run *run, uint32_t injection);
+/* What it broke runs again: of a process that had ended the platform saw to that. */
+void incident_restarted(struct run *run, const struct injection *injection);
 void incident_repair(struct run *run, uint32_t domain);
 void incident_repaired(struct run *run, const struct completion *completion);
 void incident_normal(struct run *run, uint32_t domain);

@@ -501,6 +501,7 @@ void steps_revert_due(struct run *run)
 			injection_revert(run, injection, "elapsed");
 		} else if (gone_by_itself(run, injection)) {
 			injection_revert(run, injection, "restarted");
+			incident_restarted(run, injection);
 		} else {
 			i++;
 			continue;
