@@ -224,6 +224,40 @@ START_TEST(changes_of_lists_and_distributions)
 }
 END_TEST
 
+START_TEST(training_data_may_come_later)
+{
+	struct bench b = {0};
+	const char *const sets[] = {"deployment.data.model={bytes: 500GB, change: 0B/s}",
+				    "backup.classes=[model, training]",
+				    "recovery.restore.classes=[model, training]",
+				    "recovery.restore.before_serving=[model, training]", NULL};
+
+	compute(&b, by_hand, sets, 1);
+	/* 1 h for the model, then 2 h for the training data. */
+	ck_assert_int_eq(b.record.incidents[0].data_recovery, 3 * NANOS_HOUR);
+	ck_assert_double_eq_tol(must_find(&b, "recovery.restore.before_serving=[model]")->seconds,
+				7200, 1e-6);
+	bench_close(&b);
+}
+END_TEST
+
+/* Two nodes, one crew, an hour for each; the replica is on the one whose turn comes last. */
+START_TEST(repairs_that_wait_for_a_crew)
+{
+	struct bench b = {0};
+	const char *const sets[] = {"deployment.sites[0].nodes=2", "duration=6h",
+				    "deployment.platform={reschedule: never}",
+				    "steps=[{at: 30m, fault: node.crash, target: \"p/node[1]\"}, "
+				    "{at: 30m, fault: node.crash, target: \"p/node[0]\"}]",
+				    NULL};
+
+	compute(&b, in_place, sets, 1);
+	ck_assert_uint_eq(b.record.incident_count, 1);
+	ck_assert_double_eq_tol(must_find(&b, "recovery.repair.crews=2")->seconds, 3600, 1e-6);
+	bench_close(&b);
+}
+END_TEST
+
 START_TEST(what_would_have_recovered)
 {
 	struct bench b = {0};
@@ -445,6 +479,8 @@ static void add_cases(Suite *suite)
 	test_add(suite, "texts_say_it_whole", texts_say_it_whole);
 	test_add(suite, "none_would_have_helped", none_would_have_helped);
 	test_add(suite, "changes_of_lists_and_distributions", changes_of_lists_and_distributions);
+	test_add(suite, "training_data_may_come_later", training_data_may_come_later);
+	test_add(suite, "repairs_that_wait_for_a_crew", repairs_that_wait_for_a_crew);
 	test_add(suite, "what_would_have_recovered", what_would_have_recovered);
 	test_add(suite, "what_would_have_found_it", what_would_have_found_it);
 	test_add(suite, "trials_are_compared_in_pairs", trials_are_compared_in_pairs);
