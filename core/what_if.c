@@ -18,7 +18,7 @@
 #define LEAST_SHARE 0.01     /* less than this share is not worth a line */
 #define LARGE_SHARE 0.1      /* what saves this share is more than a note */
 #define NOTHING_SECONDS 1e-6 /* below it is rounding */
-#define SITE_WORK 16         /* setting one node up, in the units of record.work */
+#define NODE_WORK 16         /* setting one node up, in the units of record.work */
 #define TEXT_WORK 8          /* bytes of a scenario that are read in one of these units */
 
 /* What a run gave, or a campaign of it: by trial, INFINITY where it did not come back. */
@@ -169,6 +169,25 @@ static const char *and_objectives(const struct comparison *c, const char *verb, 
 		     : "";
 }
 
+/* What gets faster in one place may cost elsewhere: false alarms, a standby that is overrun. NAN:
+ * nothing worth a word. */
+static double price_of(const struct comparison *c, const struct outcome *after)
+{
+	double more = -compare_bad_time(c, after).mean;
+
+	return more >= LEAST_SECONDS ? more : NAN;
+}
+
+static const char *price_text(const struct comparison *c, double price)
+{
+	char text[WORDS_MAX];
+
+	if (isnan(price))
+		return "";
+	return arena_printf(c->arena, ", at the price of %s more bad service in all",
+			    words_duration(text, price));
+}
+
 static const char *commands(const struct comparison *c, const struct what_if_change *change)
 {
 	const char *text = "";
@@ -189,13 +208,14 @@ static void tell(struct comparison *c, const struct what_if_change *change,
 {
 	const char *met = objectives_that(c, after, TRISTATE_TRUE);
 	const char *missed = objectives_that(c, after, TRISTATE_FALSE);
+	double price = price_of(c, after);
 	char what[512];
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
-	if (*missed)
+	if ((*missed || price > seconds) && severity < SEVERITY_HIGH)
 		severity = SEVERITY_INFO;
 	else if (*met && severity < SEVERITY_MEDIUM)
 		severity = SEVERITY_MEDIUM;
@@ -203,11 +223,11 @@ static void tell(struct comparison *c, const struct what_if_change *change,
 	seconds = round(seconds * 1e9) / 1e9; /* what is less is the rounding of differences */
 	findings_add(c->record, severity, seconds,
 		     arena_printf(c->arena,
-				  "%s would have %s%s%s%s%s (recomputed by running the drill again "
-				  "with%s).",
+				  "%s would have %s%s%s%s%s%s (recomputed by running the drill "
+				  "again with%s).",
 				  change->text, what, and_objectives(c, ", and met", met), met,
 				  and_objectives(c, ", but missed", missed), missed,
-				  commands(c, change)));
+				  price_text(c, price), commands(c, change)));
 }
 
 static enum severity weight(const struct saving *saving)
@@ -331,14 +351,14 @@ static double cost_of(const struct record *record)
 	double cost = (double)record->work + (double)scenario->text_size / TEXT_WORK;
 
 	for (size_t i = 0; i < scenario->deployment.site_count; i++)
-		cost += SITE_WORK * (double)scenario->deployment.sites[i].nodes;
+		cost += NODE_WORK * (double)scenario->deployment.sites[i].nodes;
 	return cost;
 }
 
 /*
  * How many trials of each change are worth their time: as many as were run, or one. That goes by
- * counts, not by a clock, so that it is the same wherever it runs. Where one trial of each is too
- * much already, the last changes are left out.
+ * counts, not by a clock, so that it is the same wherever it runs; after a campaign it may take as
+ * much as that took. Where one trial of each is too much already, the last changes are left out.
  */
 static uint64_t trials_for(const struct record *record, size_t *changes)
 {

@@ -224,6 +224,35 @@ START_TEST(changes_of_lists_and_distributions)
 }
 END_TEST
 
+/* A detector that declares after one lost probe is quicker, and cries wolf. */
+START_TEST(what_it_costs_is_told_too)
+{
+	static const char text[] =
+		"apiVersion: drsim/v1\nname: lossy\nseed: 1\nduration: 6h\n"
+		"objectives: {frt: 5m, availability: 99.8%}\n"
+		"deployment:\n  sites:\n    - {name: p, nodes: 1, shape: gpu.8xh100-sxm}\n"
+		"    - {name: s, nodes: 1, shape: gpu.8xh100-sxm, standby: {heat: warm}}\n"
+		"  endpoints:\n    - {name: service, site: p, replicas: 1, gpus_per_replica: 8,\n"
+		"       load: {rate: 10/s}, model: {bytes: 14GB, start: 20s}}\n"
+		"  data: {model: {bytes: 14GB, change: 0B/s}}\n  store: {site: s, read: 8GB/s}\n"
+		"backup: {every: 1h}\ndetector: {kind: probe, loss: 2%, misses: 2}\n"
+		"recovery: {switch: 10s, repair: {time: 10m}}\n"
+		"steps:\n  - {at: 3h, fault: node.crash, target: \"p/node[0]\"}\n";
+	struct bench b = {0};
+	const struct finding *finding;
+
+	compute(&b, text, NULL, 1);
+	ck_assert_uint_eq(b.record.incident_count, 1);
+	finding = must_find(&b, "detector.misses=1");
+	/* One interval; service is good again with a request, of which there are ten a second. */
+	ck_assert_double_eq_tol(finding->seconds, 10, 0.5);
+	ck_assert_int_eq(finding->severity, SEVERITY_INFO);
+	ck_assert_ptr_nonnull(
+		strstr(finding->text, ", but missed the objective availability, at the price of "));
+	bench_close(&b);
+}
+END_TEST
+
 START_TEST(training_data_may_come_later)
 {
 	struct bench b = {0};
@@ -479,6 +508,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "texts_say_it_whole", texts_say_it_whole);
 	test_add(suite, "none_would_have_helped", none_would_have_helped);
 	test_add(suite, "changes_of_lists_and_distributions", changes_of_lists_and_distributions);
+	test_add(suite, "what_it_costs_is_told_too", what_it_costs_is_told_too);
 	test_add(suite, "training_data_may_come_later", training_data_may_come_later);
 	test_add(suite, "repairs_that_wait_for_a_crew", repairs_that_wait_for_a_crew);
 	test_add(suite, "what_would_have_recovered", what_would_have_recovered);
