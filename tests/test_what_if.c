@@ -273,12 +273,11 @@ END_TEST
 /* Two nodes, one crew, an hour for each; the replica is on the one whose turn comes last. */
 START_TEST(repairs_that_wait_for_a_crew)
 {
+	static const char both[] = "steps=[{at: 30m, fault: node.crash, target: \"p/node[1]\"}, "
+				   "{at: 30m, fault: node.crash, target: \"p/node[0]\"}]";
 	struct bench b = {0};
 	const char *const sets[] = {"deployment.sites[0].nodes=2", "duration=6h",
-				    "deployment.platform={reschedule: never}",
-				    "steps=[{at: 30m, fault: node.crash, target: \"p/node[1]\"}, "
-				    "{at: 30m, fault: node.crash, target: \"p/node[0]\"}]",
-				    NULL};
+				    "deployment.platform={reschedule: never}", both, NULL};
 
 	compute(&b, in_place, sets, 1);
 	ck_assert_uint_eq(b.record.incident_count, 1);
