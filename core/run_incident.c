@@ -455,7 +455,16 @@ void incident_losing(struct run *run, uint32_t place)
 	}
 }
 
-/* Did a fault of the incident flip bits of this class? Without a restore its cost is unknown. */
+/* Does it make the live content of a data class another one than was written? */
+static bool damages_data(const struct effect *effect)
+{
+	return effect->entity.kind == ENTITY_DATA &&
+	       (effect->kind == EFFECT_DATA_FLIP || effect->kind == EFFECT_DATA_CUT ||
+		effect->kind == EFFECT_DATA_OLD || effect->kind == EFFECT_DATA_SEALED ||
+		effect->kind == EFFECT_DATA_GONE);
+}
+
+/* Did a fault of the incident damage this class? Without a restore its cost is unknown. */
 static bool is_damaged(const struct run *run, const struct place_state *state, int c)
 {
 	int index = state->incident;
@@ -464,8 +473,7 @@ static bool is_damaged(const struct run *run, const struct place_state *state, i
 		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
 		     k++) {
 			const struct effect *effect = &injection->effects[k];
-			if (effect->kind == EFFECT_DATA_FLIP &&
-			    effect->entity.kind == ENTITY_DATA && effect->entity.index == c)
+			if (damages_data(effect) && effect->entity.index == c)
 				return true;
 		}
 	}
@@ -618,11 +626,11 @@ static bool harms_unseen(const struct run *run, const struct incident *incident)
 		const struct injection *injection = &run->injections[run->active[i]];
 		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
 		     k++) {
-			const struct effect *effect = &injection->effects[k];
-			bool damage = effect->kind == EFFECT_DATA_FLIP &&
-				      effect->entity.kind == ENTITY_DATA;
-			if ((damage || incident->wrong > 0) &&
-			    run->options.driver->present(run->driver, &injection->undos[k]))
+			/* The pause of a pulse mends nothing. */
+			bool there =
+				injection->dormant ||
+				run->options.driver->present(run->driver, &injection->undos[k]);
+			if ((damages_data(&injection->effects[k]) || incident->wrong > 0) && there)
 				return true;
 		}
 	}

@@ -237,7 +237,7 @@ static void hear_broken(struct audit *a, const cJSON *event)
 	a->broken[a->broken_count].step = number(event, "step");
 	a->broken[a->broken_count].undone = false;
 	a->broken[a->broken_count++].incident = (size_t)(h - a->incidents);
-	h->damaged |= strcmp(word(event, "fault"), "data.bitflip") == 0 &&
+	h->damaged |= strncmp(word(event, "fault"), "data.", 5) == 0 &&
 		      strncmp(word(event, "target"), "data/", 5) == 0;
 }
 
