@@ -7,7 +7,6 @@
 /* valgrind: skip */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -25,711 +24,13 @@
 #include "core/campaign.h"
 #include "core/report.h"
 #include "core/run.h"
+#include "tests/audit.h"
 #include "tests/test.h"
 
-#define NEVER NANOS_NEVER
-#define INCIDENTS_SEEN_MAX 4096
-#define ENDPOINTS_SEEN_MAX 8
 #define STEPS_SEEN_MAX 64
 #define ARGS_MAX 24
 
-/* As ck_assert_msg(), which writes a file for every assertion that holds: there are millions. */
-#define must(condition, ...)                                                                       \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			ck_abort_msg(__VA_ARGS__);                                                 \
-	} while (0)
-
 extern char **environ;
-
-/* ---- a folder of its own for each test ---- */
-
-struct bench {
-	struct arena arena;
-	char folder[64];
-	unsigned runs;
-};
-
-static void bench_open(struct bench *b)
-{
-	*b = (struct bench){.folder = "/tmp/drsim-drills-XXXXXX"};
-	ck_assert_ptr_nonnull(mkdtemp(b->folder));
-}
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-	(void)status;
-	(void)kind;
-	(void)where;
-	return remove(path);
-}
-
-static void bench_close(struct bench *b)
-{
-	ck_assert_int_eq(nftw(b->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
-	arena_free(&b->arena);
-}
-
-static const char *bench_path(struct bench *b, const char *name)
-{
-	return arena_printf(&b->arena, "%s/%s", b->folder, name);
-}
-
-static char *read_text(struct bench *b, const char *path, size_t *ret_size)
-{
-	FILE *file = fopen(path, "re");
-	struct stat status;
-	char *text;
-
-	ck_assert_msg(file != NULL, "cannot open %s", path);
-	ck_assert_int_eq(fstat(fileno(file), &status), 0);
-	text = arena_alloc(&b->arena, (size_t)status.st_size + 1);
-	ck_assert_uint_eq(fread(text, 1, (size_t)status.st_size, file), (size_t)status.st_size);
-	fclose(file);
-	if (ret_size)
-		*ret_size = (size_t)status.st_size;
-	return text;
-}
-
-static void write_text(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "we");
-
-	ck_assert_msg(file != NULL, "cannot create %s", path);
-	ck_assert_int_ge(fputs(text, file), 0);
-	ck_assert_int_eq(fclose(file), 0);
-}
-
-/* ---- what the timeline says ---- */
-
-enum {
-	T_FAULT,
-	T_DETECT,
-	T_DECIDE,
-	T_SWITCH_BEGIN,
-	T_SWITCHED,
-	T_DATA_BEGIN,
-	T_DATA_RESTORED,
-	T_RESTORED,
-	T_VERIFIED,
-	T_DIAGNOSED,
-	T_REPAIRED,
-	T_FAILBACK,
-	T_NORMAL,
-	T_LOSS,
-	T_BP,
-	TS
-};
-
-static const char *const names[TS] = {
-	"t_fault",      "t_detect",        "t_decide",   "t_switch_begin", "t_switched",
-	"t_data_begin", "t_data_restored", "t_restored", "t_verified",     "t_diagnosed",
-	"t_repaired",   "t_failback",      "t_normal",   "t_loss",         "t_bp",
-};
-
-struct phases {
-	nanos detection, decision, switching, data, overlap, brt, readiness, frt;
-};
-
-/* One incident as its events tell it. */
-struct history {
-	bool closed, alarm, ever_bad;
-	char path[16], target[32]; /* of the fault that opened it */
-	nanos opened, ended, t[TS];
-	struct phases phases;
-	unsigned faults, bad_at_close;
-	unsigned left; /* faults that nobody had taken back when it was closed */
-	bool acted;    /* somebody diagnosed or repaired */
-	bool damaged;  /* one of its faults flipped bits of the live data */
-	bool undetected;
-	nanos wrong;
-};
-
-struct audit {
-	struct history incidents[INCIDENTS_SEEN_MAX];
-	size_t count;
-	char endpoints[ENDPOINTS_SEEN_MAX][32]; /* that were bad at some time */
-	bool bad[ENDPOINTS_SEEN_MAX];
-	size_t endpoint_count;
-	bool took[STEPS_SEEN_MAX];
-	unsigned bad_now, injected, effective, reverted, dirty, declared;
-	nanos since[ENDPOINTS_SEEN_MAX];
-	struct outage {
-		nanos from, to;
-	} * outages; /* of all endpoints; one place more than there are lines */
-	size_t outage_count;
-	nanos bad_sum, bad_span, bad_longest, last_t, end;
-	int64_t lines, last_action, actions_open;
-	char reason[16];
-	struct {
-		nanos step;
-		size_t incident;
-		bool undone;
-	} broken[INCIDENTS_SEEN_MAX];
-	size_t broken_count;
-	cJSON **events; /* all lines, parsed */
-};
-
-static const cJSON *field(const cJSON *event, const char *key)
-{
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(event, key);
-
-	must(item != NULL, "no '%s' in %s", key, cJSON_PrintUnformatted(event));
-	return item;
-}
-
-/* An integer below 2^53 has lost nothing on its way through cJSON. */
-static nanos number(const cJSON *event, const char *key)
-{
-	const cJSON *item = field(event, key);
-
-	if (cJSON_IsNull(item))
-		return NEVER;
-	must(cJSON_IsNumber(item) && fabs(item->valuedouble) < 9007199254740992.0 &&
-		     item->valuedouble == floor(item->valuedouble),
-	     "'%s' is no integer", key);
-	return (nanos)item->valuedouble;
-}
-
-static const char *word(const cJSON *event, const char *key)
-{
-	const cJSON *item = field(event, key);
-
-	return cJSON_IsString(item) ? item->valuestring : "";
-}
-
-static bool is(const cJSON *event, const char *name)
-{
-	return strcmp(word(event, "event"), name) == 0;
-}
-
-static struct history *incident_of(struct audit *a, const cJSON *event)
-{
-	nanos index = number(event, "incident");
-
-	must(index >= 0 && index < (nanos)a->count, "no such incident");
-	return &a->incidents[index];
-}
-
-static void hear_open(struct audit *a, const cJSON *event, nanos t)
-{
-	struct history *h = &a->incidents[a->count];
-
-	must(a->count < INCIDENTS_SEEN_MAX, "more than %d", INCIDENTS_SEEN_MAX);
-	ck_assert_int_eq(number(event, "incident"), (nanos)a->count);
-	a->count++;
-	*h = (struct history){.opened = t, .alarm = number(event, "step") == NEVER};
-	h->faults = !h->alarm;
-	snprintf(h->target, sizeof(h->target), "%s", word(event, "target"));
-	h->ever_bad = a->bad_now > 0;
-	for (int i = 0; i < TS; i++)
-		h->t[i] = NEVER;
-}
-
-/* Opened or joined by a fault. */
-static void hear_broken(struct audit *a, const cJSON *event)
-{
-	struct history *h = incident_of(a, event);
-
-	if (number(event, "step") == NEVER)
-		return;
-	must(a->broken_count < INCIDENTS_SEEN_MAX, "more than %d", INCIDENTS_SEEN_MAX);
-	a->broken[a->broken_count].step = number(event, "step");
-	a->broken[a->broken_count].undone = false;
-	a->broken[a->broken_count++].incident = (size_t)(h - a->incidents);
-	h->damaged |= strncmp(word(event, "fault"), "data.", 5) == 0 &&
-		      strncmp(word(event, "target"), "data/", 5) == 0;
-}
-
-static void hear_undone(struct audit *a, const cJSON *event)
-{
-	for (size_t i = 0; i < a->broken_count; i++)
-		if (a->broken[i].step == number(event, "step") && !a->broken[i].undone) {
-			a->broken[i].undone = true;
-			return;
-		}
-}
-
-static void hear_close(struct audit *a, const cJSON *event, nanos t)
-{
-	struct history *h = incident_of(a, event);
-
-	must(!h->closed, "an incident is closed twice");
-	h->closed = true;
-	h->ended = t;
-	h->bad_at_close = a->bad_now;
-	h->wrong = number(event, "wrong");
-	h->undetected = cJSON_IsTrue(field(event, "undetected")) != 0;
-	for (size_t i = 0; i < a->broken_count; i++)
-		h->left += a->broken[i].incident == (size_t)(h - a->incidents) &&
-			   !a->broken[i].undone;
-	snprintf(h->path, sizeof(h->path), "%s", word(event, "path"));
-}
-
-static void hear_mark(struct audit *a, const cJSON *event, nanos t)
-{
-	struct history *h = incident_of(a, event);
-	nanos at = number(event, "at_ns");
-	int i = 0;
-
-	while (i < TS && strcmp(names[i], word(event, "mark")) != 0)
-		i++;
-	must(i < TS, "unknown mark '%s'", word(event, "mark"));
-	must(!h->closed, "a mark of a closed incident");
-	must(at == NEVER || at <= t, "%s lies in the future", names[i]);
-	if ((i == T_FAULT || i == T_DETECT || i == T_DECIDE) && h->t[i] != NEVER)
-		return;
-	h->t[i] = at;
-}
-
-static void hear_service(struct audit *a, const cJSON *event, nanos t, bool bad)
-{
-	nanos since = number(event, "since_ns");
-	size_t i = 0;
-
-	while (i < a->endpoint_count && strcmp(a->endpoints[i], word(event, "endpoint")) != 0)
-		i++;
-	if (i == a->endpoint_count) {
-		must(i < ENDPOINTS_SEEN_MAX, "more than %d", ENDPOINTS_SEEN_MAX);
-		snprintf(a->endpoints[i], sizeof(a->endpoints[i]), "%s", word(event, "endpoint"));
-		a->endpoint_count++;
-	}
-	must(since <= t, "service since the future");
-	must(a->bad[i] != bad, "an endpoint is %s twice", bad ? "bad" : "good");
-	a->bad[i] = bad;
-	if (!bad) {
-		a->bad_now--;
-		a->outages[a->outage_count++] = (struct outage){a->since[i], since};
-		return;
-	}
-	a->bad_now++;
-	a->since[i] = since;
-	for (size_t k = 0; k < a->count; k++)
-		a->incidents[k].ever_bad |= !a->incidents[k].closed;
-}
-
-/* A later pulse may have no effect: then the fault had none. */
-static void hear_verdict(struct audit *a, const cJSON *event)
-{
-	nanos step = number(event, "step");
-
-	must(step < STEPS_SEEN_MAX, "more than %d", STEPS_SEEN_MAX);
-	if (cJSON_IsTrue(field(event, "effective"))) {
-		a->effective++;
-		a->took[step] = true;
-	} else if (a->took[step]) {
-		a->effective--;
-	}
-}
-
-static void hear_fault(struct audit *a, const cJSON *event)
-{
-	if (is(event, "fault.inject"))
-		a->injected++;
-	else if (is(event, "fault.verdict"))
-		hear_verdict(a, event);
-	else if (is(event, "fault.revert")) {
-		a->reverted += cJSON_IsTrue(field(event, "reverted")) != 0;
-		a->dirty += cJSON_IsFalse(field(event, "reverted")) != 0;
-		a->dirty += cJSON_GetArraySize(field(event, "residue")) > 0;
-	}
-}
-
-/* Actions end once, after they began; ids count up. */
-static void hear_action(struct audit *a, const cJSON *event)
-{
-	nanos id = number(event, "action");
-
-	if (is(event, "action.begin")) {
-		must(id > a->last_action, "action %" PRId64 " begins twice", id);
-		a->last_action = id;
-		a->actions_open++;
-		if (number(event, "incident") != NEVER)
-			incident_of(a, event)->acted = true;
-		return;
-	}
-	must(id <= a->last_action, "action %" PRId64 " ends and never began", id);
-	must(a->actions_open-- > 0, "more actions end than began");
-}
-
-static void hear(struct audit *a, const cJSON *event)
-{
-	nanos t = number(event, "t_ns");
-
-	must(number(event, "seq") == a->lines, "seq is not %" PRId64, a->lines);
-	must(t >= a->last_t, "time goes back at seq %" PRId64, a->lines);
-	must(a->reason[0] == '\0', "an event after run.end");
-	a->last_t = t;
-	a->lines++;
-	hear_fault(a, event);
-	if (is(event, "action.begin") || is(event, "action.end"))
-		hear_action(a, event);
-	if (is(event, "fault.revert"))
-		hear_undone(a, event);
-	if (is(event, "incident.open")) {
-		hear_open(a, event, t);
-		hear_broken(a, event);
-	} else if (is(event, "incident.join")) {
-		incident_of(a, event)->faults++;
-		hear_broken(a, event);
-	} else if (is(event, "mark")) {
-		hear_mark(a, event, t);
-	} else if (is(event, "service.bad") || is(event, "service.good")) {
-		hear_service(a, event, t, is(event, "service.bad"));
-	} else if (is(event, "detector.declare")) {
-		a->declared++;
-	} else if (is(event, "incident.close")) {
-		hear_close(a, event, t);
-	} else if (is(event, "run.end")) {
-		a->end = t;
-		snprintf(a->reason, sizeof(a->reason), "%s", word(event, "reason"));
-	}
-}
-
-/* Every instant at which any endpoint was bad, once; a good one is heard of late, so that outages
- * that look as one in the order of the lines may be two. */
-static void add_up_outages(struct audit *a)
-{
-	nanos first = NEVER, last = 0, began = 0;
-
-	for (size_t i = 0; i < a->endpoint_count; i++)
-		if (a->bad[i])
-			a->outages[a->outage_count++] = (struct outage){a->since[i], a->end};
-	for (size_t i = 1; i < a->outage_count; i++) /* insertion: they are nearly in order */
-		for (size_t k = i; k > 0 && a->outages[k].from < a->outages[k - 1].from; k--) {
-			struct outage swap = a->outages[k];
-
-			a->outages[k] = a->outages[k - 1];
-			a->outages[k - 1] = swap;
-		}
-	for (size_t i = 0; i < a->outage_count; i++) {
-		nanos from = a->outages[i].from, to = a->outages[i].to;
-
-		first = from < first ? from : first;
-		began = i == 0 || from > last ? from : began;
-		from = i > 0 && from < last ? last : from;
-		a->bad_sum += to > from ? to - from : 0;
-		last = to > last ? to : last;
-		a->bad_longest = last - began > a->bad_longest ? last - began : a->bad_longest;
-	}
-	a->bad_span = first == NEVER ? 0 : last - first;
-}
-
-/* `text` is taken apart. */
-static void audit_text(struct bench *b, char *text, size_t size, struct audit *a)
-{
-	size_t lines = 0, i = 0;
-	char *rest = NULL;
-
-	memset(a, 0, sizeof(*a));
-	for (size_t k = 0; k < size; k++)
-		lines += text[k] == '\n';
-	must(size > 0 && text[size - 1] == '\n', "the last line is cut off");
-	a->events = arena_array(&b->arena, lines + 1, sizeof(*a->events));
-	a->outages = arena_array(&b->arena, lines + ENDPOINTS_SEEN_MAX, sizeof(*a->outages));
-	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		a->events[i] = cJSON_Parse(line);
-		must(a->events[i] != NULL, "not JSON: %s", line);
-		hear(a, a->events[i++]);
-	}
-	ck_assert_str_ne(a->reason, "");
-	add_up_outages(a);
-}
-
-static void audit_read(struct bench *b, const char *path, struct audit *a)
-{
-	size_t size;
-	char *text = read_text(b, path, &size);
-
-	audit_text(b, text, size, a);
-}
-
-static void audit_free(struct audit *a)
-{
-	for (int64_t i = 0; i < a->lines; i++)
-		cJSON_Delete(a->events[i]);
-	a->lines = 0;
-}
-
-/* ---- phases, worked out here from the definitions ---- */
-
-static nanos minus(nanos to, nanos from)
-{
-	return to == NEVER || from == NEVER ? NEVER : to - from;
-}
-
-static nanos begin_of(const struct history *h)
-{
-	return h->t[T_SWITCH_BEGIN] < h->t[T_DATA_BEGIN] ? h->t[T_SWITCH_BEGIN]
-							 : h->t[T_DATA_BEGIN];
-}
-
-static nanos ready_of(const struct history *h)
-{
-	nanos a = h->t[T_SWITCHED], b = h->t[T_DATA_RESTORED];
-
-	if (a == NEVER || b == NEVER)
-		return a == NEVER ? b : a;
-	return a > b ? a : b;
-}
-
-static void work_out(struct history *h)
-{
-	struct phases *p = &h->phases;
-	bool moved = strcmp(h->path, "failover") == 0, alarm = strcmp(h->path, "false_alarm") == 0;
-
-	p->detection = minus(h->t[T_DETECT], h->t[T_FAULT]);
-	p->decision = p->switching = p->data = p->overlap = p->brt = p->readiness = NEVER;
-	p->frt = NEVER;
-	if (moved || alarm) {
-		p->decision = minus(begin_of(h), h->t[T_DETECT]);
-		p->switching = minus(h->t[T_SWITCHED], h->t[T_SWITCH_BEGIN]);
-		p->data = minus(h->t[T_DATA_RESTORED], h->t[T_DATA_BEGIN]);
-		p->brt = minus(ready_of(h), begin_of(h));
-		p->readiness = minus(h->t[T_RESTORED], ready_of(h));
-		if (p->switching != NEVER && p->data != NEVER)
-			p->overlap = p->switching + p->data - p->brt;
-	}
-	if (!alarm && strcmp(h->path, "unrecovered") != 0)
-		p->frt = minus(h->t[T_RESTORED], h->t[T_FAULT]);
-	if (strcmp(h->path, "absorbed") == 0 && p->frt == NEVER)
-		p->frt = 0;
-}
-
-static void in_order(const struct history *h, const int order[], int count)
-{
-	int last = -1;
-
-	for (int i = 0; i < count; i++) {
-		if (h->t[order[i]] == NEVER)
-			continue;
-		if (last >= 0)
-			must(h->t[last] <= h->t[order[i]],
-			     "%s (%" PRId64 ") is after %s (%" PRId64 "), path %s", names[last],
-			     h->t[last], names[order[i]], h->t[order[i]], h->path);
-		last = order[i];
-	}
-}
-
-static void check_order(const struct history *h)
-{
-	static const int onset[] = {T_FAULT, T_DETECT, T_DECIDE};
-	static const int to_switch[] = {T_DECIDE, T_SWITCH_BEGIN, T_SWITCHED};
-	static const int to_data[] = {T_DECIDE, T_DATA_BEGIN, T_DATA_RESTORED, T_VERIFIED};
-	static const int mend[] = {T_DETECT, T_DIAGNOSED, T_REPAIRED, T_FAILBACK, T_NORMAL};
-	static const int back[] = {T_RESTORED, T_NORMAL};
-	static const int loss[] = {T_BP, T_LOSS};
-
-	in_order(h, onset, 3);
-	in_order(h, to_switch, 3);
-	in_order(h, to_data, 4);
-	in_order(h, mend, 5);
-	in_order(h, back, 2);
-	in_order(h, loss, 2);
-}
-
-static void check_failover(const struct history *h)
-{
-	static const int needed[] = {T_FAULT,    T_DETECT,     T_DECIDE,        T_SWITCH_BEGIN,
-				     T_SWITCHED, T_DATA_BEGIN, T_DATA_RESTORED, T_RESTORED};
-	const struct phases *p = &h->phases;
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
-		must(h->t[needed[i]] != NEVER, "a failover without %s", names[needed[i]]);
-	ck_assert_int_ge(p->detection, 0);
-	ck_assert_int_ge(p->decision, 0);
-	ck_assert_int_ge(p->brt, 0);
-	must(p->readiness >= 0, "t_restored is before t_ready");
-	ck_assert_int_eq(p->detection + p->decision + p->brt + p->readiness, p->frt);
-	ck_assert_int_eq(p->switching + p->data - p->overlap, p->brt);
-}
-
-static const char *const paths[] = {"failover", "in_place", "absorbed", "false_alarm",
-				    "unrecovered"};
-#define PATHS 5
-
-/* What nobody finds and still does harm is no success, however good the service looked. */
-static void check_unseen(const struct history *h)
-{
-	bool harms = h->left > 0 && (h->wrong > 0 || h->damaged);
-	bool unrecovered = strcmp(h->path, "unrecovered") == 0;
-
-	if (h->undetected) {
-		must(!h->alarm, "a false alarm that nobody raised");
-		must(h->t[T_DETECT] == NEVER, "undetected, with t_detect");
-		must(h->t[T_DIAGNOSED] == NEVER, "undetected, with t_diagnosed");
-		must(!h->acted, "undetected, and yet somebody acted");
-		must(unrecovered || !harms, "path %s, while a fault nobody found goes on", h->path);
-	}
-	if (unrecovered)
-		must(h->bad_at_close > 0 || (h->undetected && harms),
-		     "unrecovered, but nothing is bad and nothing is hidden");
-}
-
-static void check_incident(struct history *h)
-{
-	int known = 0;
-
-	must(h->closed, "an incident was never closed");
-	for (int i = 0; i < PATHS; i++)
-		known += strcmp(h->path, paths[i]) == 0;
-	must(known == 1, "path '%s'", h->path);
-	ck_assert_int_eq(h->alarm, strcmp(h->path, "false_alarm") == 0);
-	ck_assert_int_eq(h->alarm, h->t[T_FAULT] == NEVER);
-	ck_assert_int_eq(h->alarm, h->faults == 0);
-	if (!h->alarm)
-		ck_assert_int_eq(h->t[T_FAULT], h->opened);
-	work_out(h);
-	check_order(h);
-	check_unseen(h);
-	if (strcmp(h->path, "failover") == 0)
-		check_failover(h);
-	else if (strcmp(h->path, "unrecovered") == 0)
-		must(h->t[T_RESTORED] == NEVER, "unrecovered, with t_restored");
-	else if (!h->alarm)
-		must(h->t[T_RESTORED] != NEVER, "%s without t_restored", h->path);
-	if (strcmp(h->path, "absorbed") == 0 && !h->ever_bad)
-		ck_assert_int_eq(h->phases.frt, 0);
-	if (strcmp(h->path, "in_place") == 0)
-		must(h->ever_bad, "in place, but nothing was ever bad");
-}
-
-static void audit_check(struct audit *a)
-{
-	for (size_t i = 0; i < a->count; i++)
-		check_incident(&a->incidents[i]);
-	ck_assert_uint_eq(a->dirty, 0);
-	must(a->effective <= a->reverted, "%u faults took effect, %u were reverted", a->effective,
-	     a->reverted);
-}
-
-/* ---- the record against that ---- */
-
-static const cJSON *under(const cJSON *object, const char *a, const char *b)
-{
-	const cJSON *item = field(object, a);
-
-	return b ? field(item, b) : item;
-}
-
-static void same_seconds(const cJSON *item, nanos value)
-{
-	if (value == NEVER)
-		ck_assert_msg(cJSON_IsNull(item), "%s is not null", item->string);
-	else
-		ck_assert_msg(cJSON_IsNumber(item) && llround(item->valuedouble * 1e9) == value,
-			      "%s: %.9f s, not %" PRId64 " ns", item->string, item->valuedouble,
-			      value);
-}
-
-static void compare_incident(const struct history *h, const cJSON *json)
-{
-	static const char *const keys[] = {"detection_ns",     "decision_ns", "switch_ns",
-					   "data_recovery_ns", "overlap_ns",  "readiness_ns",
-					   "brt_ns",           "frt_ns"};
-	const struct phases *p = &h->phases;
-	const nanos values[] = {p->detection, p->decision,  p->switching, p->data,
-				p->overlap,   p->readiness, p->brt,       p->frt};
-	char key[32];
-
-	ck_assert_str_eq(word(json, "path"), h->path);
-	for (int i = 0; i < TS; i++) {
-		snprintf(key, sizeof(key), "%s_ns", names[i]);
-		ck_assert_msg(number(json, key) == h->t[i], "%s differs from the events", key);
-	}
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		ck_assert_msg(number(json, keys[i]) == values[i], "%s: %" PRId64 ", not %" PRId64,
-			      keys[i], number(json, keys[i]), values[i]);
-	ck_assert_int_eq(cJSON_GetArraySize(field(json, "faults")), (int)h->faults);
-	ck_assert_int_eq(number(json, "wrong"), h->wrong);
-	ck_assert_int_eq(cJSON_IsTrue(field(json, "undetected")), h->undetected);
-}
-
-/* The largest FRT, unrecovered being longer than any; the first of equals. */
-static int headline_of(const struct audit *a)
-{
-	int best = -1;
-
-	for (size_t i = 0; i < a->count; i++)
-		if (!a->incidents[i].alarm &&
-		    (best < 0 || a->incidents[i].phases.frt > a->incidents[best].phases.frt))
-			best = (int)i;
-	return best;
-}
-
-static void compare_metrics(const struct audit *a, const cJSON *metrics)
-{
-	int headline = headline_of(a);
-	nanos open = 0, covered = 0;
-
-	if (headline < 0) {
-		ck_assert(cJSON_IsNull(field(metrics, "incident")));
-		ck_assert(cJSON_IsNull(field(metrics, "frt_s")));
-	} else {
-		const struct phases *p = &a->incidents[headline].phases;
-
-		ck_assert_int_eq(number(metrics, "incident"), headline);
-		same_seconds(field(metrics, "frt_s"), p->frt);
-		same_seconds(field(metrics, "detection_s"), p->detection);
-		same_seconds(field(metrics, "decision_s"), p->decision);
-		same_seconds(field(metrics, "brt_s"), p->brt);
-		same_seconds(field(metrics, "switch_s"), p->switching);
-		same_seconds(field(metrics, "data_recovery_s"), p->data);
-		same_seconds(field(metrics, "overlap_s"), p->overlap);
-		same_seconds(field(metrics, "readiness_s"), p->readiness);
-	}
-	for (size_t i = 0; i < a->count; i++) {
-		const struct history *h = &a->incidents[i];
-		nanos from = h->t[T_FAULT] > covered ? h->t[T_FAULT] : covered;
-		nanos to = h->t[T_NORMAL] == NEVER ? a->end : h->t[T_NORMAL];
-
-		if (h->alarm || to <= from)
-			continue;
-		open += to - from;
-		covered = to;
-	}
-	same_seconds(field(metrics, "unprotected_s"), open);
-	same_seconds(field(metrics, "bad_s"), a->bad_sum);
-	same_seconds(field(metrics, "longest_bad_s"), a->bad_longest);
-	same_seconds(field(metrics, "span_s"), a->bad_span);
-	ck_assert(fabs(under(metrics, "availability", "time")->valuedouble -
-		       (1 - (double)a->bad_sum / (double)a->end)) < 1e-12);
-}
-
-/* BRP in seconds is t_loss - t_bp to the nanosecond, unless nothing at all could be restored. */
-static void compare_loss(const struct history *h, const cJSON *json)
-{
-	const cJSON *brp = field(json, "brp"), *seconds = field(brp, "seconds");
-
-	if (strcmp(h->path, "unrecovered") == 0 || h->t[T_BP] == NEVER || cJSON_IsNull(seconds))
-		return;
-	same_seconds(seconds, h->t[T_LOSS] - h->t[T_BP]);
-}
-
-static void audit_compare(struct audit *a, const cJSON *record)
-{
-	const cJSON *incidents = field(record, "incidents"), *fault;
-	unsigned effective = 0, reverted = 0, applied = 0;
-
-	ck_assert_int_eq(cJSON_GetArraySize(incidents), (int)a->count);
-	for (size_t i = 0; i < a->count; i++) {
-		const cJSON *json = cJSON_GetArrayItem(incidents, (int)i);
-
-		compare_incident(&a->incidents[i], json);
-		compare_loss(&a->incidents[i], json);
-	}
-	compare_metrics(a, field(record, "metrics"));
-	cJSON_ArrayForEach (fault, field(record, "faults")) {
-		effective += cJSON_IsTrue(field(fault, "effective")) != 0;
-		applied += cJSON_IsTrue(field(fault, "applied")) != 0;
-		reverted += cJSON_IsTrue(field(fault, "reverted")) != 0;
-		ck_assert_int_eq(cJSON_GetArraySize(field(fault, "residue")), 0);
-	}
-	ck_assert_uint_eq(effective, a->effective);
-	ck_assert_uint_eq(reverted, a->reverted);
-	ck_assert_uint_eq(applied, reverted);
-	same_seconds(under(record, "drill", "duration_s"), a->end);
-}
 
 /* ---- the program, as a person starts it ---- */
 
@@ -770,7 +71,7 @@ static int exit_code_of(struct bench *b, pid_t pid)
 
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_msg(WIFEXITED(status), "ended by signal %d: %s", WTERMSIG(status),
-		      read_text(b, bench_path(b, "err.txt"), NULL));
+		      bench_read(b, bench_path(b, "err.txt"), NULL));
 	return WEXITSTATUS(status);
 }
 
@@ -793,15 +94,6 @@ static char **command_line(struct bench *b, const char *path, const char *const 
 	return argv;
 }
 
-static cJSON *read_record(struct bench *b, const char *folder)
-{
-	cJSON *record =
-		cJSON_Parse(read_text(b, arena_printf(&b->arena, "%s/record.json", folder), NULL));
-
-	ck_assert_msg(record != NULL, "record.json is not JSON");
-	return record;
-}
-
 /* Run a scenario file and hold its record against its events. */
 static void run_drill(struct bench *b, const char *path, const char *const *more, struct drill *ret)
 {
@@ -809,12 +101,12 @@ static void run_drill(struct bench *b, const char *path, const char *const *more
 
 	ret->code = exit_code_of(b, start_program(b, argv));
 	ck_assert_msg(access(ret->folder, F_OK) == 0, "exit %d without a record: %s", ret->code,
-		      read_text(b, bench_path(b, "err.txt"), NULL));
-	ret->record = read_record(b, ret->folder);
+		      bench_read(b, bench_path(b, "err.txt"), NULL));
+	ret->record = bench_record(b, ret->folder);
 	audit_read(b, arena_printf(&b->arena, "%s/events.jsonl", ret->folder), &ret->audit);
 	audit_check(&ret->audit);
 	audit_compare(&ret->audit, ret->record);
-	ck_assert_int_eq(number(ret->record, "exit_code"), ret->code);
+	ck_assert_int_eq(audit_number(ret->record, "exit_code"), ret->code);
 }
 
 static void drill_free(struct drill *drill)
@@ -827,44 +119,11 @@ static void run_text(struct bench *b, const char *text, const char *const *more,
 {
 	const char *path = arena_printf(&b->arena, "%s/s%u.yaml", b->folder, b->runs);
 
-	write_text(path, text);
+	bench_write(path, text);
 	run_drill(b, path, more, ret);
 }
 
 /* ---- many faults at once: scenarios drawn at random ---- */
-
-/* splitmix64 (Steele, Lea, Flood, OOPSLA 2014): the test's own chance, by case number. */
-struct dice {
-	uint64_t state;
-};
-
-static uint64_t roll(struct dice *dice)
-{
-	uint64_t z = dice->state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
-static unsigned below(struct dice *dice, unsigned n)
-{
-	return (unsigned)(roll(dice) % n);
-}
-
-static bool chance(struct dice *dice, unsigned percent)
-{
-	return below(dice, 100) < percent;
-}
-
-#define PICK(dice, ...)                                                                            \
-	pick(dice, (const char *const[]){__VA_ARGS__},                                             \
-	     sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
-
-static const char *pick(struct dice *dice, const char *const *words, size_t count)
-{
-	return words[below(dice, (unsigned)count)];
-}
 
 /* What was drawn, as far as later choices or expectations depend on it. */
 struct draw {
@@ -884,11 +143,11 @@ static void draw_sites(struct draw *d)
 {
 	struct dice *dice = &d->dice;
 
-	d->primaries = chance(dice, 20) ? 2 : 1;
-	d->standbys = chance(dice, 12) ? 0 : chance(dice, 25) ? 2 : 1;
-	d->nodes = 1 + below(dice, 4);
-	d->racks = 1 + below(dice, d->nodes);
-	d->gpus = d->nodes > 3 && chance(dice, 50) ? 1 : 8;
+	d->primaries = dice_chance(dice, 20) ? 2 : 1;
+	d->standbys = dice_chance(dice, 12) ? 0 : dice_chance(dice, 25) ? 2 : 1;
+	d->nodes = 1 + dice_below(dice, 4);
+	d->racks = 1 + dice_below(dice, d->nodes);
+	d->gpus = d->nodes > 3 && dice_chance(dice, 50) ? 1 : 8;
 	fprintf(d->out, "deployment:\n  sites:\n");
 	for (unsigned i = 0; i < d->primaries; i++)
 		fprintf(d->out, "    - {name: p%u, nodes: %u, racks: %u, shape: gpu.%sh100-sxm}\n",
@@ -898,11 +157,11 @@ static void draw_sites(struct draw *d)
 			d->nodes);
 		fprintf(d->out, "standby: {heat: %s, replication_lag: %s",
 			PICK(dice, "hot", "warm", "cold"), PICK(dice, "0s", "5s", "2m"));
-		if (chance(dice, 20))
-			fprintf(d->out, ", replicas: %u", 1 + below(dice, 3));
+		if (dice_chance(dice, 20))
+			fprintf(d->out, ", replicas: %u", 1 + dice_below(dice, 3));
 		fprintf(d->out, "}}\n");
 	}
-	d->links = chance(dice, 60);
+	d->links = dice_chance(dice, 60);
 	if (!d->links)
 		return;
 	fprintf(d->out, "  links:\n");
@@ -924,32 +183,32 @@ static void draw_endpoints(struct draw *d)
 {
 	struct dice *dice = &d->dice;
 
-	d->endpoints = d->primaries + chance(dice, 25);
-	d->replicas = 1 + below(dice, d->nodes > 1 ? 3 : 2); /* all of them fit on one site */
+	d->endpoints = d->primaries + dice_chance(dice, 25);
+	d->replicas = 1 + dice_below(dice, d->nodes > 1 ? 3 : 2); /* all of them fit on one site */
 	fprintf(d->out, "  endpoints:\n");
 	for (unsigned i = 0; i < d->endpoints; i++) {
 		fprintf(d->out, "    - name: e%u\n      site: p%u\n      replicas: %u\n", i,
 			i % d->primaries, d->replicas);
 		fprintf(d->out, "      gpus_per_replica: %u\n",
-			d->gpus == 1 ? i == 0 : below(dice, 2));
-		if (chance(dice, 60))
+			d->gpus == 1 ? i == 0 : dice_below(dice, 2));
+		if (dice_chance(dice, 60))
 			fprintf(d->out, "      model: {bytes: 14GB, start: %s}\n",
 				PICK(dice, "0s", "45s", "{uniform: {from: 10s, to: 60s}}"));
-		if (chance(dice, 70))
+		if (dice_chance(dice, 70))
 			fprintf(d->out,
 				"      load: {rate: %u/s, service_time: %s, concurrency: %u, "
 				"arrivals: %s, requests: %s}\n",
-				1 + below(dice, 20),
+				1 + dice_below(dice, 20),
 				PICK(dice, "100ms", "{lognormal: {median: 200ms, sigma: 0.4}}"),
-				12 + below(dice, 60), PICK(dice, "poisson", "constant"),
+				12 + dice_below(dice, 60), PICK(dice, "poisson", "constant"),
 				PICK(dice, "windows", "windows", "windows", "windows", "windows",
 				     "never", "never", "always"));
 	}
-	if (chance(dice, 40))
+	if (dice_chance(dice, 40))
 		fprintf(d->out, "  gateway: {interval: %s, timeout: %s, misses: %u, retries: %u}\n",
 			PICK(dice, "1s", "5s", "30s"), PICK(dice, "500ms", "2s"),
-			1 + below(dice, 3), below(dice, 3));
-	if (chance(dice, 40))
+			1 + dice_below(dice, 3), dice_below(dice, 3));
+	if (dice_chance(dice, 40))
 		fprintf(d->out, "  platform: {restart: %s, reschedule: %s, allocate: %s}\n",
 			PICK(dice, "true", "true", "false"), PICK(dice, "345s", "never", "30s"),
 			PICK(dice, "0s", "60s"));
@@ -961,29 +220,29 @@ static void draw_data(struct draw *d)
 					   "training: {bytes: 200GB, change: 50GB/d}",
 					   "io: {bytes: 20GB, change: 1MB/s, records: 12/s}"};
 	struct dice *dice = &d->dice;
-	unsigned sites = d->primaries + d->standbys, store = below(dice, sites);
+	unsigned sites = d->primaries + d->standbys, store = dice_below(dice, sites);
 
-	d->classes = chance(dice, 10) ? 0 : 1 + below(dice, 7);
+	d->classes = dice_chance(dice, 10) ? 0 : 1 + dice_below(dice, 7);
 	if (d->classes)
 		fprintf(d->out, "  data:\n");
 	for (unsigned c = 0; c < 3; c++)
 		if (d->classes >> c & 1)
 			fprintf(d->out, "    %s\n", rows[c]);
-	d->store = d->classes && chance(dice, 80);
+	d->store = d->classes && dice_chance(dice, 80);
 	if (d->store)
 		fprintf(d->out, "  store: {site: %c%u, read: %s, write: 4GB/s}\n",
 			store < d->primaries ? 'p' : 's',
 			store < d->primaries ? store : store - d->primaries,
 			PICK(dice, "8GB/s", "1GB/s", "100MB/s"));
-	d->backups = d->classes && chance(dice, 90);
+	d->backups = d->classes && dice_chance(dice, 90);
 	if (!d->backups)
 		return;
 	fprintf(d->out,
 		"backup: {at_start: %s, every: %s, kind: %s, verify: %s, keep: %u, failure: %s",
 		PICK(dice, "true", "true", "false"), PICK(dice, "2m", "10m", "20m"),
-		PICK(dice, "full", "incremental"), PICK(dice, "true", "false"), 1 + below(dice, 24),
-		PICK(dice, "0%", "0%", "30%"));
-	if (!d->store || chance(dice, 30))
+		PICK(dice, "full", "incremental"), PICK(dice, "true", "false"),
+		1 + dice_below(dice, 24), PICK(dice, "0%", "0%", "30%"));
+	if (!d->store || dice_chance(dice, 30))
 		fprintf(d->out, ", takes: %s", PICK(dice, "0s", "30s", "3m"));
 	fprintf(d->out, "}\n");
 }
@@ -996,19 +255,19 @@ static void draw_detector(struct draw *d, unsigned i)
 	d->sees_service |= i > 1 || strcmp(scope, "endpoint") == 0;
 	switch (i) {
 	case 0:
-		if (chance(dice, 20)) {
+		if (dice_chance(dice, 20)) {
 			fprintf(d->out, "  - {kind: probe, misses: 2, loss: 3%%}\n");
 			d->mendable = false;
 		} else {
 			fprintf(d->out,
 				"  - {kind: probe, scope: %s, interval: %s, timeout: 1s, "
 				"misses: %u}\n",
-				scope, PICK(dice, "2s", "10s"), 1 + below(dice, 4));
+				scope, PICK(dice, "2s", "10s"), 1 + dice_below(dice, 4));
 		}
 		break;
 	case 1:
 		fprintf(d->out, "  - {kind: phi, scope: %s, interval: 1s, threshold: %u}\n", scope,
-			4 + below(dice, 8));
+			4 + dice_below(dice, 8));
 		break;
 	case 2:
 		fprintf(d->out, "  - {kind: poll, interval: 60s, false_fault: %s, blind: %s}\n",
@@ -1021,7 +280,7 @@ static void draw_detector(struct draw *d, unsigned i)
 		break;
 	case 4:
 		fprintf(d->out, "  - {kind: canary, every: %s, misses: %u}\n",
-			PICK(dice, "10s", "60s"), 1 + below(dice, 2));
+			PICK(dice, "10s", "60s"), 1 + dice_below(dice, 2));
 		break;
 	default:
 		fprintf(d->out, "  - {kind: slo, window: %s, success: 95%%, latency: 2s}\n",
@@ -1034,22 +293,23 @@ static void draw_recovery(struct draw *d)
 	static const char *const class_names[] = {"model", "training", "io"};
 	struct dice *dice = &d->dice;
 	bool stays, faulty;
-	unsigned wanted = d->classes & (unsigned)roll(dice), first = wanted & (unsigned)roll(dice);
+	unsigned wanted = d->classes & (unsigned)dice_roll(dice),
+		 first = wanted & (unsigned)dice_roll(dice);
 
 	fprintf(d->out, "detector:\n");
-	for (unsigned n = 1 + chance(dice, 30); n > 0; n--)
-		draw_detector(d, chance(dice, 40) ? 0 : below(dice, 6));
+	for (unsigned n = 1 + dice_chance(dice, 30); n > 0; n--)
+		draw_detector(d, dice_chance(dice, 40) ? 0 : dice_below(dice, 6));
 	fprintf(d->out, "recovery:\n  decide: %s\n  switch: %s\n  verify: %s\n  diagnose: %s\n",
 		PICK(dice, "0s", "5s", "{uniform: {from: 0s, to: 2m}}"),
 		PICK(dice, "0s", "20s", "3m"), PICK(dice, "0s", "0s", "2m"),
 		PICK(dice, "0s", "30s", "10m"));
-	if (chance(dice, 15))
+	if (dice_chance(dice, 15))
 		fprintf(d->out, "  fence: none\n");
 	else
 		fprintf(d->out, "  fence: {timeout: %s, on_fail: %s}\n",
 			PICK(dice, "0s", "10s", "2m"), PICK(dice, "stop", "proceed"));
 	fprintf(d->out, "  restore: {order: %s", PICK(dice, "sequential", "parallel"));
-	if (chance(dice, 60)) {
+	if (dice_chance(dice, 60)) {
 		fprintf(d->out, ", classes: [");
 		for (unsigned c = 3, n = 0; c-- > 0;)
 			if (wanted >> c & 1)
@@ -1060,25 +320,25 @@ static void draw_recovery(struct draw *d)
 				fprintf(d->out, "%s%s", n++ ? ", " : "", class_names[c]);
 		fprintf(d->out, "]");
 	}
-	faulty = chance(dice, 5);
+	faulty = dice_chance(dice, 5);
 	if (faulty)
 		fprintf(d->out, ", into: faulty");
 	fprintf(d->out, "}\n  repair: {time: %s, crews: %u}\n",
 		PICK(dice, "0s", "2m", "20m", "{lognormal: {median: 10m, sigma: 0.3}}"),
-		1 + below(dice, 2));
-	stays = chance(dice, 33);
+		1 + dice_below(dice, 2));
+	stays = dice_chance(dice, 33);
 	fprintf(d->out, "  coverage: %s\n  failback: {after: %s, verify: %s}\n",
 		PICK(dice, "100%", "100%", "100%", "50%"), stays ? "never" : "repaired",
 		PICK(dice, "true", "false"));
 	/* Nobody may see that the standby does not serve, and then nobody leaves it. */
 	d->mendable &= !stays || (d->sees_service && !faulty);
-	if (chance(dice, 8)) {
+	if (dice_chance(dice, 8)) {
 		fprintf(d->out, "  managed_by: target\n");
 		d->mendable = false;
 	}
-	if (chance(dice, 10))
+	if (dice_chance(dice, 10))
 		fprintf(d->out, "  prefer: in_place\n");
-	if (chance(dice, 4)) {
+	if (dice_chance(dice, 4)) {
 		fprintf(d->out, "  after_restore: stop_standby\n");
 		d->mendable &= !stays;
 	}
@@ -1088,11 +348,11 @@ static void draw_when(struct draw *d, unsigned i)
 {
 	struct dice *dice = &d->dice;
 
-	if (i == 0 || chance(dice, 25))
-		fprintf(d->out, "  - {at: %us, ", 1200 + below(dice, 2400));
-	else if (chance(dice, 15))
-		fprintf(d->out, "  - {at: %us, ", 600 + below(dice, 600));
-	else if (chance(dice, 50))
+	if (i == 0 || dice_chance(dice, 25))
+		fprintf(d->out, "  - {at: %us, ", 1200 + dice_below(dice, 2400));
+	else if (dice_chance(dice, 15))
+		fprintf(d->out, "  - {at: %us, ", 600 + dice_below(dice, 600));
+	else if (dice_chance(dice, 50))
 		fprintf(d->out, "  - {after: {phase: %s, delay: %s}, ",
 			PICK(dice, "detect", "switch", "restore", "verify", "repair", "failback"),
 			PICK(dice, "0s", "1s", "30s", "5m"));
@@ -1105,10 +365,10 @@ static void draw_when(struct draw *d, unsigned i)
 /* A place that a fault of the site group can hit; mostly a primary. */
 static const char *draw_site(struct draw *d, char buffer[16])
 {
-	bool standby = d->standbys > 0 && chance(&d->dice, 35);
+	bool standby = d->standbys > 0 && dice_chance(&d->dice, 35);
 
 	snprintf(buffer, 16, "%c%u", standby ? 's' : 'p',
-		 below(&d->dice, standby ? d->standbys : d->primaries));
+		 dice_below(&d->dice, standby ? d->standbys : d->primaries));
 	return buffer;
 }
 
@@ -1124,7 +384,7 @@ static void draw_outage(struct draw *d)
 		"gpu.xid, code: 79, target: \"p0/node[*]/gpu[*]\", select: all",
 	};
 
-	unsigned which = below(&d->dice, 6);
+	unsigned which = dice_below(&d->dice, 6);
 
 	d->can_grow = which >= 2 && d->nodes > 1; /* it has several targets */
 	fprintf(d->out, "fault: %s", outages[which]);
@@ -1136,12 +396,12 @@ static bool draw_fault(struct draw *d)
 	struct dice *dice = &d->dice;
 	char site[16];
 	const char *at = draw_site(d, site);
-	unsigned node = below(dice, d->nodes), gpu = at[0] == 's' ? 8 : d->gpus;
+	unsigned node = dice_below(dice, d->nodes), gpu = at[0] == 's' ? 8 : d->gpus;
 
-	switch (below(dice, 14)) {
+	switch (dice_below(dice, 14)) {
 	case 0:
 		fprintf(d->out, "fault: gpu.lost, target: \"%s/node[%u]/gpu[%u]\"", at, node,
-			below(dice, gpu) & (chance(dice, 70) ? 0u : ~0u));
+			dice_below(dice, gpu) & (dice_chance(dice, 70) ? 0u : ~0u));
 		return true;
 	case 1:
 		fprintf(d->out, "fault: gpu.xid, code: %s, target: \"%s/node[%u]/gpu[0]\"",
@@ -1163,10 +423,10 @@ static bool draw_fault(struct draw *d)
 		return true;
 	case 7:
 	case 8:
-		if (d->links && chance(dice, 30))
+		if (d->links && dice_chance(dice, 30))
 			fprintf(d->out, "fault: net.partition, target: \"link[*]\", select: %s",
 				PICK(dice, "one", "all"));
-		else if (chance(dice, 30))
+		else if (dice_chance(dice, 30))
 			fprintf(d->out, "fault: net.partition, target: \"%s/node[%u]\"", at, node);
 		else
 			fprintf(d->out, "fault: net.partition, target: %s", at);
@@ -1209,7 +469,7 @@ static void draw_strength(struct draw *d)
 {
 	struct dice *dice = &d->dice;
 
-	if (chance(dice, 70))
+	if (dice_chance(dice, 70))
 		fprintf(d->out, ", pulse: {active: %s, dormant: %s}",
 			PICK(dice, "1s", "20s", "2m", "10m"), PICK(dice, "3s", "40s", "5m"));
 	else if (d->can_grow)
@@ -1223,18 +483,18 @@ static void draw_steps(struct draw *d)
 	struct dice *dice = &d->dice;
 
 	fprintf(d->out, "steps:\n");
-	for (unsigned i = 0, n = 2 + chance(dice, 50); i < n; i++) {
+	for (unsigned i = 0, n = 2 + dice_chance(dice, 50); i < n; i++) {
 		draw_when(d, i);
 		bool noticed = true;
 		d->can_grow = false;
 
-		if (chance(dice, i == 0 ? 65 : 15))
+		if (dice_chance(dice, i == 0 ? 65 : 15))
 			draw_outage(d);
 		else
 			noticed = draw_fault(d);
-		if (chance(dice, 35)) {
+		if (dice_chance(dice, 35)) {
 			fprintf(d->out, ", for: %s", PICK(dice, "1s", "45s", "3m", "15m", "40m"));
-		} else if (chance(dice, 15)) {
+		} else if (dice_chance(dice, 15)) {
 			fprintf(d->out, ", for: permanent");
 			d->mendable = false;
 		} else {
@@ -1253,7 +513,7 @@ static char *draw_scenario(uint64_t seed, bool changing, bool *ret_mendable)
 	char *text = NULL;
 	size_t size;
 
-	roll(&d.dice);
+	dice_roll(&d.dice);
 	d.out = open_memstream(&text, &size);
 	ck_assert_ptr_nonnull(d.out);
 	fprintf(d.out,
@@ -1264,7 +524,7 @@ static char *draw_scenario(uint64_t seed, bool changing, bool *ret_mendable)
 	draw_endpoints(&d);
 	draw_data(&d);
 	draw_recovery(&d);
-	if (chance(&d.dice, 30))
+	if (dice_chance(&d.dice, 30))
 		fprintf(d.out, "steady_state: {success: %s, latency: %s, window: %s}\n",
 			PICK(&d.dice, "99%", "90%", "50%"), PICK(&d.dice, "2s", "1s", "10s"),
 			PICK(&d.dice, "30s", "5s"));
@@ -1276,19 +536,8 @@ static char *draw_scenario(uint64_t seed, bool changing, bool *ret_mendable)
 
 /* ---- running them inside this process ---- */
 
-static void load_text(struct arena *arena, const char *text, struct scenario **ret)
-{
-	struct error errors[4] = {0};
-	size_t count = 0;
-
-	ck_assert_msg(scenario_parse("case.yaml", text, strlen(text), NULL, 0, arena, ret, errors,
-				     4, &count) == 0,
-		      "%u:%u: %s\n%s", errors[0].place.line, errors[0].place.column, errors[0].text,
-		      text);
-}
-
 struct tally {
-	unsigned paths[PATHS], faults, mendable, cases;
+	unsigned path_names[PATHS], faults, mendable, cases;
 	double slowest;
 };
 
@@ -1300,72 +549,15 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* One trial; events and record end up in memory. */
-static void run_inside(struct bench *b, const struct scenario *scenario, uint64_t seed,
-		       char **ret_events, size_t *ret_size, struct record *record)
-{
-	struct run_options options = {.driver = driver_find("sim"), .seed = seed};
-	struct timeline *timeline = arena_alloc(&b->arena, sizeof(*timeline));
-	struct error e = {0};
-	struct run *run;
-
-	ck_assert_msg(run_new(scenario, &options, &run, &e) == 0, "%s", e.text);
-	timeline->file = open_memstream(ret_events, ret_size);
-	ck_assert_ptr_nonnull(timeline->file);
-	*record = (struct record){.scenario = scenario,
-				  .driver = "sim",
-				  .kind = "simulated",
-				  .id = "test",
-				  .started = "2000-01-01T00:00:00Z",
-				  .seed = seed,
-				  .headline = -1};
-	ck_assert_msg(run_trial(run, 0, timeline, record, &e) == 0, "%s", e.text);
-	ck_assert_int_eq(fclose(timeline->file), 0);
-	remove(bench_path(b, "record.json"));
-	ck_assert_int_eq(report_write_record(record, bench_path(b, "record.json"), &e), 0);
-	for (size_t i = 0; i < record->incident_count; i++)
-		ck_assert_msg(incident_check(&record->incidents[i], &e) == 0, "%s", e.text);
-	run_free(run);
-}
-
 static void count_case(struct tally *tally, const struct audit *a, bool mendable, double took)
 {
 	for (size_t i = 0; i < a->count; i++)
 		for (int k = 0; k < PATHS; k++)
-			tally->paths[k] += strcmp(a->incidents[i].path, paths[k]) == 0;
+			tally->path_names[k] += strcmp(a->incidents[i].path, path_names[k]) == 0;
 	tally->faults += a->injected;
 	tally->mendable += mendable;
 	tally->cases++;
 	tally->slowest = took > tally->slowest ? took : tally->slowest;
-}
-
-/* With one primary every outage belongs to what was broken there: it is over at t_restored. */
-static void check_outages(const struct audit *a)
-{
-	for (size_t i = 0; i < a->count; i++) {
-		const struct history *h = &a->incidents[i];
-
-		if (h->alarm || h->t[T_RESTORED] == NEVER || !strchr("ped", h->target[0]))
-			continue;
-		for (size_t k = 0; k < a->outage_count; k++)
-			must(a->outages[k].from >= h->ended || a->outages[k].to <= h->opened ||
-				     a->outages[k].to <= h->t[T_RESTORED],
-			     "incident %zu, path %s: bad until %" PRId64 ", t_restored %" PRId64, i,
-			     h->path, a->outages[k].to, h->t[T_RESTORED]);
-	}
-}
-
-/* Every request that was sent found one end, but for those still on their way. */
-static void check_requests(const cJSON *record)
-{
-	const cJSON *requests = field(record, "requests");
-	static const char *const ends[] = {"good", "wrong", "late", "failed"};
-	nanos sent = number(requests, "sent"), ended = 0;
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		ended += number(requests, ends[i]);
-	must(ended <= sent + 4 && ended >= sent - 2000,
-	     "%" PRId64 " requests sent, %" PRId64 " ended", sent, ended);
 }
 
 static void run_case(struct bench *b, uint64_t n, bool changing, struct tally *tally)
@@ -1381,18 +573,18 @@ static void run_case(struct bench *b, uint64_t n, bool changing, struct tally *t
 	if (show)
 		printf("%s", text);
 	fflush(stdout);
-	load_text(&b->arena, text, &scenario);
-	run_inside(b, scenario, n, &events, &size, record);
+	bench_load(&b->arena, text, &scenario);
+	bench_run(b, scenario, n, &events, &size, record);
 	if (show)
 		printf("%s", events);
 	fflush(stdout);
 	audit_text(b, events, size, a);
 	audit_check(a);
 	if (!strstr(text, "name: p1,"))
-		check_outages(a);
-	cJSON *json = read_record(b, b->folder);
+		audit_outages(a);
+	cJSON *json = bench_record(b, b->folder);
 	audit_compare(a, json);
-	check_requests(json);
+	audit_requests(json);
 	cJSON_Delete(json);
 	if (record->verdict != VERDICT_INVALID)
 		ck_assert_str_eq(a->reason, "complete");
@@ -1432,8 +624,9 @@ static void run_cases(int block, bool changing)
 	printf("random faults %3d..: %u cases, %u faults, %u mendable; failover %u, in place %u, "
 	       "absorbed %u, false alarm %u, unrecovered %u; slowest %.2f s\n",
 	       block * CASES_PER_TEST, tally.cases, tally.faults, tally.mendable,
-	       tally.paths[PATH_FAILOVER], tally.paths[PATH_IN_PLACE], tally.paths[PATH_ABSORBED],
-	       tally.paths[PATH_FALSE_ALARM], tally.paths[PATH_UNRECOVERED], tally.slowest);
+	       tally.path_names[PATH_FAILOVER], tally.path_names[PATH_IN_PLACE],
+	       tally.path_names[PATH_ABSORBED], tally.path_names[PATH_FALSE_ALARM],
+	       tally.path_names[PATH_UNRECOVERED], tally.slowest);
 	fflush(stdout);
 }
 
@@ -1455,7 +648,7 @@ END_TEST
 static void check_shipped(struct bench *b, const char *name)
 {
 	const char *path = arena_printf(&b->arena, "scenarios/%s", name);
-	const char *text = read_text(b, path, NULL), *end = strstr(text, "apiVersion");
+	const char *text = bench_read(b, path, NULL), *end = strstr(text, "apiVersion");
 	const char *code = strstr(text, "exit "), *words = strstr(text, "path ");
 	char expected[32] = "";
 	struct drill drill;
@@ -1466,9 +659,9 @@ static void check_shipped(struct bench *b, const char *name)
 	ck_assert_msg(drill.code == (int)strtol(code + 5, NULL, 10), "%s: exit %d", name,
 		      drill.code);
 	if (words && words < end && sscanf(words, "path %31[a-z_]", expected) == 1) {
-		const cJSON *list = field(drill.record, "incidents");
-		const cJSON *headline = cJSON_GetArrayItem(list, headline_of(&drill.audit));
-		ck_assert_str_eq(word(headline, "path"), expected);
+		const cJSON *list = audit_field(drill.record, "incidents");
+		const cJSON *headline = cJSON_GetArrayItem(list, audit_headline(&drill.audit));
+		ck_assert_str_eq(audit_word(headline, "path"), expected);
 	}
 	drill_free(&drill);
 }
@@ -1517,7 +710,7 @@ static const char *const steps[] = {
 
 static const cJSON *only_fault(const struct drill *drill)
 {
-	const cJSON *faults = field(drill->record, "faults");
+	const cJSON *faults = audit_field(drill->record, "faults");
 
 	ck_assert_int_eq(cJSON_GetArraySize(faults), 1);
 	return cJSON_GetArrayItem(faults, 0);
@@ -1539,8 +732,8 @@ START_TEST(no_fault_takes_on_the_null_driver)
 	bench_open(&b);
 	run_step(&b, steps[_i], "null", &drill);
 	ck_assert_int_eq(drill.code, 3);
-	ck_assert(cJSON_IsFalse(field(only_fault(&drill), "effective")));
-	ck_assert_str_eq(word(drill.record, "verdict"), "invalid");
+	ck_assert(cJSON_IsFalse(audit_field(only_fault(&drill), "effective")));
+	ck_assert_str_eq(audit_word(drill.record, "verdict"), "invalid");
 	drill_free(&drill);
 	bench_close(&b);
 }
@@ -1554,9 +747,9 @@ START_TEST(every_fault_takes_and_is_undone)
 	bench_open(&b);
 	run_step(&b, steps[_i], "sim", &drill);
 	ck_assert_msg(drill.code == 0 || drill.code == 1, "exit %d", drill.code);
-	ck_assert(cJSON_IsTrue(field(only_fault(&drill), "effective")));
-	ck_assert(cJSON_IsTrue(field(only_fault(&drill), "reverted")));
-	ck_assert_int_eq(cJSON_GetArraySize(field(only_fault(&drill), "residue")), 0);
+	ck_assert(cJSON_IsTrue(audit_field(only_fault(&drill), "effective")));
+	ck_assert(cJSON_IsTrue(audit_field(only_fault(&drill), "reverted")));
+	ck_assert_int_eq(cJSON_GetArraySize(audit_field(only_fault(&drill), "residue")), 0);
 	drill_free(&drill);
 	bench_close(&b);
 }
@@ -1571,7 +764,7 @@ static const char *run_for_events(struct bench *b, const char *path, const char 
 	run_drill(b, path, more, &drill);
 	const char *events = arena_printf(&b->arena, "%s/events.jsonl", drill.folder);
 	drill_free(&drill);
-	return read_text(b, events, NULL);
+	return bench_read(b, events, NULL);
 }
 
 START_TEST(same_seed_same_bytes)
@@ -1584,13 +777,13 @@ START_TEST(same_seed_same_bytes)
 	ck_assert_str_eq(first, run_for_events(&b, GPU_LOSS, NULL));
 	ck_assert_str_ne(first, run_for_events(&b, GPU_LOSS, other));
 	/* A step added at the end leaves what was before it as it was. */
-	const char *text = read_text(&b, GPU_LOSS, NULL), *rest = strstr(text, "\nabort:");
+	const char *text = bench_read(&b, GPU_LOSS, NULL), *rest = strstr(text, "\nabort:");
 	const char *path = bench_path(&b, "gpu_loss.yaml");
 	ck_assert_ptr_nonnull(rest);
-	write_text(path, arena_printf(&b.arena,
-				      "%.*s\n  - {at: 110m, fault: node.crash, target: "
-				      "\"primary/node[1]\"}%s",
-				      (int)(rest - text), text, rest));
+	bench_write(path, arena_printf(&b.arena,
+				       "%.*s\n  - {at: 110m, fault: node.crash, target: "
+				       "\"primary/node[1]\"}%s",
+				       (int)(rest - text), text, rest));
 	const char *longer = run_for_events(&b, path, NULL);
 	const char *added = strstr(longer, "\"t_ns\":6600000000000,\"event\":\"fault.inject\"");
 	ck_assert_ptr_nonnull(added);
@@ -1615,8 +808,8 @@ START_TEST(sham_drills)
 	bench_open(&b);
 	run_drill(&b, GPU_LOSS, silent, &drill);
 	ck_assert_int_eq(drill.code, 0);
-	ck_assert(cJSON_IsTrue(under(drill.record, "drill", "sham")));
-	ck_assert(cJSON_IsNull(field(only_fault(&drill), "effective")));
+	ck_assert(cJSON_IsTrue(audit_under(drill.record, "drill", "sham")));
+	ck_assert(cJSON_IsNull(audit_field(only_fault(&drill), "effective")));
 	drill_free(&drill);
 	run_drill(&b, GPU_LOSS, fires, &drill);
 	ck_assert_int_eq(drill.code, 1);
@@ -1635,8 +828,8 @@ START_TEST(a_guard_ends_a_drill)
 	bench_open(&b);
 	run_drill(&b, GPU_LOSS, more, &drill);
 	ck_assert_int_eq(drill.code, 5);
-	ck_assert_str_eq(word(drill.record, "verdict"), "aborted");
-	ck_assert(cJSON_IsTrue(field(only_fault(&drill), "reverted")));
+	ck_assert_str_eq(audit_word(drill.record, "verdict"), "aborted");
+	ck_assert(cJSON_IsTrue(audit_field(only_fault(&drill), "reverted")));
 	drill_free(&drill);
 	bench_close(&b);
 }
@@ -1691,7 +884,7 @@ static void end_plan(struct bench *b, struct drill *drill)
 
 static const struct history *only(const struct drill *drill)
 {
-	int headline = headline_of(&drill->audit);
+	int headline = audit_headline(&drill->audit);
 
 	ck_assert_int_ge(headline, 0);
 	return &drill->audit.incidents[headline];
@@ -1701,8 +894,8 @@ static bool has_finding(const struct drill *drill, const char *text)
 {
 	const cJSON *finding;
 
-	cJSON_ArrayForEach (finding, field(drill->record, "findings"))
-		if (strstr(word(finding, "text"), text))
+	cJSON_ArrayForEach (finding, audit_field(drill->record, "findings"))
+		if (strstr(audit_word(finding, "text"), text))
 			return true;
 	return false;
 }
@@ -1714,8 +907,9 @@ static unsigned count_events(const struct drill *drill, const char *type, const 
 	unsigned count = 0;
 
 	for (int64_t i = 0; i < drill->audit.lines; i++)
-		if (is(drill->audit.events[i], type))
-			count += !key || strcmp(word(drill->audit.events[i], key), value) == 0;
+		if (audit_is(drill->audit.events[i], type))
+			count +=
+				!key || strcmp(audit_word(drill->audit.events[i], key), value) == 0;
 	return count;
 }
 
@@ -1731,7 +925,8 @@ static void no_move(const struct history *h)
 				      T_VERIFIED,     T_LOSS,     T_BP};
 
 	for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++)
-		must(h->t[of_move[i]] == NEVER, "%s stands on path %s", names[of_move[i]], h->path);
+		must(h->t[of_move[i]] == NEVER, "%s stands on path %s", audit_marks[of_move[i]],
+		     h->path);
 }
 
 START_TEST(standby_dies_during_restore)
@@ -1750,7 +945,7 @@ START_TEST(standby_dies_during_restore)
 	no_move(h);
 	ck_assert_int_ge(h->t[T_RESTORED], h->t[T_REPAIRED]);
 	ck_assert_int_ge(h->phases.frt, T(1800));
-	ck_assert_int_eq(number(under(drill.record, "metrics", "brp"), "records"), 0);
+	ck_assert_int_eq(audit_number(audit_under(drill.record, "metrics", "brp"), "records"), 0);
 	ck_assert_uint_ge(count_events(&drill, "action.end", "reason", "the standby is not usable"),
 			  1);
 	ck_assert_int_eq(drill.code, 1);
@@ -1776,7 +971,8 @@ START_TEST(standby_dies_after_takeover)
 	/* What the standby alone had is lost: from the old primary's last write to its own. */
 	ck_assert_int_eq(h->t[T_BP], T(2040));
 	ck_assert_int_ge(h->t[T_LOSS], h->t[T_SWITCHED] + T(300));
-	ck_assert_int_ge(number(under(drill.record, "metrics", "brp"), "records"), 300 * 20);
+	ck_assert_int_ge(audit_number(audit_under(drill.record, "metrics", "brp"), "records"),
+			 300 * 20);
 	end_plan(&b, &drill);
 }
 END_TEST
@@ -1800,7 +996,7 @@ START_TEST(standby_dies_and_there_is_another)
 	ck_assert_uint_eq(count_events(&drill, "action.end", "kind", "stop"), 2);
 	/* Both takeovers went back to 30 min: what each of the two had written since is lost. */
 	ck_assert_int_eq(h->t[T_BP], T(1800));
-	ck_assert_int_ge(number(under(drill.record, "metrics", "brp"), "records"),
+	ck_assert_int_ge(audit_number(audit_under(drill.record, "metrics", "brp"), "records"),
 			 (240 + 300) * 20);
 	end_plan(&b, &drill);
 }
@@ -1919,14 +1115,15 @@ START_TEST(nothing_to_fall_back_on)
 
 	run_plan(&b, (struct plan){.steps = helpless[_i].steps}, &drill);
 	const struct history *h = only(&drill);
-	const cJSON *brp = under(drill.record, "metrics", "brp");
+	const cJSON *brp = audit_under(drill.record, "metrics", "brp");
 	bool lost = strcmp(h->path, "unrecovered") == 0;
 
 	ck_assert_str_eq(h->path, helpless[_i].path);
 	no_move(h);
-	ck_assert_int_eq(cJSON_IsNull(field(under(drill.record, "metrics", NULL), "frt_s")) != 0,
-			 lost);
-	ck_assert_int_eq(cJSON_IsNull(field(brp, "seconds")) != 0, lost);
+	ck_assert_int_eq(
+		cJSON_IsNull(audit_field(audit_under(drill.record, "metrics", NULL), "frt_s")) != 0,
+		lost);
+	ck_assert_int_eq(cJSON_IsNull(audit_field(brp, "seconds")) != 0, lost);
 	ck_assert_int_eq(has_finding(&drill, "no usable recovery point"), helpless[_i].no_point);
 	ck_assert_int_eq(drill.code, 1);
 	end_plan(&b, &drill);
@@ -1943,8 +1140,10 @@ START_TEST(newest_backup_is_corrupt)
 	ck_assert_str_eq(h->path, "failover");
 	ck_assert_int_eq(h->t[T_BP], T(1200)); /* not 1800 */
 	ck_assert_int_eq(h->t[T_LOSS], T(2040));
-	ck_assert_int_eq(number(under(drill.record, "metrics", "brp"), "records"), 840 * 20);
-	ck_assert_int_eq(number(under(drill.record, "metrics", "brp"), "bytes"), 840000000);
+	ck_assert_int_eq(audit_number(audit_under(drill.record, "metrics", "brp"), "records"),
+			 840 * 20);
+	ck_assert_int_eq(audit_number(audit_under(drill.record, "metrics", "brp"), "bytes"),
+			 840000000);
 	ck_assert_msg(has_finding(&drill, "corrupt"), "nobody is told");
 	end_plan(&b, &drill);
 }
@@ -1967,7 +1166,8 @@ START_TEST(false_alarms_cost_service)
 			  drill.audit.incidents[i].t[T_SWITCHED] != NEVER;
 	ck_assert_uint_ge(alarms, 1);
 	ck_assert_int_ge(drill.audit.bad_sum, alarms * T(10));
-	ck_assert_int_lt(number(under(drill.record, "metrics", NULL), "incident"), NEVER);
+	ck_assert_int_lt(audit_number(audit_under(drill.record, "metrics", NULL), "incident"),
+			 NEVER);
 	end_plan(&b, &drill);
 }
 END_TEST
@@ -2013,7 +1213,8 @@ START_TEST(delay_is_seen_by_those_who_look_at_latency)
 	ck_assert_str_eq(only(&drill)->path, "in_place");
 	ck_assert_uint_eq(drill.audit.declared, 0);
 	ck_assert_int_ge(only(&drill)->phases.frt, T(1200));
-	ck_assert_int_gt(number(under(drill.record, "requests", NULL), "late"), 20 * 1100);
+	ck_assert_int_gt(audit_number(audit_under(drill.record, "requests", NULL), "late"),
+			 20 * 1100);
 	end_plan(&b, &drill);
 }
 END_TEST
@@ -2029,12 +1230,13 @@ START_TEST(wrong_answers_need_a_canary)
 	ck_assert_str_eq(only(&drill)->path, "failover");
 	ck_assert_uint_eq(count_events(&drill, "detector.declare", "reason", "wrong answer"), 1);
 	ck_assert_int_eq(only(&drill)->t[T_BP], T(1800)); /* before the damage */
-	ck_assert_int_gt(number(under(drill.record, "requests", NULL), "wrong"), 1000);
+	ck_assert_int_gt(audit_number(audit_under(drill.record, "requests", NULL), "wrong"), 1000);
 	end_plan(&b, &drill);
 	run_plan(&b, (struct plan){.steps = flip}, &drill);
 	ck_assert_str_eq(only(&drill)->path, "unrecovered");
 	ck_assert_uint_eq(drill.audit.declared, 0);
-	ck_assert_int_gt(number(under(drill.record, "requests", NULL), "wrong"), 19 * 20 * 960);
+	ck_assert_int_gt(audit_number(audit_under(drill.record, "requests", NULL), "wrong"),
+			 19 * 20 * 960);
 	ck_assert_int_eq(drill.code, 1);
 	end_plan(&b, &drill);
 }
@@ -2144,7 +1346,7 @@ START_TEST(savings_survive_a_new_report)
 			arena_strdup(&b.arena, drill.folder), arena_strdup(&b.arena, "--out"),
 			arena_strdup(&b.arena, page),         NULL};
 	ck_assert_int_eq(exit_code_of(&b, start_program(&b, argv)), 0);
-	page = read_text(&b, bench_path(&b, "again/report.html"), NULL);
+	page = bench_read(&b, bench_path(&b, "again/report.html"), NULL);
 	ck_assert_ptr_nonnull(strstr(page, "A hot standby instead of a warm one (site backup) "
 					   "would have saved 48.3 s"));
 	end_plan(&b, &drill);
@@ -2167,7 +1369,7 @@ static char *bare_record(cJSON *record)
 
 static char *events_text(struct bench *b, const struct drill *drill)
 {
-	return read_text(b, arena_printf(&b->arena, "%s/events.jsonl", drill->folder), NULL);
+	return bench_read(b, arena_printf(&b->arena, "%s/events.jsonl", drill->folder), NULL);
 }
 
 static const char *const repeated[] = {"scenarios/network_partition.yaml",
@@ -2200,7 +1402,8 @@ END_TEST
 
 static void same_part(const cJSON *a, const cJSON *c, const char *key)
 {
-	ck_assert_msg(cJSON_Compare(field(a, key), field(c, key), 1), "'%s' differs", key);
+	ck_assert_msg(cJSON_Compare(audit_field(a, key), audit_field(c, key), 1), "'%s' differs",
+		      key);
 }
 
 START_TEST(trial_0_is_the_single_run)
@@ -2216,7 +1419,7 @@ START_TEST(trial_0_is_the_single_run)
 	same_part(single.record, many.record, "metrics");
 	same_part(single.record, many.record, "faults");
 	same_part(single.record, many.record, "requests");
-	ck_assert_int_eq(number(under(many.record, "campaign", NULL), "trials"), 50);
+	ck_assert_int_eq(audit_number(audit_under(many.record, "campaign", NULL), "trials"), 50);
 	drill_free(&single);
 	drill_free(&many);
 	bench_close(&b);
@@ -2236,7 +1439,7 @@ START_TEST(a_signal_ends_a_drill)
 
 	bench_open(&b);
 	const char *path = bench_path(&b, "long.yaml");
-	write_text(path, plan_text(&b, (struct plan){.steps = lost}));
+	bench_write(path, plan_text(&b, (struct plan){.steps = lost}));
 	char **argv = command_line(&b, path,
 				   (const char *const[]){"--set", "duration=100d", "--set",
 							 "detector.interval=1s", NULL},
@@ -2246,12 +1449,12 @@ START_TEST(a_signal_ends_a_drill)
 	ck_assert_int_eq(kill(pid, SIGTERM), 0);
 	drill.code = exit_code_of(&b, pid);
 	ck_assert_int_eq(drill.code, 5);
-	drill.record = read_record(&b, drill.folder);
+	drill.record = bench_record(&b, drill.folder);
 	audit_read(&b, arena_printf(&b.arena, "%s/events.jsonl", drill.folder), &drill.audit);
 	audit_check(&drill.audit);
 	audit_compare(&drill.audit, drill.record);
 	ck_assert_str_eq(drill.audit.reason, "signal");
-	ck_assert_str_eq(word(drill.record, "verdict"), "aborted");
+	ck_assert_str_eq(audit_word(drill.record, "verdict"), "aborted");
 	ck_assert_uint_eq(drill.audit.reverted, 1);
 	ck_assert_int_lt(drill.audit.end, 100 * NANOS_DAY);
 	drill_free(&drill);
