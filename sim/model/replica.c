@@ -480,6 +480,14 @@ void replicas_activate(struct world *w, uint32_t site, uint32_t domain)
 			  (uint64_t)domain << 32 | site);
 }
 
+/* What is stopped on purpose leaves the gateway's rotation at once. */
+static void leave_rotation(struct world *w, struct replica *replica)
+{
+	engine_cancel(w->engine, replica->gateway_event);
+	replica->gateway_event = EVENT_NONE;
+	replica->routable = false;
+}
+
 void replicas_evict(struct world *w, uint32_t site)
 {
 	for (uint32_t r = 0; r < w->replica_count; r++) {
@@ -488,6 +496,7 @@ void replicas_evict(struct world *w, uint32_t site)
 		    !w->nodes[replica->node].cordoned)
 			continue;
 		halt(w, r);
+		leave_rotation(w, replica);
 		if (replica->stage != STAGE_NONE)
 			tell(w, replica, LEPTON_REASON_DELETED, "its node takes no pods");
 		replica->stage = STAGE_NONE;
@@ -507,7 +516,6 @@ void replicas_evict(struct world *w, uint32_t site)
 	}
 }
 
-/* What is stopped on purpose leaves the gateway's rotation at once. */
 void replicas_stop(struct world *w, uint32_t site, uint32_t domain)
 {
 	enum heat heat = w->scenario->deployment.sites[site].standby.heat;
@@ -518,9 +526,7 @@ void replicas_stop(struct world *w, uint32_t site, uint32_t domain)
 		    domain_bit(w, replica) != DOMAIN_BIT(domain))
 			continue;
 		halt(w, r);
-		engine_cancel(w->engine, replica->gateway_event);
-		replica->gateway_event = EVENT_NONE;
-		replica->routable = false;
+		leave_rotation(w, replica);
 		if (replica->stage != STAGE_NONE)
 			tell(w, replica, LEPTON_REASON_DELETED, "standby stopped");
 		replica->stage = STAGE_NONE;

@@ -433,9 +433,9 @@ bool replica_hosts_ready(const struct world *world,
 /* Home replica `ordinal` of an endpoint; NULL: it has not so many. */
 const struct replica *replica_at_home(const struct world *world, uint32_t endpoint,
 				      uint32_t ordinal);
-/* Does any process of the domain live at the site on a node that is up and cut off? */
 /* Pods leave the nodes of a standby that were cordoned; those that can go elsewhere do. */
 void replicas_evict(struct world *world, uint32_t site);
+/* Does any process of the domain live at the site on a node that is up and cut off? */
 bool replicas_hidden(const struct world *world, uint32_t site, uint32_t domain);
 enum serve replica_serve(const struct world *world, const struct replica *replica);
 void replica_weights_done(struct world *world, uint32_t replica);
