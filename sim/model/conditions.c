@@ -152,6 +152,13 @@ static void add(const struct effect *effect, struct conditions *ret)
 	ret->unready |= kind == EFFECT_REPLICA_UNREADY;
 }
 
+bool condition_damages(const struct world *w, const struct token *token, enum effect_kind kind,
+		       enum data_class c)
+{
+	return token->effect.kind == kind && token->effect.entity.index == (int32_t)c &&
+	       token->copy == w->sites[world_data_site(w)].damage[c].copy;
+}
+
 /* Where the input and output log cannot be written or read, no request is answered. */
 static double log_lost(const struct world *w, const struct replica *replica)
 {
@@ -167,9 +174,9 @@ static double log_lost(const struct world *w, const struct replica *replica)
 	if (!site->damage[DATA_IO].cut)
 		return 0;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_DATA_CUT);
-		if (effect && effect->entity.index == DATA_IO)
-			combine(&lost, share_of(effect));
+		const struct token *token = &w->tokens[w->standing[k]];
+		if (condition_damages(w, token, EFFECT_DATA_CUT, DATA_IO))
+			combine(&lost, share_of(&token->effect));
 	}
 	return lost;
 }

@@ -28,21 +28,18 @@ static bool was_hit(const struct world *w, const struct replica *replica, const 
 
 /* ---- hardware ---- */
 
-static bool gpu_gone(struct world *w, struct entity entity, bool gone)
+static void gpu_gone(struct world *w, struct entity entity, bool on)
 {
 	struct node *node = node_of(w, entity);
 	uint64_t bit = (uint64_t)1 << entity.part;
-	bool changed = ((node->gpus_gone & bit) != 0) != gone;
-	node->gpus_gone = gone ? node->gpus_gone | bit : node->gpus_gone & ~bit;
-	return changed;
+	count(&node->gone_by[entity.part], on);
+	node->gpus_gone =
+		node->gone_by[entity.part] ? node->gpus_gone | bit : node->gpus_gone & ~bit;
 }
 
 static void change_gpu_gone(struct world *w, struct token *token, bool on)
 {
-	if (on)
-		token->changed = gpu_gone(w, token->effect.entity, true);
-	else if (token->changed)
-		gpu_gone(w, token->effect.entity, false);
+	gpu_gone(w, token->effect.entity, on);
 }
 
 static void exit_matching(struct world *w, struct entity entity)
@@ -63,8 +60,9 @@ static void log_xid(struct world *w, struct token *token)
 		return; /* a node that is down logs nothing */
 	node->xid = (uint16_t)token->effect.amount;
 	node->xid_lines++;
-	if (row && row->hits == XID_GPU)
-		token->changed = gpu_gone(w, entity, true);
+	token->changed = row && row->hits == XID_GPU;
+	if (token->changed)
+		gpu_gone(w, entity, true);
 	else if (row && row->hits == XID_PROCESS)
 		exit_matching(w, entity);
 }
@@ -242,58 +240,74 @@ static void change_restore_stop(struct world *w, struct token *token, bool on)
 
 /* ---- data and backups ---- */
 
-/* A good copy may have replaced what was damaged: nothing is left to take back then. */
 static void damage(uint32_t *counter, bool on)
 {
+	*counter += on ? 1 : -1u;
+}
+
+/* Of the weights in a replica's memory: a fresh copy comes with its next start. */
+static void flip_replica(struct world *w, struct token *token, bool on)
+{
+	uint64_t bits = (uint64_t)token->effect.amount;
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		struct replica *replica = &w->replicas[r];
+		if (!replica_matches(w, replica, token->effect.entity))
+			continue;
+		if (on && replica->stage == STAGE_RUNNING) {
+			token->copy = replica->starts;
+			replica->flips += bits;
+		} else if (!on && token->copy == replica->starts) {
+			replica->flips -= bits;
+		}
+	}
+}
+
+/* The content that the effect damages; NULL: a good copy has replaced it, nothing is left. */
+static struct damage_state *damage_of(struct world *w, struct token *token, bool on)
+{
+	struct damage_state *damage =
+		&w->sites[world_data_site(w)].damage[token->effect.entity.index];
 	if (on)
-		++*counter;
-	else if (*counter > 0)
-		--*counter;
+		token->copy = damage->copy;
+	return token->copy == damage->copy ? damage : NULL;
 }
 
 static void change_data_flip(struct world *w, struct token *token, bool on)
 {
-	struct effect *effect = &token->effect;
-	uint64_t bits = (uint64_t)effect->amount, *flips = NULL;
-	if (effect->entity.kind == ENTITY_REPLICA) {
-		for (uint32_t r = 0; r < w->replica_count; r++)
-			if (replica_matches(w, &w->replicas[r], effect->entity) &&
-			    (w->replicas[r].stage == STAGE_RUNNING || !on))
-				flips = &w->replicas[r].flips;
-	} else {
-		flips = &w->sites[world_data_site(w)].damage[effect->entity.index].flips;
-	}
-	if (!flips)
-		return;
-	if (on)
-		*flips += bits;
-	else
-		*flips -= *flips < bits ? *flips : bits; /* or a good copy replaced it */
-}
-
-static struct damage_state *damage_of(struct world *w, const struct token *token)
-{
-	return &w->sites[world_data_site(w)].damage[token->effect.entity.index];
+	uint64_t bits = (uint64_t)token->effect.amount;
+	struct damage_state *damage;
+	if (token->effect.entity.kind == ENTITY_REPLICA)
+		flip_replica(w, token, on);
+	else if ((damage = damage_of(w, token, on)))
+		damage->flips += on ? bits : -bits;
 }
 
 static void change_data_cut(struct world *w, struct token *token, bool on)
 {
-	damage(&damage_of(w, token)->cut, on);
+	struct damage_state *state = damage_of(w, token, on);
+	if (state)
+		damage(&state->cut, on);
 }
 
 static void change_data_old(struct world *w, struct token *token, bool on)
 {
-	damage(&damage_of(w, token)->old, on);
+	struct damage_state *state = damage_of(w, token, on);
+	if (state)
+		damage(&state->old, on);
 }
 
 static void change_data_sealed(struct world *w, struct token *token, bool on)
 {
-	damage(&damage_of(w, token)->sealed, on);
+	struct damage_state *state = damage_of(w, token, on);
+	if (state)
+		damage(&state->sealed, on);
 }
 
 static void change_data_gone(struct world *w, struct token *token, bool on)
 {
-	damage(&damage_of(w, token)->gone, on);
+	struct damage_state *state = damage_of(w, token, on);
+	if (state)
+		damage(&state->gone, on);
 }
 
 /* Which one `backup[-1]` is, is settled when the effect comes; it is undone on the same one. */

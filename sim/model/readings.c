@@ -153,13 +153,11 @@ static void read_data(const struct world *w, enum data_class c, struct reading *
 	const struct damage_state *damage = &w->sites[world_data_site(w)].damage[c];
 	double there = 1;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = &w->tokens[w->standing[k]].effect;
-		if (effect->entity.index != (int32_t)c)
-			continue;
-		if (effect->kind == EFFECT_DATA_CUT && damage->cut)
-			there *= 1 - (double)effect->amount / EFFECT_PPM;
-		if (effect->kind == EFFECT_DATA_OLD && damage->old)
-			ret->older += effect->amount;
+		const struct token *token = &w->tokens[w->standing[k]];
+		if (condition_damages(w, token, EFFECT_DATA_CUT, c))
+			there *= 1 - (double)token->effect.amount / EFFECT_PPM;
+		if (condition_damages(w, token, EFFECT_DATA_OLD, c))
+			ret->older += token->effect.amount;
 	}
 	ret->copies = 1;
 	ret->digest_mismatches = damage->flips;

@@ -146,6 +146,12 @@ bool content_wrong(const struct site_state *site, enum data_class c)
 	return site->damage[c].flips || site->damage[c].old || content_missing(site, c);
 }
 
+/* By a good copy: what damaged the old one has no hold on it. */
+static void content_replaced(struct site_state *site, enum data_class c)
+{
+	site->damage[c] = (struct damage_state){.copy = site->damage[c].copy + 1};
+}
+
 static void look_damage(struct world *w)
 {
 	const struct site_state *site = &w->sites[world_data_site(w)];
@@ -465,7 +471,7 @@ static void restore_done(struct world *w, const struct action *action, nanos as_
 		done.reason = "the digest does not match";
 	if (!corrupt) {
 		site->data_ready |= DATA_BIT(action->data_class);
-		site->damage[action->data_class] = (struct damage_state){0};
+		content_replaced(site, action->data_class);
 		look_damage(w);
 	}
 	world_complete(w, &done);
@@ -608,7 +614,8 @@ void storage_return(struct world *w, const struct action *action)
 
 static void returned(struct world *w, const struct action *action)
 {
-	memset(w->sites[action->to].damage, 0, sizeof(w->sites[action->to].damage));
+	for (int c = 0; c < DATA_CLASSES; c++)
+		content_replaced(&w->sites[action->to], (enum data_class)c);
 	look_damage(w);
 	action_wait_primary(w, action);
 }

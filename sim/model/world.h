@@ -51,6 +51,7 @@ struct node {
 	uint16_t xid;                             /* latest code */
 	uint32_t xid_lines;
 	uint64_t gpus_gone, gpus_used; /* bit per GPU; used: by a replica placed there */
+	uint16_t gone_by[SCENARIO_GPUS_PER_NODE_MAX]; /* how many effects hold each GPU so */
 	nanos delay, jitter;           /* added to a round trip */
 	uint32_t disk;                 /* 1 + its flow resource, 0: nobody has read from it yet */
 	/* how many effects: drop requests to its ports; keep pods off it; of its disk */
@@ -61,6 +62,7 @@ struct node {
 struct damage_state {
 	uint64_t flips;                  /* damaged chunks: wrong answers */
 	uint32_t cut, sealed, gone, old; /* shorter, unreadable, not there; of an earlier time */
+	uint64_t copy; /* so many times a good copy has replaced it */
 };
 
 struct site_state {
@@ -289,10 +291,11 @@ struct timed { /* an action that ends at a known time */
 };
 
 struct token {                /* one applied effect */
-	bool active, changed; /* changed: it found the thing whole */
+	bool active, changed; /* changed: an Xid took its GPU down */
 	bool down;            /* a flap: cut right now */
 	struct effect effect;
 	uint32_t site;  /* that served the endpoint it hit */
+	uint64_t copy;  /* of the content that it damaged */
 	event_id event; /* the next turn of a flap, the end of a reboot */
 };
 
@@ -409,6 +412,9 @@ double gpus_wrong(const struct world *world, uint32_t node, uint64_t mask);
 /* Share of packets lost, bandwidth left (INFINITY: all), by effects on exactly that thing. */
 double condition_loss(const struct world *world, struct entity entity);
 double condition_rate(const struct world *world, enum effect_kind kind, struct entity entity);
+/* Is it of this kind, and is the content of that class still the copy that it damaged? */
+bool condition_damages(const struct world *world, const struct token *token, enum effect_kind kind,
+	     enum data_class c);
 /* Arrivals at an endpoint as a multiple of its load's rate. */
 double condition_surge(const struct world *world, uint32_t endpoint);
 /* By how much a site's or node's clock is off; *ret_refused: more than the platform tolerates. */
