@@ -389,13 +389,19 @@ int steps_due(struct run *run, struct error *e)
 
 /* ---- undoing ---- */
 
-/* Kinds that are moments, not states: a killed process is not un-killed, a log line not unwritten.
- * (A process that exits again and again is seen by its starts, which stay counted.) */
-static bool is_state(enum effect_kind kind)
-{
-	return kind != EFFECT_PROC_EXIT && kind != EFFECT_GPU_XID && kind != EFFECT_BACKUP_FLIP &&
-	       kind != EFFECT_PROC_LOOP && kind != EFFECT_RESTORE_STOP;
-}
+/*
+ * Kinds whose reading says nothing of what is left. Moments, not states: a killed process is not
+ * un-killed, a log line not unwritten; a process that exits again and again is seen by its starts,
+ * which stay counted. Names that mean something else by then: `backup[-1]` is another backup,
+ * `backup[0]` may be pruned. Figures that others move: who takes writes, where traffic went; a
+ * process that just starts is not ready either.
+ */
+#define UNREADABLE                                                                                 \
+	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_GPU_XID) |                               \
+	 EFFECT_BIT(EFFECT_PROC_LOOP) | EFFECT_BIT(EFFECT_RESTORE_STOP) |                          \
+	 EFFECT_BIT(EFFECT_BACKUP_FLIP) | EFFECT_BIT(EFFECT_BACKUP_GONE) |                         \
+	 EFFECT_BIT(EFFECT_BACKUP_OLD) | EFFECT_BIT(EFFECT_SPLIT_BRAIN) |                          \
+	 EFFECT_BIT(EFFECT_REPLICA_UNREADY))
 
 /* The driver says that nothing is left, and, where no other fault is about, the reading is as it
  * was before. */
@@ -406,7 +412,7 @@ static bool proven_undone(struct run *run, const struct injection *injection, si
 	char text[OBSERVED_MAX];
 	if (driver->present(run->driver, &injection->undos[i]))
 		return false;
-	if (!is_state(injection->effects[i].kind) || run->active_count > 1)
+	if ((UNREADABLE >> injection->effects[i].kind & 1) || run->active_count > 1)
 		return true;
 	driver->read(run->driver, injection->effects[i].entity, &after);
 	return !effect_visible(injection->effects[i].kind, &injection->before[i], &after, text);

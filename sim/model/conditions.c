@@ -104,8 +104,7 @@ double condition_surge(const struct world *w, uint32_t endpoint)
 
 nanos condition_clock(const struct world *w, uint32_t site, uint32_t node, bool *ret_refused)
 {
-	nanos offset = 0;
-	*ret_refused = false;
+	nanos offset = 0, tolerance = NANOS_NEVER;
 	for (size_t k = 0; k < w->standing_count; k++) {
 		const struct effect *effect = standing(w, k, EFFECT_CLOCK_SKEW);
 		if (!effect || effect->entity.site != site ||
@@ -113,8 +112,9 @@ nanos condition_clock(const struct world *w, uint32_t site, uint32_t node, bool 
 		     nodes_of(w, effect->entity).first != node))
 			continue;
 		offset += effect->amount;
-		*ret_refused |= llabs(effect->amount) > effect->spread;
+		tolerance = effect->spread < tolerance ? effect->spread : tolerance;
 	}
+	*ret_refused = llabs(offset) > tolerance;
 	return offset;
 }
 

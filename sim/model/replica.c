@@ -186,27 +186,12 @@ static void settle_stage(struct world *w, uint32_t r, enum stage stage)
 	load_look(w, replica->endpoint);
 }
 
-static void looped(void *context, uint64_t r, nanos now)
-{
-	struct world *w = context;
-	(void)now;
-	w->replicas[r].stage_event = EVENT_NONE;
-	if (!w->replicas[r].now.loops)
-		return;
-	replica_exit(w, (uint32_t)r);
-	load_look(w, w->replicas[r].endpoint);
-	storage_look(w);
-}
-
 static void initialised(void *context, uint64_t r, nanos now)
 {
 	struct world *w = context;
 	struct replica *replica = &w->replicas[r];
 	replica->stage_event = EVENT_NONE;
 	replica->running_since = now;
-	conditions_of(w, replica, &replica->now);
-	if (replica->now.loops)
-		replica->stage_event = engine_at(w->engine, now + replica->now.loops, looped, w, r);
 	tell(w, replica, LEPTON_REASON_READY, "initialised");
 	settle_stage(w, (uint32_t)r, STAGE_RUNNING);
 	storage_look(w); /* a home replica that runs again takes writes again */
@@ -280,9 +265,22 @@ static void halt(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
 	engine_cancel(w->engine, replica->stage_event);
-	replica->stage_event = EVENT_NONE;
+	engine_cancel(w->engine, replica->loop_event);
+	replica->stage_event = replica->loop_event = EVENT_NONE;
 	if (replica->load)
 		storage_weights_stop(w, r);
+}
+
+static void looped(void *context, uint64_t r, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	w->replicas[r].loop_event = EVENT_NONE;
+	if (!w->replicas[r].now.loops)
+		return;
+	replica_exit(w, (uint32_t)r);
+	load_look(w, w->replicas[r].endpoint);
+	storage_look(w);
 }
 
 static void start(struct world *w, uint32_t r)
@@ -290,6 +288,10 @@ static void start(struct world *w, uint32_t r)
 	struct replica *replica = &w->replicas[r];
 	halt(w, r);
 	replica->starts++;
+	conditions_of(w, replica, &replica->now);
+	if (replica->now.loops) /* while it loads, as a rule */
+		replica->loop_event =
+			engine_at(w->engine, world_now(w) + replica->now.loops, looped, w, r);
 	tell(w, replica, LEPTON_REASON_IN_PROGRESS, "starting");
 	load_weights(w, r);
 	publish(w, r);

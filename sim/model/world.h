@@ -137,7 +137,7 @@ struct replica {
 	bool home;             /* of the primary site */
 	uint32_t crashes;      /* in a row, for the back-off */
 	uint64_t starts;
-	event_id stage_event, gateway_event, move_event;
+	event_id stage_event, gateway_event, move_event, loop_event;
 	struct prng start;    /* initialisation times */
 	uint32_t load;        /* 1 + the transfer that brings its weights, 0: none */
 	uint32_t outstanding; /* single requests in it */
