@@ -150,6 +150,7 @@ static void check_row(const struct row *row)
 #define SECOND_BRP "incidents[1].brp.seconds"
 #define DATA "metrics.data_recovery_s"
 #define HOT "deployment.sites[1].standby={heat: hot, replicas: 1, replication_lag: 5s}"
+#define SYNCHRONOUS "deployment.sites[1].standby={heat: hot, replicas: 1, replication_lag: 0s}"
 #define NO_LATENCY "deployment.links[0].latency=0s"
 #define STORE_AWAY "deployment.store.site=primary" /* its other nodes outlive the crash */
 #define SLOW(target)                                                                               \
@@ -196,6 +197,7 @@ static const struct row round_trips[] = {
 static const struct row links[] = {
 	{"replica, no latency", {HOT, NO_LATENCY}, BRP, 5, NULL},
 	{"replica", {HOT}, BRP, 5.012, NULL},
+	{"replica, synchronous", {SYNCHRONOUS}, BRP, 0, NULL},
 	{"replica, slow link", {HOT, SLOW_LINK, LATE}, BRP, 5.112, NULL},
 	{"replica, slow primary",
 	 {HOT,

@@ -479,12 +479,13 @@ static void restore_done(struct world *w, const struct action *action, nanos as_
 		replicas_data(w, action->to);
 }
 
-/* As of when a standby's copies are. They never get older: what is sent later comes later. */
+/* As of when a standby's copies are. They never get older: what is sent later comes later. Without
+ * any lag replication is synchronous: no write is acknowledged before the standby has it. */
 static nanos replica_as_of(const struct world *w, uint32_t site)
 {
 	const struct site_state *state = &w->sites[site];
 	nanos lag = w->scenario->deployment.sites[site].standby.replication_lag + state->lag_added;
-	nanos as_of = world_now(w) - lag - state->replica_way;
+	nanos as_of = world_now(w) - (lag > 0 ? lag + state->replica_way : 0);
 	return state->replicates && as_of > state->replica_reached ? as_of : state->replica_reached;
 }
 

@@ -27,8 +27,8 @@
  * site is fenced, and when the store or the standby cannot be reached; a site without endpoints has
  * them while any node is up. So idle nodes read nothing from a copy whose processes died, a backup
  * under way then is lost, and a process that comes back in place takes them up again. A standby's
- * replica is as old as its lag and one packet's way there. What a store has received it verifies by
- * itself.
+ * replica is as old as its lag and one packet's way there; without a lag it is synchronous, and has
+ * every write that was acknowledged. What a store has received it verifies by itself.
  *
  * How fluid and single requests meet: the fluid state (arrivals, capacity, backlog, share of good
  * answers) is kept at all times and changes only at events. Single requests are simulated in a
