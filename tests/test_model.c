@@ -304,6 +304,18 @@ static const struct row agents[] = {
 	 BRP,
 	 900,
 	 NULL},
+	{"where every request fails nothing is acknowledged",
+	 {"steps=[{at: 34m, fault: data.encrypt, target: data/io}]", LATE},
+	 BRP,
+	 240,
+	 NULL},
+	{"a process that ends before it is ready never serves", /* 68.3 s from its start */
+	 {"steps=[{at: 34m, fault: proc.crash_loop, target: endpoint/chat, interval: 60s, for: "
+	  "10m}]",
+	  "detector.delay=1h"},
+	 "metrics.bad_s",
+	 600 + 140.0 / 6 + 45,
+	 NULL},
 	{"no way to the store, no backup",
 	 {"steps=[{at: 25m, fault: net.partition, target: \"link[primary-backup]\", for: "
 	  "1h}, " CRASH_AT("34m") "]",
