@@ -707,8 +707,11 @@ void load_reset(struct world *w)
 		s->told_delay = -1;
 		requests_reset(w, s);
 		collect(w, s);
+	}
+	for (uint32_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
+		struct service *s = &w->services[e];
 		if (load_of(w, s)->requests == REQUESTS_ALWAYS && load_of(w, s)->rate > 0)
 			requests_open(w, s, false, NANOS_NEVER);
-		load_look(w, e);
+		load_look(w, e); /* which may look at another one too */
 	}
 }
