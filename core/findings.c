@@ -873,13 +873,32 @@ static void find_fencing(const struct report *report)
 		    "alive goes on accepting writes that nobody will see.");
 }
 
-/* Writes that the old copy took after the traffic had moved away from it. */
+static bool has_split(const struct report *report, const struct incident *incident)
+{
+	for (size_t i = 0; i < incident->fault_count; i++)
+		if (report->scenario->steps[incident->faults[i]].fault->needs &
+		    EFFECT_BIT(EFFECT_SPLIT_BRAIN))
+			return true;
+	return false;
+}
+
+/* Writes that the old copy took after the traffic had moved away from it; without a move, those
+ * that the standby took by itself. */
 static void find_split_brain(const struct report *report, const struct incident *incident)
 {
 	nanos loss = incident->marks[MARK_LOSS], switched = incident->marks[MARK_SWITCHED];
-	char text[WORDS_MAX];
+	nanos point = incident->marks[MARK_BP];
+	char text[WORDS_MAX], count[WORDS_MAX];
 
-	if (incident->path != PATH_FAILOVER || loss == NANOS_NEVER || loss <= switched)
+	if (loss == NANOS_NEVER)
+		return;
+	words_number(count, (double)incident->brp.records);
+	if (incident->path != PATH_FAILOVER && has_split(report, incident) && loss > point)
+		add(report, SEVERITY_HIGH, (double)(loss - point) / 1e9,
+		    "Split brain: the standby took writes beside the primary for %s. Those writes, "
+		    "%s records, are lost. Fence by a quorum that both sides can ask.",
+		    words_nanos(text, loss - point), count);
+	if (incident->path != PATH_FAILOVER || loss <= switched)
 		return;
 	add(report, SEVERITY_HIGH, (double)(loss - switched) / 1e9,
 	    "Split brain: the old primary was not fenced and took writes for %s after the traffic "
