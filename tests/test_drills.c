@@ -683,7 +683,99 @@ START_TEST(scenarios_do_what_they_say)
 		count++;
 	}
 	closedir(dir);
-	ck_assert_uint_ge(count, 6);
+	ck_assert_uint_ge(count, 21);
+	bench_close(&b);
+}
+END_TEST
+
+/* What their comments work out by hand; seconds, and UNKNOWN where the path has no such phase. */
+#define UNKNOWN (-1.0)
+static const struct figures {
+	const char *name, *path;
+	int code;
+	double detection, decision, brt, frt, within; /* FRT ends with a request that is drawn */
+	double brp_seconds, brp_records;
+} figures[] = {
+	{"backup_too_old", "failover", 1, 21, 0, 80, 101, 1.5, 34800, 174000},
+	{"cold_standby_too_slow", "failover", 1, 21, 300, 580, 1154.333, 0.1, 600, 120000},
+	{"control_plane_down", "failover", 0, 21, 320, 22.5, 363.5, 0.1, 240, 28800},
+	{"deploy_bad_model", "failover", 0, 90.271821766, 60, 10, 160.272, 0.1, 5.012, 451},
+	{"ecommerce_peak", "failover", 0, 11, 10, 20, 57.667, 0.1, 195, 351000},
+	{"failback_under_load", "failover", 0, 21, 0, 22.5, 1909.7, 2, 240, 60000},
+	{"finance_fraud", "failover", 0, 5, 5, 15, 25, 0.1, 0, 0},
+	{"gray_gpu", "in_place", 0, 20, UNKNOWN, UNKNOWN, 1820, 0.2, 0, 0},
+	{"logical_redundancy", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 7, 0.1, 0, 0},
+	{"medical_diagnosis", "failover", 0, 10.001, 120, 30, 215, 3, 30.008, 90},
+	{"ransomware_restore", "failover", 0, 1210865, 1200, 620, 1213033.333, 0.3, 1254000, 48000},
+	{"region_outage", "failover", 0, 21, 30, 1520, 1571, 0.1, 660, 132000},
+	{"restore_interrupted", "failover", 0, 21, 0, 710, 731, 0.2, 600, 48000},
+	{"split_brain", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 0, 0, 600, 36000},
+	{"standby_full", "failover", 0, 21, 0, 22.5, 548.333, 0.1, 240, 28800},
+};
+#define FIGURES (int)(sizeof(figures) / sizeof(figures[0]))
+
+static void check_figure(const struct figures *of, const cJSON *metrics, const char *key,
+			 double wanted, double within)
+{
+	const cJSON *item = field(metrics, key);
+
+	if (wanted < 0)
+		ck_assert_msg(cJSON_IsNull(item), "%s: %s is known", of->name, key);
+	else
+		ck_assert_msg(cJSON_IsNumber(item) && fabs(item->valuedouble - wanted) <= within,
+			      "%s: %s is %.9f, not %.9f", of->name, key, item->valuedouble, wanted);
+}
+
+START_TEST(scenarios_reach_their_figures)
+{
+	const struct figures *of = &figures[_i];
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_drill(&b, arena_printf(&b.arena, "scenarios/%s.yaml", of->name), NULL, &drill);
+	const cJSON *metrics = field(drill.record, "metrics"), *brp = field(metrics, "brp");
+	int headline = headline_of(&drill.audit);
+	ck_assert_int_eq(drill.code, of->code);
+	ck_assert_str_eq(drill.audit.incidents[headline].path, of->path);
+	check_figure(of, metrics, "detection_s", of->detection, 1e-9);
+	check_figure(of, metrics, "decision_s", of->decision, 1e-9);
+	check_figure(of, metrics, "brt_s", of->brt, 1e-9);
+	check_figure(of, metrics, "frt_s", of->frt, of->within);
+	check_figure(of, brp, "seconds", of->brp_seconds, 1e-9);
+	check_figure(of, brp, "records", of->brp_records, 0);
+	drill_free(&drill);
+	bench_close(&b);
+}
+END_TEST
+
+/* "With --set …" in a comment: the same drill with one thing changed, and the other verdict. */
+static const struct changed {
+	const char *name, *sets[2];
+	int code;
+} changes[] = {
+	{"cold_standby_too_slow",
+	 {"deployment.sites[1].standby.heat=hot", "recovery.decide=0s"},
+	 0},
+	{"deploy_bad_model", {"detector={kind: probe}", "seed=21"}, 1},
+	{"ecommerce_peak", {"deployment.sites[1].standby.replicas=4", "seed=8"}, 1},
+	{"ransomware_restore", {"backup[1].keep=14", "seed=31"}, 1},
+};
+#define CHANGES (int)(sizeof(changes) / sizeof(changes[0]))
+
+START_TEST(scenarios_turn_with_the_plan)
+{
+	const struct changed *of = &changes[_i];
+	const char *const more[] = {"--set", of->sets[0], "--set", of->sets[1], NULL};
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	const char *path = arena_printf(&b.arena, "scenarios/%s.yaml", of->name);
+	ck_assert_ptr_nonnull(strstr(read_text(&b, path, NULL), "--set "));
+	run_drill(&b, path, more, &drill);
+	ck_assert_msg(drill.code == of->code, "%s: exit %d", of->name, drill.code);
+	drill_free(&drill);
 	bench_close(&b);
 }
 END_TEST
@@ -928,6 +1020,34 @@ static void no_move(const struct history *h)
 		must(h->t[of_move[i]] == NEVER, "%s stands on path %s", audit_marks[of_move[i]],
 		     h->path);
 }
+
+START_TEST(a_split_brain_is_told)
+{
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_drill(&b, "scenarios/split_brain.yaml", NULL, &drill);
+	ck_assert_msg(has_finding(&drill, "beside the primary for 10 min"), "nobody is told");
+	ck_assert_msg(has_finding(&drill, "36,000 records"), "how much is not told");
+	end_plan(&b, &drill);
+}
+END_TEST
+
+/* The one that is fallen back on is ready all the time: nothing is to be told of it. */
+START_TEST(a_fallback_carries)
+{
+	struct bench b;
+	struct drill drill;
+
+	bench_open(&b);
+	run_drill(&b, "scenarios/logical_redundancy.yaml", NULL, &drill);
+	ck_assert_uint_eq(count_events(&drill, "endpoint.state", NULL, NULL), 0);
+	ck_assert_uint_eq(count_events(&drill, "service.bad", NULL, NULL), 1);
+	ck_assert_uint_eq(count_events(&drill, "service.bad", "endpoint", "documents"), 0);
+	end_plan(&b, &drill);
+}
+END_TEST
 
 START_TEST(standby_dies_during_restore)
 {
@@ -1498,6 +1618,9 @@ END_TEST
 static void add_cases(Suite *suite)
 {
 	test_add(suite, "scenarios_do_what_they_say", scenarios_do_what_they_say);
+	test_add_loop(suite, "scenarios_reach_their_figures", scenarios_reach_their_figures,
+		      FIGURES);
+	test_add_loop(suite, "scenarios_turn_with_the_plan", scenarios_turn_with_the_plan, CHANGES);
 	test_add_loop(suite, "no_fault_takes_on_the_null_driver", no_fault_takes_on_the_null_driver,
 		      STEPS);
 	test_add_loop(suite, "every_fault_takes_and_is_undone", every_fault_takes_and_is_undone,
@@ -1507,6 +1630,8 @@ static void add_cases(Suite *suite)
 	test_add(suite, "a_guard_ends_a_drill", a_guard_ends_a_drill);
 	test_add_loop(suite, "a_run_repeats", a_run_repeats, 2);
 	test_add_loop(suite, "trial_0_is_the_single_run", trial_0_is_the_single_run, 2);
+	test_add(suite, "a_split_brain_is_told", a_split_brain_is_told);
+	test_add(suite, "a_fallback_carries", a_fallback_carries);
 	test_add(suite, "standby_dies_during_restore", standby_dies_during_restore);
 	test_add(suite, "standby_dies_after_takeover", standby_dies_after_takeover);
 	test_add(suite, "standby_dies_and_there_is_another", standby_dies_and_there_is_another);
