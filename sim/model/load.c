@@ -392,7 +392,7 @@ static double mean_service(const struct world *w, const struct service *s)
 			waits += reach * (double)(RETRANSMIT_FIRST << k);
 		sum += grade->weight * (mean / grade->pace + (double)grade->added + waits);
 	}
-	return s->grade_count ? sum : mean;
+	return s->grade_count && s->share_right > 0 ? sum : mean;
 }
 
 static nanos expected_latency(const struct world *w, const struct service *s)
@@ -452,8 +452,9 @@ static void tell_level(struct world *w, struct service *s, double success)
 	timeline_begin(w->timeline, world_now(w), "service.level");
 	timeline_text(w->timeline, "endpoint", endpoint->name);
 	timeline_real(w->timeline, "success", success);
+	bool answers = s->capacity > 0 && s->share_right + s->share_wrong > 0;
 	timeline_real(w->timeline, "latency_s",
-		      s->capacity > 0 ? (double)expected_latency(w, s) / 1e9 : NAN);
+		      answers ? (double)expected_latency(w, s) / 1e9 : NAN);
 	timeline_real(w->timeline, "rate", load_rate(w, s));
 	timeline_real(w->timeline, "capacity", endpoint->load.rate > 0 ? s->capacity : NAN);
 	timeline_real(w->timeline, "backlog", backlog);
