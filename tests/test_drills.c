@@ -717,7 +717,7 @@ static const struct figures {
 static void check_figure(const struct figures *of, const cJSON *metrics, const char *key,
 			 double wanted, double within)
 {
-	const cJSON *item = field(metrics, key);
+	const cJSON *item = audit_field(metrics, key);
 
 	if (wanted < 0)
 		ck_assert_msg(cJSON_IsNull(item), "%s: %s is known", of->name, key);
@@ -734,8 +734,9 @@ START_TEST(scenarios_reach_their_figures)
 
 	bench_open(&b);
 	run_drill(&b, arena_printf(&b.arena, "scenarios/%s.yaml", of->name), NULL, &drill);
-	const cJSON *metrics = field(drill.record, "metrics"), *brp = field(metrics, "brp");
-	int headline = headline_of(&drill.audit);
+	const cJSON *metrics = audit_field(drill.record, "metrics"),
+		    *brp = audit_field(metrics, "brp");
+	int headline = audit_headline(&drill.audit);
 	ck_assert_int_eq(drill.code, of->code);
 	ck_assert_str_eq(drill.audit.incidents[headline].path, of->path);
 	check_figure(of, metrics, "detection_s", of->detection, 1e-9);
@@ -772,7 +773,7 @@ START_TEST(scenarios_turn_with_the_plan)
 
 	bench_open(&b);
 	const char *path = arena_printf(&b.arena, "scenarios/%s.yaml", of->name);
-	ck_assert_ptr_nonnull(strstr(read_text(&b, path, NULL), "--set "));
+	ck_assert_ptr_nonnull(strstr(bench_read(&b, path, NULL), "--set "));
 	run_drill(&b, path, more, &drill);
 	ck_assert_msg(drill.code == of->code, "%s: exit %d", of->name, drill.code);
 	drill_free(&drill);
@@ -1055,8 +1056,8 @@ static const cJSON *level_at(const struct drill *drill, nanos t)
 	const cJSON *level = NULL;
 
 	for (int64_t i = 0; i < drill->audit.lines; i++)
-		if (is(drill->audit.events[i], "service.level") &&
-		    number(drill->audit.events[i], "t_ns") <= t)
+		if (audit_is(drill->audit.events[i], "service.level") &&
+		    audit_number(drill->audit.events[i], "t_ns") <= t)
 			level = drill->audit.events[i];
 	return level;
 }
@@ -1070,13 +1071,13 @@ START_TEST(levels_are_told)
 	run_drill(&b, "scenarios/failback_under_load.yaml", NULL, &drill);
 	/* Minutes after the primary is back what had waited is worked off, the surge goes on. */
 	const cJSON *level = level_at(&drill, T(6000));
-	ck_assert_double_eq(field(level, "rate")->valuedouble, 500);
-	ck_assert_double_eq(field(level, "backlog")->valuedouble, 0);
-	ck_assert_double_gt(field(level, "success")->valuedouble, 0.99);
+	ck_assert_double_eq(audit_field(level, "rate")->valuedouble, 500);
+	ck_assert_double_eq(audit_field(level, "backlog")->valuedouble, 0);
+	ck_assert_double_gt(audit_field(level, "success")->valuedouble, 0.99);
 	drill_free(&drill);
 	run_drill(&b, "scenarios/ransomware_restore.yaml", NULL, &drill);
 	/* Where nobody answers there is no latency. */
-	ck_assert(cJSON_IsNull(field(level_at(&drill, T(2550000)), "latency_s")));
+	ck_assert(cJSON_IsNull(audit_field(level_at(&drill, T(2550000)), "latency_s")));
 	end_plan(&b, &drill);
 }
 END_TEST
@@ -1413,14 +1414,10 @@ static const struct {
 
 START_TEST(what_nobody_finds_is_told)
 {
-	const char *const more[] = {"--set",
-				    "deployment.sites[0].nodes=200",
-				    "--set",
-				    "deployment.sites[1].nodes=200",
-				    "--set",
-				    "deployment.data.training={bytes: 1GB, change: 1MB/s}",
-				    "--set",
-				    "objectives={frt: 10m}",
+	const char *const more[] = {"--set", "deployment.sites[0].nodes=200",
+				    "--set", "deployment.sites[1].nodes=200",
+				    "--set", "deployment.data.training={bytes: 1GB, change: 1MB/s}",
+				    "--set", "objectives={frt: 10m}",
 				    NULL};
 	struct bench b;
 	struct drill drill;
