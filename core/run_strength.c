@@ -4,6 +4,8 @@
  * grows. Either is one injection with one record and one incident, however often it changes, and
  * takes no memory for a change.
  */
+#include <assert.h>
+
 #include "core/run_private.h"
 
 #define RAMP_LEVELS 10 /* of a fault that has a strength */
@@ -79,7 +81,8 @@ static int raise_level(struct run *run, struct injection *injection, double shar
 /* The first step is at the beginning, the last one when the time of the ramp is over. */
 static nanos step_time(const struct injection *injection, uint32_t step)
 {
-	nanos ramp = injection->step->ramp, last = injection->levels - 1;
+	nanos ramp = injection->step->ramp, last = (nanos)injection->levels - 1;
+	assert(last > 0);
 	return injection->began + ramp / last * step + ramp % last * step / last;
 }
 
