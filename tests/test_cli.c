@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/fault.h"
 #include "tests/test.h"
 #include "tests/workplace.h"
 
@@ -36,7 +37,7 @@ static const char scenario_head[] =
 	"objectives: {frt: 10m, brp: {seconds: 30m}, availability: 50%}\n"
 	"deployment:\n"
 	"  sites:\n"
-	"    - {name: primary, nodes: 4, shape: gpu.8xh100-sxm}\n"
+	"    - {name: primary, region: eu-1, nodes: 4, shape: gpu.8xh100-sxm}\n"
 	"    - {name: backup, nodes: 4, shape: gpu.8xh100-sxm, standby: {heat: warm}}\n"
 	"  links: [{between: [primary, backup], rate: 100Gbit/s, latency: 12ms}]\n"
 	"  endpoints:\n"
@@ -842,6 +843,15 @@ START_TEST(readme_example)
 }
 END_TEST
 
+static size_t fault_count(void)
+{
+	size_t count = 0;
+
+	while (fault_table[count])
+		count++;
+	return count;
+}
+
 /* The example of every fault of the catalogue is a step that loads. */
 START_TEST(fault_examples_load)
 {
@@ -853,8 +863,9 @@ START_TEST(fault_examples_load)
 		char command[128], name[64] = "", *example;
 		struct result fault;
 
-		if (sscanf(line, "%63s", name) != 1 || !strchr(name, '.') || strchr(name, '/'))
-			break; /* the list ends with an empty line and a hint */
+		if (line[0] != ' ')
+			continue; /* a heading, or the hint at the end */
+		ck_assert_int_eq(sscanf(line, "%63s", name), 1);
 		snprintf(command, sizeof(command), "list faults %s", name);
 		fault = drsim(command);
 		ck_assert_int_eq(fault.code, 0);
@@ -875,8 +886,114 @@ START_TEST(fault_examples_load)
 		done(&fault);
 		count++;
 	}
-	ck_assert_uint_ge(count, 12);
+	ck_assert_uint_eq(count, fault_count());
 	done(&list);
+}
+END_TEST
+
+/* One line each in the order of the catalogue, names and texts below one another, under headings
+ * that keep a family together. */
+START_TEST(fault_list_reads_well)
+{
+	struct result list = drsim("list faults");
+	size_t count = 0, headings = 0, column = 0;
+	bool between = true;
+
+	for (char *rest = list.out, *line; (line = strsep(&rest, "\n")) != NULL && rest;) {
+		const struct fault_ops *fault = fault_table[count];
+		const char *words;
+
+		ck_assert_uint_le(strlen(line), 100);
+		if (line[0] != ' ') {
+			ck_assert(between || !*line);
+			headings += *line && fault;
+			between = true;
+			continue;
+		}
+		ck_assert_ptr_nonnull(fault);
+		ck_assert_int_eq(strncmp(line + 2, fault->name, strlen(fault->name)), 0);
+		words = strstr(line, fault->help);
+		ck_assert_msg(words && words[-1] == ' ' && words[strlen(fault->help)] == '\0', "%s",
+			      line);
+		column = column ? column : (size_t)(words - line);
+		ck_assert_uint_eq(words - line, column);
+		ck_assert(count > 0 || headings == 1);
+		between = false;
+		count++;
+	}
+	ck_assert_uint_eq(count, fault_count());
+	ck_assert_uint_eq(headings, 8);
+	done(&list);
+}
+END_TEST
+
+/* ---- every fault of the catalogue on the driver that does nothing ---- */
+
+static const char *const kind_targets[] = {
+	[ENTITY_SITE] = "primary",
+	[ENTITY_RACK] = "primary/rack[0]",
+	[ENTITY_NODE] = "primary/node[0]",
+	[ENTITY_GPU] = "primary/node[0]/gpu[3]",
+	[ENTITY_LINK] = "link[primary-backup]",
+	[ENTITY_STORE] = "store",
+	[ENTITY_ENDPOINT] = "endpoint/chat",
+	[ENTITY_REPLICA] = "endpoint/chat/replica[0]",
+	[ENTITY_DATA] = "data/io",
+	[ENTITY_BACKUP] = "backup[-1]",
+	[ENTITY_STANDBY] = "standby",
+};
+
+static void expect_no_effect(const struct fault_ops *fault, const char *target)
+{
+	char steps[256];
+	cJSON *record;
+
+	snprintf(steps, sizeof(steps), "steps: [{at: 34m, fault: %s, target: \"%s\"}]\n",
+		 fault->name, target);
+	write_text("null.yaml", scenario_head, steps);
+	expect("run null.yaml --driver null --no-plots --out none", 3, "INVALID");
+	record = read_json("none/record.json");
+	ck_assert_str_eq(item(record, "verdict", NULL)->valuestring, "invalid");
+	const cJSON *one = cJSON_GetArrayItem(item(record, "faults", NULL), 0);
+	ck_assert_str_eq(item(one, "name", NULL)->valuestring, fault->name);
+	ck_assert_msg(cJSON_IsFalse(item(one, "effective", NULL)), "%s on %s", fault->name, target);
+	ck_assert_msg(cJSON_IsTrue(item(one, "reverted", NULL)), "%s on %s", fault->name, target);
+	ck_assert_int_gt(strlen(item(one, "observed", NULL)->valuestring), 5);
+	cJSON_Delete(record);
+	workplace_remove("none");
+}
+
+START_TEST(no_fault_takes_on_null)
+{
+	const struct fault_ops *fault = fault_table[_i];
+	size_t runs = 0;
+
+	for (size_t kind = 0; kind < sizeof(kind_targets) / sizeof(kind_targets[0]); kind++) {
+		if (!(fault->targets >> kind & 1) || !kind_targets[kind])
+			continue;
+		expect_no_effect(fault, kind_targets[kind]);
+		runs++;
+	}
+	ck_assert_uint_gt(runs, 0);
+}
+END_TEST
+
+/* What cannot stand together is found by check, with its place. */
+START_TEST(params_are_checked_together)
+{
+	write_text("cold.yaml", scenario_head,
+		   "steps:\n"
+		   "  - {at: 5m, fault: gpu.thermal, celsius: 60, target: "
+		   "\"primary/node[0]/gpu[3]\"}\n");
+	expect("check cold.yaml", 2,
+	       "cold.yaml:23:21: error: gpu.thermal: at 60 degrees nothing happens to a GPU that "
+	       "slows down at 89 degrees");
+	expect("run cold.yaml --driver null", 2, "gpu.thermal: at 60 degrees");
+	write_text("hot.yaml", scenario_head,
+		   "steps:\n"
+		   "  - {at: 5m, fault: gpu.thermal, celsius: 95, target: "
+		   "\"primary/node[0]/gpu[3]\"}\n");
+	expect("check hot.yaml", 0, "hot.yaml: ok");
 }
 END_TEST
 
@@ -886,6 +1003,12 @@ START_TEST(list_drivers)
 	expect("list drivers", 0, "null");
 	expect("list drivers sim", 0, "gpu.lost");
 	expect("list faults net.delay", 0, "duration, 1ns to 1h; default 100ms");
+	expect("list faults net.rate", 0, "rate, 1B/s or more; default 1Gbit/s");
+	expect("list faults gpu.sdc", 0, "percentage, 0.0001% to 100%; default 100%");
+	expect("list faults region.outage", 0, "target: \"region/eu-1\"");
+	expect("list faults region.outage", 0, "or region/NAME for all sites of a region");
+	expect("list faults node.gray", 0,
+	       "  null         none: nothing is changed (fidelity sim, privilege none)\n\n");
 }
 END_TEST
 
@@ -1060,6 +1183,9 @@ static void add_cases(Suite *suite)
 	add(suite, "plan, shipped", shipped_scenarios_plan, 1);
 	add(suite, "readme", readme_example, 1);
 	add(suite, "fault examples", fault_examples_load, 1);
+	add(suite, "fault list", fault_list_reads_well, 1);
+	add(suite, "no effect on null", no_fault_takes_on_null, (int)fault_count());
+	add(suite, "params together", params_are_checked_together, 1);
 	add(suite, "list drivers", list_drivers, 1);
 	add(suite, "doctor", doctor, 1);
 	add(suite, "doctor, hanging", doctor_does_not_hang, 1);

@@ -375,8 +375,8 @@ END_TEST
 static const char two_sites[] = "apiVersion: drsim/v1\nname: x\nduration: 1h\n"
 				"deployment:\n"
 				"  sites:\n"
-				"    - {name: spare, standby: {heat: warm}}\n"
-				"    - {name: main-1, nodes: 3, shape: gpu.2xa100-80gb, racks: 2}\n"
+				"    - {name: spare, region: eu 1, standby: {heat: warm}}\n"
+				"    - {name: main-1, region: eu 1, nodes: 3, shape: gpu.2xa100-80gb, racks: 2}\n"
 				"    - {name: other, nodes: 2}\n"
 				"    - {name: late, standby: {heat: hot}}\n"
 				"  links: [{between: [main-1, spare]}, {between: [other, main-1]}, "
@@ -424,6 +424,8 @@ static const struct {
 	{"backup[0]", 1, {.kind = ENTITY_BACKUP}, NULL},
 	{"standby", 1, {.kind = ENTITY_STANDBY, .site = 0}, NULL},
 	{"standby/node[0]", 1, {.kind = ENTITY_NODE, .site = 0}, "spare/node[0]"},
+	{"region/eu 1", 2, {.kind = ENTITY_SITE, .site = 0}, "spare"},
+	{"region/other", 1, {.kind = ENTITY_SITE, .site = 2}, "other"},
 };
 
 START_TEST(targets_are_resolved_and_printed)
@@ -462,6 +464,7 @@ START_TEST(a_standby_site_is_what_the_fault_accepts)
 		"steps: [{at: 1m, fault: standby.unavailable, target: standby}]\n",
 		"steps: [{at: 1m, fault: standby.unavailable, target: spare}]\n",
 		"steps: [{at: 1m, fault: standby.unavailable, target: main-1}]\n",
+		"steps: [{at: 1m, fault: standby.unavailable, target: region/eu 1}]\n",
 	};
 	const struct scenario *s;
 
@@ -474,6 +477,10 @@ START_TEST(a_standby_site_is_what_the_fault_accepts)
 	ck_assert_ptr_null(parse(arena_printf(&arena, "%s%s", two_sites, steps[3]), NULL));
 	ck_assert_str_eq(errors[0].text,
 			 "'main-1' is a site; standby.unavailable hits the standby");
+	/* Of a region it is each site that must be what the fault accepts. */
+	ck_assert_ptr_null(parse(arena_printf(&arena, "%s%s", two_sites, steps[4]), NULL));
+	ck_assert_str_eq(errors[0].text,
+			 "'region/eu 1' is a site; standby.unavailable hits the standby");
 }
 END_TEST
 
