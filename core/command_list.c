@@ -154,7 +154,7 @@ static void print_fault(const struct fault_ops *fault)
 	print_example(fault);
 }
 
-/* Under which heading a group stands; the groups that follow it in the catalogue follow it. */
+/* Under which heading a group stands; the groups that follow it in the catalogue do so too. */
 static const struct {
 	const char *group, *heading;
 } families[] = {

@@ -212,9 +212,9 @@ static int resolve_site(struct reader *r, uint32_t site)
 static int resolve_site_name(struct reader *r, const char *word)
 {
 	const struct deployment *d = &r->scenario->deployment;
-	static const char *const others[] = {"store",      "standby",    "endpoint/NAME",
-					     "data/NAME",  "backup[-1]", "link[A-B]",
-					     "region/NAME"};
+	static const char *const others[] = {"store",         "standby",   "region/NAME",
+					     "endpoint/NAME", "data/NAME", "backup[-1]",
+					     "link[A-B]"};
 	const size_t other_count = sizeof(others) / sizeof(others[0]);
 	const char **words;
 
@@ -231,7 +231,7 @@ static int resolve_site_name(struct reader *r, const char *word)
 	return unknown_word(r, "site", word, words);
 }
 
-/* All sites of a region: what fails together there. A region's name is whatever the sites say. */
+/* All sites of a region. Its name is whatever the sites say: the rest of the target. */
 static int resolve_region(struct reader *r)
 {
 	const struct deployment *d = &r->scenario->deployment;

