@@ -324,7 +324,8 @@ static void judge(struct world *w, struct service *s)
 		if (s->edge_good >= w->scenario->steady_state.success * total) {
 			s->confirming = false;
 			load_confirm(w, s, first->intended);
-			load_look(w, s->endpoint); /* what waited is worked off */
+			if (load_of(w, s)->requests != REQUESTS_ALWAYS)
+				load_look(w, s->endpoint); /* what waited is worked off */
 			return;
 		}
 		s->edge_good--; /* it was good, and no stable window begins with it */
