@@ -875,10 +875,12 @@ static void find_fencing(const struct report *report)
 
 static bool has_split(const struct report *report, const struct incident *incident)
 {
-	for (size_t i = 0; i < incident->fault_count; i++)
-		if (report->scenario->steps[incident->faults[i]].fault->needs &
-		    EFFECT_BIT(EFFECT_SPLIT_BRAIN))
+	for (size_t i = 0; i < incident->fault_count; i++) {
+		const struct step *step = &report->scenario->steps[incident->faults[i]];
+		if (incident->faults[i] < report->scenario->step_count && step->fault &&
+		    (step->fault->needs & EFFECT_BIT(EFFECT_SPLIT_BRAIN)))
 			return true;
+	}
 	return false;
 }
 
