@@ -875,10 +875,11 @@ static void find_fencing(const struct report *report)
 
 static bool has_split(const struct report *report, const struct incident *incident)
 {
-	for (size_t i = 0; i < incident->fault_count; i++) {
-		const struct step *step = &report->scenario->steps[incident->faults[i]];
-		if (incident->faults[i] < report->scenario->step_count && step->fault &&
-		    (step->fault->needs & EFFECT_BIT(EFFECT_SPLIT_BRAIN)))
+	for (size_t i = 0; i < report->record->fault_count; i++) {
+		const struct fault_record *fault = &report->record->faults[i];
+
+		if (fault->incident == (int)(incident - report->record->incidents) &&
+		    strcmp(fault->name, "repl.split_brain") == 0)
 			return true;
 	}
 	return false;

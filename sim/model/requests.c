@@ -324,7 +324,7 @@ static void judge(struct world *w, struct service *s)
 		if (s->edge_good >= w->scenario->steady_state.success * total) {
 			s->confirming = false;
 			load_confirm(w, s, first->intended);
-			if (load_of(w, s)->requests != REQUESTS_ALWAYS)
+			if (!s->window)
 				load_look(w, s->endpoint); /* what waited is worked off */
 			return;
 		}
