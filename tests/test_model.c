@@ -309,6 +309,11 @@ static const struct row agents[] = {
 	 BRP,
 	 240,
 	 NULL},
+	{"nor where no replica is ready",
+	 {"steps=[{at: 34m, fault: lepton.replica_unready, target: endpoint/chat}]", LATE},
+	 BRP,
+	 240,
+	 NULL},
 	{"a process that ends before it is ready never serves", /* 68.3 s from its start */
 	 {"steps=[{at: 34m, fault: proc.crash_loop, target: endpoint/chat, interval: 60s, for: "
 	  "10m}]",

@@ -52,8 +52,8 @@ static bool data_fenced(const struct world *w, uint32_t site)
 
 /* The copy of a primary takes writes while any process there lives and nobody fenced it; a hang or
  * a partition leaves them running, a crash does not, and where every request fails (the log cannot
- * be written, tokens are refused) nothing is acknowledged. A standby takes them once traffic is
- * routed to replicas that serve. */
+ * be written, tokens are refused, nobody is ready) nothing is acknowledged. A standby takes them
+ * once traffic is routed to replicas that serve. */
 static bool writes(const struct world *w, uint32_t site)
 {
 	bool routed = false, alive = false, home = false, hidden = w->sites[site].cut;
@@ -68,7 +68,7 @@ static bool writes(const struct world *w, uint32_t site)
 		home |= replica->home;
 		bool runs = replica->stage == STAGE_RUNNING && node_up(w, replica->node) &&
 			    !w->nodes[replica->node].dropped && !w->sites[site].dropped;
-		alive |= runs && replica->now.error < 1;
+		alive |= runs && replica->now.error < 1 && !replica->now.unready;
 		hidden |= runs && w->nodes[replica->node].cut;
 	}
 	if (site == world_data_site(w))
