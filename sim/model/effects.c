@@ -461,6 +461,11 @@ void effect_adjust(struct world *w, const struct effect *effect, uint64_t id)
 	cluster_changed(w);
 }
 
+/* Of these processes may have died, or could not start. */
+#define DEADLY                                                                                     \
+	((EFFECT_BIT(EFFECT_GPU_SLOW) - 1) | EFFECT_BIT(EFFECT_NODE_REBOOT) |                      \
+	 EFFECT_BIT(EFFECT_PROC_LOOP) | EFFECT_BIT(EFFECT_DISK_ERROR))
+
 /* What was broken comes back; processes that died of it are started again by those who mended it.
  */
 void effect_revert(struct world *w, uint64_t id)
@@ -471,7 +476,7 @@ void effect_revert(struct world *w, uint64_t id)
 	token->active = false;
 	stand(w, (uint32_t)(id - 1), false);
 	change(w, token, false);
-	for (uint32_t r = 0; r < w->replica_count; r++)
+	for (uint32_t r = 0; r < w->replica_count && (DEADLY >> token->effect.kind & 1); r++)
 		if (was_hit(w, &w->replicas[r], token))
 			replica_revive(w, r);
 	cluster_changed(w);

@@ -485,7 +485,7 @@ static void restore_done(struct world *w, const struct action *action, nanos as_
 static nanos replica_as_of(const struct world *w, uint32_t site)
 {
 	const struct site_state *state = &w->sites[site];
-	nanos lag = w->scenario->deployment.sites[site].standby.replication_lag + state->lag_added;
+	nanos lag = state->replica_lag;
 	nanos as_of = world_now(w) - (lag > 0 ? lag + state->replica_way : 0);
 	return state->replicates && as_of > state->replica_reached ? as_of : state->replica_reached;
 }
@@ -859,6 +859,8 @@ static void look_replication(struct world *w, uint32_t site)
 	struct site_state *state = &w->sites[site];
 	state->replica_reached = replica_as_of(w, site);
 	state->replica_way = sites_way(w, source, site);
+	state->replica_lag =
+		w->scenario->deployment.sites[site].standby.replication_lag + state->lag_added;
 	state->replicates = state->split <= 0 && agents_run(w, source) && !data_fenced(w, source) &&
 			    site_alive(w, site) && !state->standby_out &&
 			    sites_connected(w, source, site);

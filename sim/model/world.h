@@ -80,7 +80,8 @@ struct site_state {
 	nanos lag_added;   /* a standby: its copies are later by */
 	double split;      /* a standby: share of the clients whose writes it takes by itself */
 	bool replicates;   /* a standby: replication to it goes on, */
-	nanos replica_way; /* a packet taking so long; */
+	nanos replica_way; /* a packet taking so long, */
+	nanos replica_lag; /* and coming so much later; */
 	nanos replica_reached; /* as of when its copies were when either last changed */
 	size_t writing;        /* 1 + its open interval in world.writings, 0: none */
 	uint32_t port, uplink; /* flow resources: all NICs of the site; its way to other sites */

@@ -1,0 +1,862 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each effect does to the simulated deployment, by hand arithmetic; that it is taken back
+ * whole; and what two of a kind do together. The scenario: a replica on node 0 of 4 that serves
+ * 256 requests per second, 120 coming; a backup every 10 min that takes no time; 12 ms to the
+ * standby, which needs 140 GB / 6 GB/s + 45 s to start; 10 s to detect, 20 s to switch.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/driver.h"
+#include "core/fault.h"
+#include "tests/audit.h"
+#include "tests/test.h"
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+#define SETS_MAX 6
+#define EXACT 1e-9
+#define START (140.0 / 6 + 45)
+
+static const char scenario_text[] =
+	"apiVersion: drsim/v1\n"
+	"name: effects\n"
+	"seed: 1\n"
+	"duration: 2h\n"
+	"deployment:\n"
+	"  sites:\n"
+	"    - {name: primary, region: eu-1, nodes: 4, racks: 2, shape: gpu.8xh100-sxm}\n"
+	"    - {name: backup, nodes: 4, shape: gpu.8xh100-sxm, standby: {heat: warm}}\n"
+	"  links: [{between: [primary, backup], rate: 100Gbit/s, latency: 12ms}]\n"
+	"  endpoints:\n"
+	"    - name: chat\n"
+	"      site: primary\n"
+	"      replicas: 1\n"
+	"      gpus_per_replica: 8\n"
+	"      model: {bytes: 140GB, start: 45s}\n"
+	"      load: {rate: 120/s, service_time: 250ms, requests: never}\n"
+	"  data:\n"
+	"    model: {bytes: 140GB, change: 0B/s}\n"
+	"    io: {bytes: 20GB, change: 1MB/s, records: 120/s}\n"
+	"  store: {site: backup, read: 8GB/s, write: 4GB/s}\n"
+	"backup: {every: 10m, takes: 0s, classes: [model, io], verify: false}\n"
+	"detector: {kind: fixed, delay: 10s}\n"
+	"recovery: {switch: 20s, repair: {time: 20m}, restore: {classes: [model, io]}}\n"
+	"steps: [{at: 34m, fault: node.crash, target: \"primary/node[0]\"}]\n";
+
+/* ---- one run ---- */
+
+struct drill {
+	struct bench bench;
+	cJSON *record;
+	struct audit *audit;
+};
+
+static void drill_run(struct drill *drill, const char *const sets[SETS_MAX])
+{
+	struct bench *b = &drill->bench;
+	struct scenario *scenario;
+	struct error errors[4] = {0};
+	struct record *record;
+	size_t set_count = 0, error_count = 0, size;
+	char *events;
+
+	bench_open(b);
+	for (; set_count < SETS_MAX && sets[set_count]; set_count++)
+		;
+	ck_assert_msg(scenario_parse("effects.yaml", scenario_text, strlen(scenario_text), sets,
+				     set_count, &b->arena, &scenario, errors, 4, &error_count) == 0,
+		      "%s", errors[0].text);
+	record = arena_alloc(&b->arena, sizeof(*record));
+	bench_run(b, scenario, 1, &events, &size, record);
+	drill->record = bench_record(b, b->folder);
+	drill->audit = arena_alloc(&b->arena, sizeof(*drill->audit));
+	audit_text(b, events, size, drill->audit);
+	audit_check(drill->audit);
+	audit_compare(drill->audit, drill->record);
+	free(events);
+}
+
+static void drill_free(struct drill *drill)
+{
+	cJSON_Delete(drill->record);
+	audit_free(drill->audit);
+	bench_close(&drill->bench);
+}
+
+/* ---- what a row asks for ---- */
+
+/* "level.capacity@1230": a field of the service's level at that second. */
+static const cJSON *find_level(const struct drill *drill, const char *path)
+{
+	const char *at = strchr(path, '@');
+	char name[32];
+	nanos when = (nanos)strtoll(at + 1, NULL, 10) * NANOS_S;
+	const cJSON *found = NULL;
+
+	snprintf(name, sizeof(name), "%.*s", (int)(at - path), path);
+	for (int64_t i = 0; i < drill->audit->lines; i++) {
+		const cJSON *event = drill->audit->events[i];
+
+		if (audit_is(event, "service.level") && audit_number(event, "t_ns") <= when &&
+		    strcmp(audit_word(event, "endpoint"), "chat") == 0)
+			found = audit_field(event, name);
+	}
+	ck_assert_msg(found != NULL, "no level at %s", path);
+	return found;
+}
+
+/* "incidents[0].brp.seconds" of the record. */
+static const cJSON *find(const struct drill *drill, const char *path)
+{
+	char *words = strdup(path), *rest = words, *word;
+	const cJSON *item = drill->record;
+
+	if (strncmp(path, "level.", 6) == 0) {
+		free(words);
+		return find_level(drill, path + 6);
+	}
+	while ((word = strsep(&rest, ".[")) != NULL && item) {
+		char *end = strchr(word, ']');
+		item = end ? cJSON_GetArrayItem(item, (int)strtol(word, NULL, 10))
+			   : cJSON_GetObjectItemCaseSensitive(item, word);
+	}
+	ck_assert_msg(item != NULL, "the record has no %s", path);
+	free(words);
+	return item;
+}
+
+struct row {
+	const char *what;
+	const char *sets[SETS_MAX];
+	const char *path;
+	double number;
+	const char *text; /* instead of a number; "null" too */
+};
+
+static void check_row(const struct row *row)
+{
+	struct drill drill;
+
+	drill_run(&drill, row->sets);
+	const cJSON *item = find(&drill, row->path);
+	if (row->text && strcmp(row->text, "null") == 0)
+		ck_assert_msg(cJSON_IsNull(item), "%s: %s is %s", row->what, row->path,
+			      cJSON_PrintUnformatted(item));
+	else if (row->text)
+		ck_assert_msg(cJSON_IsString(item) && !strcmp(item->valuestring, row->text),
+			      "%s: %s is %s, not %s", row->what, row->path,
+			      cJSON_PrintUnformatted(item), row->text);
+	else
+		ck_assert_msg(cJSON_IsNumber(item) && fabs(item->valuedouble - row->number) <=
+							      EXACT * fmax(fabs(row->number), 1),
+			      "%s: %s is %s, not %.12g", row->what, row->path,
+			      cJSON_PrintUnformatted(item), row->number);
+	drill_free(&drill);
+}
+
+#define LATE "detector.delay=90m"
+#define BAD "metrics.bad_s"
+#define BRP "metrics.brp.seconds"
+#define DATA "metrics.data_recovery_s"
+#define FRT "metrics.frt_s"
+#define VERDICT "verdict"
+#define OUTSIDE "the fault had no effect"
+#define TWO "deployment.endpoints[0].replicas=2"
+#define FOUR "deployment.endpoints[0].replicas=4"
+#define HOT "deployment.sites[1].standby={heat: hot, replicas: 1, replication_lag: 5s}"
+#define STORE_AWAY "deployment.store.site=primary"
+#define LIMIT(latency) "steady_state.latency=" latency
+#define STEP(at, fault, length) "{at: " at ", fault: " fault ", for: " length "}"
+#define CRASH "{at: 34m, fault: node.crash, target: \"primary/node[0]\"}"
+#define ONE(fault, length) "steps=[" STEP("20m", fault, length) "]"
+/* The same thing twice: from 20 min and from 22 min. */
+#define PAIR(first, length, second, other)                                                         \
+	"steps=[" STEP("20m", first, length) ", " STEP("22m", second, other) "]"
+#define BEFORE(fault) "steps=[" STEP("33m", fault, "1h") ", " CRASH "]"
+
+#define SLOWER(times) "gpu.straggler, target: \"primary/node[0]/gpu[3]\", slowdown: " times
+#define WRONG(gpu, rate) "gpu.sdc, target: \"primary/node[0]/gpu[" gpu "]\", rate: " rate
+#define GRAY(more) "node.gray, target: \"primary/node[0]\", " more
+
+/* A replica that goes at a third of its pace: 256 + 0.333333 x 256 (shares are in ppm). */
+static const struct row nodes[] = {
+	{"straggler", {TWO, LATE, ONE(SLOWER("3"), "5m")}, "level.capacity@1230", 341.333248, NULL},
+	{"and then", {TWO, LATE, ONE(SLOWER("3"), "5m")}, "level.capacity@1510", 512, NULL},
+	{"750 ms", {TWO, LATE, LIMIT("749ms"), ONE(SLOWER("3"), "5m")}, BAD, 300, NULL},
+	{"750 ms are in time", {TWO, LATE, LIMIT("751ms"), ONE(SLOWER("3"), "5m")}, BAD, 0, NULL},
+	{"half of the answers",
+	 {TWO, LATE, LIMIT("749ms"), ONE(SLOWER("3"), "5m")},
+	 "level.success@1230",
+	 0.5,
+	 NULL},
+	{"the slowest counts",
+	 {TWO, LATE, PAIR(SLOWER("3"), "10m", SLOWER("4"), "4m")},
+	 "level.capacity@1330",
+	 320,
+	 NULL},
+	{"the second ends first",
+	 {TWO, LATE, PAIR(SLOWER("3"), "10m", SLOWER("4"), "4m")},
+	 "level.capacity@1570",
+	 341.333248,
+	 NULL},
+	{"the first ends first",
+	 {TWO, LATE, PAIR(SLOWER("3"), "4m", SLOWER("4"), "10m")},
+	 "level.capacity@1450",
+	 320,
+	 NULL},
+	{"both ended",
+	 {TWO, LATE, PAIR(SLOWER("3"), "4m", SLOWER("4"), "10m")},
+	 "level.capacity@1930",
+	 512,
+	 NULL},
+	{"a straggler on a node that is down",
+	 {LATE, PAIR("node.crash, target: \"primary/node[0]\"", "10m", SLOWER("3"), "5m")},
+	 VERDICT,
+	 0,
+	 "invalid"},
+	{"hot",
+	 {TWO, LATE, ONE("gpu.thermal, target: \"primary/node[0]/gpu[0]\"", "5m")},
+	 "level.capacity@1230",
+	 384,
+	 NULL},
+	{"too hot", /* it is gone: its process starts again in vain until it is there */
+	 {LATE, ONE("gpu.thermal, target: \"primary/node[0]/gpu[0]\", celsius: 95", "5m")},
+	 BAD,
+	 300 + START,
+	 NULL},
+	{"wrong results",
+	 {TWO, LATE, ONE(WRONG("0", "10%"), "5m")},
+	 "level.success@1230",
+	 0.95,
+	 NULL},
+	{"are wrong answers",
+	 {TWO, LATE, ONE(WRONG("0", "10%"), "5m")},
+	 "requests.wrong",
+	 1800,
+	 NULL},
+	{"of two GPUs",
+	 {TWO, LATE, PAIR(WRONG("0", "10%"), "10m", WRONG("1", "20%"), "4m")},
+	 "level.success@1330",
+	 1 - 0.28 / 2,
+	 NULL},
+	{"of the first",
+	 {TWO, LATE, PAIR(WRONG("0", "10%"), "10m", WRONG("1", "20%"), "4m")},
+	 "level.success@1570",
+	 0.95,
+	 NULL},
+	{"of the second",
+	 {TWO, LATE, PAIR(WRONG("0", "10%"), "4m", WRONG("1", "20%"), "10m")},
+	 "level.success@1450",
+	 0.9,
+	 NULL},
+	{"gray: errors",
+	 {TWO, LATE, ONE(GRAY("latency: 0s"), "5m")},
+	 "level.success@1230",
+	 0.95,
+	 NULL},
+	{"gray: of 36000",
+	 {TWO, LATE, ONE(GRAY("latency: 0s"), "5m")},
+	 "requests.failed",
+	 1800,
+	 NULL},
+	{"gray of four",
+	 {FOUR, LATE, ONE(GRAY("latency: 0s"), "5m")},
+	 "level.success@1230",
+	 0.975,
+	 NULL},
+	{"gray: slow",
+	 {TWO, LATE, ONE(GRAY("latency: 2s, error_rate: 0%"), "5m")},
+	 "level.success@1230",
+	 0.5,
+	 NULL},
+	{"gray: not too slow",
+	 {TWO, LATE, ONE(GRAY("latency: 1750ms, error_rate: 0%"), "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"gray twice",
+	 {TWO, LATE, PAIR(GRAY("latency: 0s"), "10m", GRAY("latency: 0s, error_rate: 20%"), "4m")},
+	 "level.success@1330",
+	 1 - 0.28 / 2,
+	 NULL},
+	{"gray, the first ends first",
+	 {TWO, LATE, PAIR(GRAY("latency: 0s"), "4m", GRAY("latency: 0s, error_rate: 20%"), "10m")},
+	 "level.success@1450",
+	 0.9,
+	 NULL},
+	{"a reboot",
+	 {LATE, ONE("node.reboot, target: \"primary/node[0]\", takes: 3m", "repaired")},
+	 BAD,
+	 180 + START,
+	 NULL},
+	{"a reboot in good order", /* the other one has its requests at once */
+	 {TWO, LATE,
+	  ONE("node.reboot, target: \"primary/node[0]\", takes: 3m, mode: graceful", "repaired")},
+	 BAD,
+	 0,
+	 NULL},
+	{"a hard one", /* out of the rotation at 1205 s + 2 s; till then half of them wait 2 s */
+	 {TWO, LATE, ONE("node.reboot, target: \"primary/node[0]\", takes: 3m", "repaired")},
+	 BAD,
+	 7,
+	 NULL},
+	{"a reboot of a node that is down",
+	 {LATE, PAIR("node.crash, target: \"primary/node[0]\"", "10m",
+		     "node.reboot, target: \"primary/node[0]\"", "repaired")},
+	 VERDICT,
+	 0,
+	 "invalid"},
+	{"a GPU goes with an Xid while it is away, and comes back with the later repair",
+	 {LATE, "deployment.platform={reschedule: never}",
+	  PAIR("gpu.lost, target: \"primary/node[0]/gpu[0]\"", "5m",
+	       "gpu.fallen_off_bus, target: \"primary/node[0]/gpu[0]\"", "10m")},
+	 BAD,
+	 720 + START,
+	 NULL},
+};
+
+#define KILL(at) "{at: " at ", fault: proc.kill, target: \"endpoint/chat/replica[0]\"}"
+#define PAUSE "proc.pause, target: \"endpoint/chat/replica[0]\""
+#define LOOP "proc.crash_loop, target: \"endpoint/chat/replica[0]\", interval: 20s"
+#define SLOW_START(delay) "proc.slow_start, target: endpoint/chat, delay: " delay
+#define UNREADY(target) "lepton.replica_unready, target: \"endpoint/chat" target "\""
+#define AT_ONCE "deployment.endpoints[0].model={bytes: 0B, start: 0s}"
+
+static const struct row processes[] = {
+	{"paused", {LATE, ONE(PAUSE, "5m")}, BAD, 300, NULL},
+	{"paused, one of two", {TWO, LATE, ONE(PAUSE, "5m")}, BAD, 7, NULL},
+	{"all, then one", /* 22 to 24 min both; afterwards the rotation has only the other */
+	 {TWO, LATE, PAIR(PAUSE, "10m", "proc.pause, target: endpoint/chat", "2m")},
+	 BAD,
+	 7 + 120,
+	 NULL},
+	{"a loop while it loads", {LATE, ONE(LOOP, "5m")}, BAD, 300 + START, NULL},
+	{"a loop of what starts at once", /* it waits 10, 20, 40, 80 s and is mended after 50 s */
+	 {LATE, AT_ONCE, ONE(LOOP, "5m")},
+	 BAD,
+	 10 + 20 + 40 + 80 + 50,
+	 NULL},
+	{"a slow start",
+	 {LATE, "steps=[" STEP("20m", SLOW_START("30s"), "10m") ", " KILL("21m") "]"},
+	 BAD,
+	 30 + START,
+	 NULL},
+	{"two slow starts",
+	 {LATE, "steps=[" STEP("20m", SLOW_START("30s"), "10m") ", " STEP(
+			"21m", SLOW_START("50s"), "3m") ", " KILL("22m") "]"},
+	 BAD,
+	 80 + START,
+	 NULL},
+	{"one slow start left",
+	 {LATE, "steps=[" STEP("20m", SLOW_START("30s"), "10m") ", " STEP(
+			"21m", SLOW_START("50s"), "3m") ", " KILL("25m") "]"},
+	 BAD,
+	 30 + START,
+	 NULL},
+	{"the other slow start left",
+	 {LATE, "steps=[" STEP("20m", SLOW_START("30s"), "3m") ", " STEP(
+			"21m", SLOW_START("50s"), "10m") ", " KILL("25m") "]"},
+	 BAD,
+	 50 + START,
+	 NULL},
+	{"no slow start left",
+	 {LATE, "steps=[" STEP("20m", SLOW_START("30s"), "3m") ", " KILL("25m") "]"},
+	 BAD,
+	 START,
+	 NULL},
+	{"unready", {LATE, ONE(UNREADY("/replica[0]"), "5m")}, BAD, 300, NULL},
+	{"unready, one of two", {TWO, LATE, ONE(UNREADY("/replica[0]"), "5m")}, BAD, 0, NULL},
+	{"unready, the other serves",
+	 {TWO, LATE, ONE(UNREADY("/replica[0]"), "5m")},
+	 "level.capacity@1230",
+	 256,
+	 NULL},
+	{"unready, one after all",
+	 {TWO, LATE, PAIR(UNREADY("/replica[0]"), "10m", UNREADY(""), "4m")},
+	 BAD,
+	 240,
+	 NULL},
+	{"unready, all after one",
+	 {TWO, LATE, PAIR(UNREADY("/replica[0]"), "4m", UNREADY(""), "10m")},
+	 BAD,
+	 600,
+	 NULL},
+	{"no residue when it just starts", /* again, after the reboot */
+	 {LATE,
+	  "steps=[" STEP("20m", UNREADY("/replica[0]"), "5m") ", " STEP(
+		  "21m", "node.reboot, target: \"primary/node[0]\", takes: 210s", "repaired") "]"},
+	 BAD,
+	 60 + 210 + START,
+	 NULL},
+	{"another model",
+	 {LATE, ONE("deploy.bad_model, target: endpoint/chat", "5m")},
+	 "requests.wrong",
+	 36000,
+	 NULL},
+	{"a slow dependency",
+	 {LATE, LIMIT("450ms"), ONE("dep.slow, target: endpoint/chat, latency: 200ms", "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"too slow",
+	 {LATE, LIMIT("449ms"), ONE("dep.slow, target: endpoint/chat, latency: 200ms", "5m")},
+	 BAD,
+	 300,
+	 NULL},
+	{"two slow dependencies",
+	 {LATE, LIMIT("449ms"),
+	  PAIR("dep.slow, target: endpoint/chat, latency: 100ms", "10m",
+	       "dep.slow, target: endpoint/chat, latency: 100ms", "4m")},
+	 BAD,
+	 240,
+	 NULL},
+};
+
+#define LOSS(share) "net.loss, target: primary, percent: " share
+#define LINK "\"link[primary-backup]\""
+#define FLAP(down, up) "net.flap, target: primary, down: " down ", up: " up
+#define DROP(target) "net.blackhole, target: " target
+
+/* With a loss of p a request or its answer is lost with 1 - (1-p)^2, and comes 200 ms later, then
+ * 400 ms. */
+static const struct row nets[] = {
+	{"lost", {LATE, LIMIT("449ms"), ONE(LOSS("1%"), "5m")}, "level.success@1230", 0.9801, NULL},
+	{"sent again",
+	 {LATE, LIMIT("450ms"), ONE(LOSS("1%"), "5m")},
+	 "level.success@1230",
+	 1 - 0.0199 * 0.0199,
+	 NULL},
+	{"sent again twice",
+	 {LATE, LIMIT("850ms"), ONE(LOSS("1%"), "5m")},
+	 "level.success@1230",
+	 1 - 0.0199 * 0.0199 * 0.0199,
+	 NULL},
+	{"lost twice",
+	 {LATE, LIMIT("449ms"), PAIR(LOSS("1%"), "10m", LOSS("2%"), "4m")},
+	 "level.success@1330",
+	 0.9702 * 0.9702,
+	 NULL},
+	{"the first is left",
+	 {LATE, LIMIT("449ms"), PAIR(LOSS("1%"), "10m", LOSS("2%"), "4m")},
+	 "level.success@1570",
+	 0.9801,
+	 NULL},
+	{"the second is left",
+	 {LATE, LIMIT("449ms"), PAIR(LOSS("1%"), "4m", LOSS("2%"), "10m")},
+	 "level.success@1450",
+	 0.9604,
+	 NULL},
+	{"on the link", /* 1460 B / 24 ms x sqrt(1.5 / 1e-4) */
+	 {STORE_AWAY, "deployment.data.io.bytes=1GB",
+	  BEFORE("net.loss, target: " LINK ", percent: 0.01%")},
+	 DATA,
+	 134.218616043 + 0.012,
+	 NULL},
+	{"bandwidth",
+	 {STORE_AWAY, BEFORE("net.rate, target: " LINK ", rate: 1GB/s")},
+	 DATA,
+	 20.012,
+	 NULL},
+	{"of a site",
+	 {STORE_AWAY, BEFORE("net.rate, target: backup, rate: 1GB/s")},
+	 DATA,
+	 20.012,
+	 NULL},
+	{"for half of the bytes", /* from 2100 s: 10 GB in 10 s, the rest at 8 GB/s */
+	 {STORE_AWAY, "detector.delay=100s",
+	  "steps=[" STEP("33m", "net.rate, target: " LINK ", rate: 1GB/s", "130s") ", " CRASH "]"},
+	 DATA,
+	 11.262,
+	 NULL},
+	{"the least of two", /* from 2040 s */
+	 {STORE_AWAY, "detector.delay=100s",
+	  "steps=[" STEP("32m", "net.rate, target: " LINK ", rate: 1GB/s", "1h") ", " STEP(
+		  "33m", "net.rate, target: " LINK ", rate: 500MB/s", "70s") ", " CRASH "]"},
+	 DATA,
+	 10 + 15 + 0.012, /* 5 GB, 15 GB */
+	 NULL},
+	{"a flap: three cuts", {LATE, ONE(FLAP("10s", "30s"), "2m")}, BAD, 30, NULL},
+	{"a flap that ends in a cut", {LATE, ONE(FLAP("10s", "30s"), "85s")}, BAD, 25, NULL},
+	{"a flap that ends in between", {LATE, ONE(FLAP("10s", "30s"), "75s")}, BAD, 20, NULL},
+	{"two flaps", /* 1200-10, 1240-50; 1215-20, 1245-50 */
+	 {LATE, "steps=[" STEP("20m", FLAP("10s", "30s"),
+			       "60s") ", " STEP("1215s", FLAP("5s", "25s"), "50s") "]"},
+	 BAD,
+	 25,
+	 NULL},
+	{"two flaps that end in a cut of both", /* 1245 by the first, 1248 by the second */
+	 {LATE, "steps=[" STEP("20m", FLAP("10s", "30s"),
+			       "45s") ", " STEP("1215s", FLAP("5s", "25s"), "33s") "]"},
+	 BAD,
+	 10 + 5 + 8,
+	 NULL},
+	{"dropped", {LATE, ONE(DROP("primary"), "5m")}, BAD, 300, NULL},
+	{"dropped at a node", {LATE, ONE(DROP("\"primary/node[0]\""), "5m")}, BAD, 300, NULL},
+	{"dropped at both",
+	 {LATE, PAIR(DROP("\"primary/node[0]\""), "4m", DROP("primary"), "10m")},
+	 BAD,
+	 720,
+	 NULL},
+	{"a network card",
+	 {LATE, ONE("nic.fail, target: \"primary/node[0]\"", "5m")},
+	 BAD,
+	 300,
+	 NULL},
+};
+
+#define MISSED(fault)                                                                              \
+	{                                                                                          \
+		fault, {"steps=[" STEP("25m", fault, "8m") ", " CRASH "]"}, BRP, 840, NULL         \
+	}
+#define BACKUPS(fault, length, second, other)                                                      \
+	"steps=[" STEP("32m", fault, length) ", " STEP("33m", second, other) ", " CRASH "]"
+#define MISSING(which) "backup.missing, target: \"backup[" which "]\""
+#define STALE(age) "backup.stale, target: \"backup[-1]\", age: " age
+#define STOP(delay)                                                                                \
+	"{after: {phase: restore, delay: " delay "}, fault: restore.interrupt, target: store}"
+#define SLOW_WRITE                                                                                 \
+	"backup={every: 20m, classes: [model, io], verify: false}", "deployment.store.write="      \
+								    "200MB/s"
+
+/* 20 GB at 8 GB/s take 2.5 s. The backup of 30 min is 240 s old at the crash. */
+static const struct row stores[] = {
+	MISSED("disk.fill, target: store"),
+	MISSED("disk.readonly, target: store"),
+	MISSED("disk.error, target: store"),
+	MISSED("objstore.unavailable, target: store"),
+	MISSED("backup.job_fail, target: store"),
+	{"half the throughput",
+	 {BEFORE("disk.throttle, target: store, rate: 4GB/s")},
+	 DATA,
+	 5,
+	 NULL},
+	{"of the store", {BEFORE("objstore.throttle, target: store, rate: 4GB/s")}, DATA, 5, NULL},
+	{"of restores", {BEFORE("restore.slow, target: store, rate: 4GB/s")}, DATA, 5, NULL},
+	{"and it is back",
+	 {BACKUPS("restore.slow, target: store, rate: 4GB/s", "30s",
+		  "objstore.throttle, target: store, rate: 2GB/s", "30s")},
+	 DATA,
+	 2.5,
+	 NULL},
+	{"the least of three",
+	 {"steps=[" STEP("31m", "restore.slow, target: store, rate: 4GB/s", "1h") ", " STEP(
+		 "32m", "objstore.throttle, target: store, rate: 2GB/s",
+		 "1h") ", " STEP("33m", "disk.throttle, target: store, rate: 1GB/s",
+				 "1h") ", " CRASH "]"},
+	 DATA,
+	 20,
+	 NULL},
+	{"a node's disk",
+	 {BEFORE("disk.throttle, target: \"backup/node[0]\", rate: 3GB/s")},
+	 FRT,
+	 10 + 140.0 / 3 + 45,
+	 NULL},
+	{"slow restores leave backups alone", /* the one of 20 min ends at 33 min 20.012 s */
+	 {SLOW_WRITE,
+	  "steps=[" STEP("20m", "restore.slow, target: store, rate: 1MB/s", "14m") ", " CRASH "]"},
+	 BRP,
+	 840,
+	 NULL},
+	{"a slow store does not",
+	 {SLOW_WRITE, "steps=[" STEP("20m", "objstore.throttle, target: store, rate: 100MB/s",
+				     "14m") ", " CRASH "]"},
+	 BRP,
+	 2040,
+	 NULL},
+	{"one is missing", {BEFORE(MISSING("-1"))}, BRP, 840, NULL},
+	{"two are missing", {BACKUPS(MISSING("-1"), "1h", MISSING("-2"), "1h")}, BRP, 1440, NULL},
+	{"it was missing", {BACKUPS(MISSING("-1"), "30s", MISSING("-2"), "30s")}, BRP, 240, NULL},
+	{"the older one was missing",
+	 {BACKUPS(MISSING("-1"), "1h", MISSING("-2"), "30s")},
+	 BRP,
+	 840,
+	 NULL},
+	{"missing, pruned, taken back", /* no residue: the first one is not there by then */
+	 {"backup.keep=2", LATE, ONE(MISSING("0"), "40m")},
+	 VERDICT,
+	 0,
+	 "passed"},
+	{"stale", {BEFORE(STALE("5m"))}, BRP, 240 + 300, NULL},
+	{"stale twice", {BACKUPS(STALE("5m"), "1h", STALE("10m"), "1h")}, BRP, 240 + 900, NULL},
+	{"stale, the second is left",
+	 {BACKUPS(STALE("5m"), "90s", STALE("10m"), "1h")},
+	 BRP,
+	 240 + 600,
+	 NULL},
+	{"stale, the first is left",
+	 {BACKUPS(STALE("5m"), "1h", STALE("10m"), "30s")},
+	 BRP,
+	 240 + 300,
+	 NULL},
+	{"broken off half way",
+	 {"steps=[" CRASH ", {after: {phase: restore, progress: 50%}, fault: restore.interrupt, "
+	  "target: store}]"},
+	 DATA,
+	 3.75,
+	 NULL},
+	{"broken off twice",
+	 {"steps=[" CRASH ", " STOP("1s") ", " STOP("2s") "]"},
+	 DATA,
+	 4.5,
+	 NULL},
+	{"nothing to break off",
+	 {"steps=[{at: 20m, fault: restore.interrupt, target: store}]"},
+	 VERDICT,
+	 0,
+	 "invalid"},
+};
+
+#define HURT(fault, class) ONE(fault ", target: data/" class, "5m")
+#define CUT(share) "data.truncate, target: data/io, share: " share
+
+static const struct row contents[] = {
+	{"a half is missing", {LATE, HURT("data.truncate", "io")}, "level.success@1230", 0.5, NULL},
+	{"a part of the rest",
+	 {LATE, PAIR(CUT("50%"), "10m", CUT("20%"), "4m")},
+	 "level.success@1330",
+	 0.4,
+	 NULL},
+	{"the first is left",
+	 {LATE, PAIR(CUT("50%"), "10m", CUT("20%"), "4m")},
+	 "level.success@1570",
+	 0.5,
+	 NULL},
+	{"the second is left",
+	 {LATE, PAIR(CUT("50%"), "4m", CUT("20%"), "10m")},
+	 "level.success@1450",
+	 0.8,
+	 NULL},
+	{"both are back", {LATE, PAIR(CUT("50%"), "4m", CUT("20%"), "10m")}, BAD, 720, NULL},
+	{"encrypted", {LATE, HURT("data.encrypt", "io")}, "requests.failed", 36000, NULL},
+	{"deleted", {LATE, HURT("data.delete", "io")}, "requests.failed", 36000, NULL},
+	{"of an earlier time", {LATE, HURT("data.stale", "io")}, "requests.wrong", 36000, NULL},
+	{"flipped", {LATE, HURT("data.bitflip", "io")}, "requests.wrong", 36000, NULL},
+	{"weights in memory are whole", {LATE, HURT("data.delete", "model")}, BAD, 0, NULL},
+	{"but cannot be loaded again", /* they are back at 25 min, and it starts at the next try */
+	 {LATE,
+	  "steps=[" STEP("20m", "data.delete, target: data/model", "5m") ", " KILL("1495s") "]"},
+	 BAD,
+	 10 + START,
+	 NULL},
+	{"nobody serves training data",
+	 {LATE, "deployment.data.training={bytes: 1TB, change: 0B/s}",
+	  HURT("data.delete", "training")},
+	 BAD,
+	 0,
+	 NULL},
+	{"a full disk of its node",
+	 {LATE, ONE("disk.fill, target: \"primary/node[0]\"", "5m")},
+	 BAD,
+	 300,
+	 NULL},
+	{"a read-only one",
+	 {LATE, ONE("disk.readonly, target: \"primary/node[0]\"", "5m")},
+	 BAD,
+	 300,
+	 NULL},
+	{"a failing one",
+	 {LATE, ONE("disk.error, target: \"primary/node[0]\"", "5m")},
+	 BAD,
+	 300,
+	 NULL},
+	{"one that is full and fails",
+	 {LATE, PAIR("disk.fill, target: \"primary/node[0]\"", "5m",
+		     "disk.error, target: \"primary/node[0]\"", "5m")},
+	 BAD,
+	 420,
+	 NULL},
+	{"an old fault has no hold on what the return replaced", /* from 3261 s on, 113 s long */
+	 {"detector={kind: probe, interval: 10s, misses: 3, timeout: 1s}",
+	  "deployment.links[0].rate=10MB/s",
+	  "steps=[" CRASH ", " STEP("55m", "data.bitflip, target: data/io", "40m") ", " STEP(
+		  "83m", "data.bitflip, target: data/io", "20m") "]"},
+	 BAD,
+	 21 + START + 1200,
+	 NULL},
+};
+
+#define SMALL(share) "standby.undersized, target: standby, share: " share
+#define OUTAGE "{at: 34m, fault: zone.outage, target: primary, for: permanent}"
+#define LAG(lag) "repl.lag, target: standby, lag: " lag
+#define LAGS(first, length, second, other)                                                         \
+	HOT, "steps=[" STEP("32m", LAG(first), length) ", " STEP("2010s", LAG(second),             \
+								 other) ", " CRASH "]"
+#define SPLIT "repl.split_brain, target: standby, share: 25%"
+#define SKEW(target, offset) "clock.skew, target: " target ", offset: " offset
+
+static const struct row sites[] = {
+	{"half a standby",
+	 {FOUR, "steps=[" STEP("30m", SMALL("50%"), "15m") ", " OUTAGE "]"},
+	 "level.capacity@2400",
+	 512,
+	 NULL},
+	{"and then the rest", /* 45 min, then loading */
+	 {FOUR, "steps=[" STEP("30m", SMALL("50%"), "15m") ", " OUTAGE "]"},
+	 "level.capacity@2800",
+	 1024,
+	 NULL},
+	{"a quarter of one is one node of four",
+	 {FOUR, "steps=[" STEP("30m", SMALL("25%"), "15m") ", " OUTAGE "]"},
+	 "level.capacity@2400",
+	 768,
+	 NULL},
+	{"a quarter and then half",
+	 {FOUR, "steps=[" STEP("30m", SMALL("25%"), "15m") ", " STEP("31m", SMALL("50%"),
+								     "1h") ", " OUTAGE "]"},
+	 "level.capacity@2800",
+	 512,
+	 NULL},
+	{"half of one that serves", /* it has two of four left, and 120/s are served */
+	 {FOUR, "steps=[" OUTAGE ", " STEP("50m", SMALL("50%"), "10m") "]"},
+	 "level.capacity@3060",
+	 512,
+	 NULL},
+	{"no capacity until 43 min", /* the scheduler looks every 30 s from 2050 s: at 2590 s */
+	 {"steps=[" STEP("33m", "failover.capacity_insufficient, target: standby", "10m") ", " CRASH
+											  "]"},
+	 FRT,
+	 550 + START,
+	 NULL},
+	{"no capacity before",
+	 {"steps=[" STEP("33m", "failover.capacity_insufficient, target: standby", "30s") ", " CRASH
+											  "]"},
+	 FRT,
+	 10 + START,
+	 NULL},
+	{"no capacity at home until 29 min", /* it would move at 1545 s; the look at 1755 s */
+	 {LATE, "steps=[" STEP("19m", "k8s.pending_pods, target: primary", "10m") ", " STEP(
+			"20m", "node.crash, target: \"primary/node[0]\"", "1h") "]"},
+	 BAD,
+	 555 + START,
+	 NULL},
+	{"no API until 43 min", /* tried every 30 s from 2050 s: at 2590 s */
+	 {"steps=[" STEP("33m", "lepton.api_unavailable, target: backup", "10m") ", " CRASH "]"},
+	 FRT,
+	 550 + START,
+	 NULL},
+	{"nor is the traffic switched",
+	 {"steps=[" STEP("33m", "lepton.api_unavailable, target: backup", "10m") ", " CRASH "]"},
+	 "metrics.decision_s", /* of the move that came through */
+	 540,
+	 NULL},
+	{"no API, nothing moves at home", /* 345 s later it would; the look at 1755 s */
+	 {LATE, "steps=[" STEP("19m", "lepton.api_unavailable, target: primary", "10m") ", " STEP(
+			"20m", "node.crash, target: \"primary/node[0]\"", "1h") "]"},
+	 BAD,
+	 555 + START,
+	 NULL},
+	{"a lag", {HOT, BEFORE(LAG("30s"))}, BRP, 35.012, NULL},
+	{"what has arrived stays", {HOT, BEFORE(LAG("10m"))}, BRP, 65.012, NULL},
+	{"two lags", {LAGS("10s", "1h", "20s", "1h")}, BRP, 35.012, NULL},
+	{"the second is over", {LAGS("10s", "1h", "20s", "20s")}, BRP, 15.012, NULL},
+	{"the first is over", {LAGS("10s", "100s", "20s", "1h")}, BRP, 25.012, NULL},
+	{"both are over", {LAGS("10s", "100s", "20s", "20s")}, BRP, 5.012, NULL},
+	{"split brain: a quarter of 36000",
+	 {LATE, ONE(SPLIT, "5m")},
+	 "metrics.brp.records",
+	 9000,
+	 NULL},
+	{"split brain: a quarter of 300 MB",
+	 {LATE, ONE(SPLIT, "5m")},
+	 "metrics.brp.bytes",
+	 75e6,
+	 NULL},
+	{"a clock within the tolerance", {LATE, ONE(SKEW("primary", "5m"), "5m")}, BAD, 0, NULL},
+	{"beyond it", {LATE, ONE(SKEW("primary", "300001ms"), "5m")}, BAD, 300, NULL},
+	{"of a node", {LATE, ONE(SKEW("\"primary/node[0]\"", "6m"), "5m")}, BAD, 300, NULL},
+	{"of another node", {LATE, ONE(SKEW("\"primary/node[1]\"", "6m"), "5m")}, BAD, 0, NULL},
+	{"off twice",
+	 {LATE, PAIR(SKEW("primary", "3m"), "5m", SKEW("primary", "3m"), "6m")},
+	 BAD,
+	 180,
+	 NULL},
+};
+
+#define SURGE(times) "traffic.surge, target: endpoint/chat, multiplier: " times
+#define BOTH                                                                                       \
+	"deployment.endpoints=[{name: chat, site: primary, gpus_per_replica: 8, load: {rate: "     \
+	"120/s, service_time: 250ms, requests: never}}, {name: mail, site: primary, "              \
+	"gpus_per_replica: 8, fallback: chat, load: {rate: 40/s, service_time: 250ms, requests: "  \
+	"never}}]"
+#define MAIL_UNREADY "lepton.replica_unready, target: endpoint/mail"
+
+/* 360/s come, 256/s go, for a minute: 104/s pile up, then 136/s are worked off. Bad are waits of
+ * more than 2 s - 250 ms: 448 requests. */
+static const struct row loads[] = {
+	{"waiting", {LATE, ONE(SURGE("3"), "1m")}, "level.backlog@1260", 6240, NULL},
+	{"bad", {LATE, ONE(SURGE("3"), "1m")}, BAD, 60 - 448.0 / 104 + (6240 - 448) / 136.0, NULL},
+	{"within the capacity", {LATE, ONE(SURGE("2.1"), "1m")}, BAD, 0, NULL},
+	{"two surges",
+	 {LATE, PAIR(SURGE("1.5"), "10m", SURGE("1.2"), "4m")},
+	 "level.rate@1330",
+	 204,
+	 NULL},
+	{"the first is left",
+	 {LATE, PAIR(SURGE("1.5"), "10m", SURGE("1.2"), "4m")},
+	 "level.rate@1570",
+	 180,
+	 NULL},
+	{"the second is left",
+	 {LATE, PAIR(SURGE("1.5"), "4m", SURGE("1.2"), "10m")},
+	 "level.rate@1450",
+	 144,
+	 NULL},
+	{"none is left",
+	 {LATE, PAIR(SURGE("1.5"), "4m", SURGE("1.2"), "10m")},
+	 "level.rate@1930",
+	 120,
+	 NULL},
+	{"a fallback shares by the rates", /* 256 x 120 / 160 */
+	 {LATE, BOTH, ONE(MAIL_UNREADY, "5m")},
+	 "level.capacity@1230",
+	 192,
+	 NULL},
+	{"and nothing is bad", {LATE, BOTH, ONE(MAIL_UNREADY, "5m")}, BAD, 0, NULL},
+	{"until it is back",
+	 {LATE, BOTH, ONE(MAIL_UNREADY, "5m")},
+	 "level.capacity@1510",
+	 256,
+	 NULL},
+	{"more of the one", /* 256 x 120 / (120 + 80) */
+	 {LATE, BOTH,
+	  PAIR(MAIL_UNREADY, "10m", "traffic.surge, target: endpoint/mail, multiplier: 2", "4m")},
+	 "level.capacity@1330",
+	 153.6,
+	 NULL},
+	{"nobody falls back on the fallback of the other",
+	 {LATE, BOTH, ONE(UNREADY(""), "5m")},
+	 BAD,
+	 300,
+	 NULL},
+};
+
+#define CASES(name, rows)                                                                          \
+	START_TEST(name)                                                                           \
+	{                                                                                          \
+		check_row(&(rows)[_i]);                                                            \
+	}                                                                                          \
+	END_TEST
+
+CASES(node_row, nodes)
+CASES(process_row, processes)
+CASES(net_row, nets)
+CASES(store_row, stores)
+CASES(content_row, contents)
+CASES(site_row, sites)
+CASES(load_row, loads)
+
+static void add_cases(Suite *suite)
+{
+	test_add_loop(suite, "nodes and GPUs", node_row, COUNT(nodes));
+	test_add_loop(suite, "processes", process_row, COUNT(processes));
+	test_add_loop(suite, "the network", net_row, COUNT(nets));
+	test_add_loop(suite, "disks, the store, backups", store_row, COUNT(stores));
+	test_add_loop(suite, "content", content_row, COUNT(contents));
+	test_add_loop(suite, "sites and the platform", site_row, COUNT(sites));
+	test_add_loop(suite, "load", load_row, COUNT(loads));
+}
+
+TEST_MAIN("effects", add_cases)
