@@ -833,6 +833,265 @@ static const struct row loads[] = {
 	 NULL},
 };
 
+/* ---- every fault is taken back whole: the same one finds everything as the first one did ---- */
+
+#define KINDS (ENTITY_STANDBY + 1)
+
+static const char *const targets[KINDS] = {
+	[ENTITY_SITE] = "primary",
+	[ENTITY_RACK] = "\"primary/rack[0]\"",
+	[ENTITY_NODE] = "\"primary/node[0]\"",
+	[ENTITY_GPU] = "\"primary/node[0]/gpu[0]\"",
+	[ENTITY_LINK] = LINK,
+	[ENTITY_STORE] = "store",
+	[ENTITY_ENDPOINT] = "endpoint/chat",
+	[ENTITY_REPLICA] = "\"endpoint/chat/replica[0]\"",
+	[ENTITY_DATA] = "data/io",
+	[ENTITY_BACKUP] = "\"backup[-1]\"",
+	[ENTITY_STANDBY] = "standby",
+};
+
+/* Starts, log lines and restores that broke off are counted for ever. */
+#define COUNTED                                                                                    \
+	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_PROC_LOOP) |                             \
+	 EFFECT_BIT(EFFECT_GPU_XID) | EFFECT_BIT(EFFECT_RESTORE_STOP))
+
+static const char *step_of(struct arena *arena, const char *at, const struct fault_ops *fault,
+			   int kind, const char *length)
+{
+	return arena_printf(arena, "{at: %s, fault: %s, target: %s, for: %s}", at, fault->name,
+			    targets[kind], length);
+}
+
+static const char *observed(const struct drill *drill, int i)
+{
+	const cJSON *faults = audit_field(drill->record, "faults");
+
+	ck_assert_int_gt(cJSON_GetArraySize(faults), i);
+	return audit_word(cJSON_GetArrayItem(faults, i), "observed");
+}
+
+/* The service is as it was: 256 requests per second could be served, 120 come, all are good. */
+static void check_whole(const struct drill *drill, const char *name)
+{
+	ck_assert_msg(find(drill, "level.capacity@7000")->valuedouble == 256, "%s: capacity", name);
+	ck_assert_msg(find(drill, "level.success@7000")->valuedouble == 1, "%s: success", name);
+	ck_assert_msg(find(drill, "level.backlog@7000")->valuedouble == 0, "%s: backlog", name);
+	ck_assert_msg(find(drill, "level.rate@7000")->valuedouble == 120, "%s: rate", name);
+}
+
+/* `steps`, the last of which is the first one again. False: one of them had no effect. */
+static bool check_steps(const struct fault_ops *fault, const char *steps, int last)
+{
+	const char *sets[SETS_MAX] = {LATE, "deployment.platform={reschedule: never}", steps};
+	struct drill drill;
+
+	drill_run(&drill, sets);
+	bool effective = strcmp(audit_word(drill.record, "verdict"), "invalid") != 0;
+	if (effective) {
+		if (!(fault->needs & COUNTED))
+			ck_assert_msg(!strcmp(observed(&drill, 0), observed(&drill, last)),
+				      "%s: '%s', then '%s'", fault->name, observed(&drill, 0),
+				      observed(&drill, last));
+		check_whole(&drill, fault->name);
+	}
+	drill_free(&drill);
+	return effective;
+}
+
+static bool kind_fits(const struct fault_ops *fault, int kind)
+{
+	return targets[kind] && (fault->targets >> kind & 1) &&
+	       !(fault->needs & ~driver_find("sim")->effects) &&
+	       !(fault->needs & EFFECT_BIT(EFFECT_RESTORE_STOP));
+}
+
+static int fault_count(void)
+{
+	int count = 0;
+
+	while (fault_table[count])
+		count++;
+	return count;
+}
+
+START_TEST(taken_back)
+{
+	const struct fault_ops *fault = fault_table[_i];
+	struct arena arena = {0};
+
+	for (int kind = 0; kind < KINDS; kind++) {
+		if (!kind_fits(fault, kind))
+			continue;
+		const char *steps = arena_printf(&arena, "steps=[%s, %s]",
+						 step_of(&arena, "20m", fault, kind, "5m"),
+						 step_of(&arena, "80m", fault, kind, "5m"));
+
+		ck_assert_msg(check_steps(fault, steps, 1), "%s had no effect", fault->name);
+	}
+	arena_free(&arena);
+}
+END_TEST
+
+/* Two at a time, ending in either order; where the second one shows, they add up. */
+START_TEST(taken_back_twice)
+{
+	static const char *const lengths[][2] = {{"10m", "4m"}, {"4m", "10m"}, {"6m", "4m"}};
+	const struct fault_ops *fault = fault_table[_i];
+	struct arena arena = {0};
+
+	for (int i = 0; i < KINDS * COUNT(lengths); i++) {
+		int kind = i / COUNT(lengths);
+		const char *const *length = lengths[i % COUNT(lengths)];
+
+		if (!kind_fits(fault, kind))
+			continue;
+		const char *steps = arena_printf(&arena, "steps=[%s, %s, %s]",
+						 step_of(&arena, "20m", fault, kind, length[0]),
+						 step_of(&arena, "22m", fault, kind, length[1]),
+						 step_of(&arena, "80m", fault, kind, "5m"));
+		check_steps(fault, steps, 2);
+	}
+	arena_free(&arena);
+}
+END_TEST
+
+/* ---- single requests against the fluid ---- */
+
+#define SINGLE "deployment.endpoints[0].load.requests=always"
+#define AS_IS "deployment.endpoints[0].replicas=1"
+#define LONG "20m" /* 144000 requests come */
+
+#define UNIFORM "deployment.endpoints[0].load.service_time={uniform: {from: 100ms, to: 400ms}}"
+
+/*
+ * Arrivals are Poisson, so that what a share p of them meets is Poisson too: n p +- sqrt(n p).
+ * Where replicas differ in how long they take, the fluid still spreads requests evenly; single
+ * ones go to the less busy of two. So these replicas are alike, or take equally long.
+ */
+static const struct {
+	const char *what, *more, *fault, *latency, *count;
+	double share;
+} singles[] = {
+	{"gray", AS_IS, GRAY("latency: 0s, error_rate: 30%"), LIMIT("2s"), "requests.failed", 0.3},
+	{"gray, slow", UNIFORM, GRAY("latency: 100ms, error_rate: 0%"), LIMIT("400ms"),
+	 "requests.late", 1 / 3.0},
+	{"gray, both", UNIFORM, GRAY("latency: 100ms, error_rate: 30%"), LIMIT("400ms"),
+	 "requests.late", 0.7 / 3},
+	{"straggler", UNIFORM, SLOWER("1.5"), LIMIT("450ms"), "requests.late", 1 / 3.0},
+	{"wrong results", TWO, WRONG("0", "20%"), LIMIT("2s"), "requests.wrong", 0.1},
+	{"loss", TWO, LOSS("1%"), LIMIT("449ms"), "requests.late", 0.0199},
+	{"loss twice in a row", TWO, LOSS("10%"), LIMIT("450ms"), "requests.late", 0.19 * 0.19},
+	{"missing data", TWO, CUT("20%"), LIMIT("2s"), "requests.failed", 0.2},
+};
+
+START_TEST(single_requests)
+{
+	const char *sets[SETS_MAX] = {LATE, SINGLE, singles[_i].more, singles[_i].latency, NULL};
+	double expected = 144000 * singles[_i].share;
+	struct arena arena = {0};
+	struct drill drill;
+
+	sets[4] = arena_printf(&arena, "steps=[{at: 20m, fault: %s, for: " LONG "}]",
+			       singles[_i].fault);
+	drill_run(&drill, sets);
+	double count = find(&drill, singles[_i].count)->valuedouble;
+	ck_assert_msg(fabs(count - expected) <= 3 * sqrt(expected), "%s: %.0f, not %.0f +- %.0f",
+		      singles[_i].what, count, expected, 3 * sqrt(expected));
+	drill_free(&drill);
+	arena_free(&arena);
+}
+END_TEST
+
+/*
+ * Two replicas, one of them gray. Two draws are the same one half of the time, and then it gets the
+ * request whatever it does: its share is 1/4 to 3/4, less than half where it is slow, more where it
+ * fails at once.
+ */
+static const struct {
+	const char *fault, *count;
+	double least, most;
+} routes[] = {
+	{GRAY("latency: 500ms, error_rate: 0%"), "requests.late", 0.25, 0.5},
+	{GRAY("latency: 0s, error_rate: 100%"), "requests.failed", 0.5, 0.75},
+};
+
+START_TEST(single_routes)
+{
+	const char *sets[SETS_MAX] = {TWO, LATE, SINGLE, LIMIT("700ms"), NULL};
+	struct arena arena = {0};
+	struct drill drill;
+
+	sets[4] = arena_printf(&arena, "steps=[{at: 20m, fault: %s, for: " LONG "}]",
+			       routes[_i].fault);
+	drill_run(&drill, sets);
+	double share = find(&drill, routes[_i].count)->valuedouble / 144000;
+	ck_assert_msg(share > routes[_i].least && share < routes[_i].most, "its share is %g",
+		      share);
+	drill_free(&drill);
+	arena_free(&arena);
+}
+END_TEST
+
+/*
+ * A surge: what is bad lasts from the 448th waiting request until there are so few again. The queue
+ * of a minute has a standard deviation of sqrt((360 + 256) 60) by arrivals alone (ends of constant
+ * work are even), and 136/s are worked off.
+ */
+START_TEST(single_surge)
+{
+	static const char *const sets[SETS_MAX] = {LATE, SINGLE, ONE(SURGE("3"), "1m")};
+	double expected = 60 - 448.0 / 104 + (6240 - 448) / 136.0;
+	double error = sqrt((360 + 120) * 60.0) / 136 + sqrt(360 * 4.3) / 104;
+	struct drill drill;
+
+	drill_run(&drill, sets);
+	double bad = find(&drill, BAD)->valuedouble;
+	ck_assert_msg(fabs(bad - expected) <= 3 * error, "bad for %g s, not %g +- %g", bad,
+		      expected, 3 * error);
+	drill_free(&drill);
+}
+END_TEST
+
+/* ---- who sees a gray node ---- */
+
+static const struct {
+	const char *what, *detector, *more;
+	bool seen;
+} lookers[] = {
+	{"its probe", "{kind: probe, scope: node, interval: 10s, timeout: 1s, misses: 3}",
+	 "error_rate: 100%", false},
+	{"a probe of the service", /* three in a row meet it when all of its replicas are there */
+	 "{kind: probe, scope: endpoint, interval: 10s, timeout: 1s, misses: 3}",
+	 "error_rate: 100%", true},
+	{"a canary", "{kind: canary, every: 10s, misses: 3}", "error_rate: 100%", true},
+	{"a slow answer", "{kind: canary, every: 10s, misses: 3, timeout: 1s}",
+	 "latency: 2s, error_rate: 0%", true},
+	{"an slo", "{kind: slo, window: 1m, success: 95%, latency: 2s}",
+	 "latency: 0s, error_rate: 10%", true},
+	{"an slo that is met", "{kind: slo, window: 1m, success: 85%, latency: 2s}",
+	 "latency: 0s, error_rate: 10%", false},
+};
+
+START_TEST(gray_seen)
+{
+	const char *sets[SETS_MAX] = {NULL};
+	struct arena arena = {0};
+	struct drill drill;
+
+	sets[0] = arena_printf(&arena, "detector=%s", lookers[_i].detector);
+	sets[1] = arena_printf(&arena,
+			       "steps=[{at: 20m, fault: node.gray, target: "
+			       "\"primary/node[0]\", %s, for: 10m}]",
+			       lookers[_i].more);
+	drill_run(&drill, sets);
+	ck_assert_msg((drill.audit->declared > 0) == lookers[_i].seen, "%s: %u declarations",
+		      lookers[_i].what, drill.audit->declared);
+	drill_free(&drill);
+	arena_free(&arena);
+}
+END_TEST
+
 #define CASES(name, rows)                                                                          \
 	START_TEST(name)                                                                           \
 	{                                                                                          \
@@ -857,6 +1116,12 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "content", content_row, COUNT(contents));
 	test_add_loop(suite, "sites and the platform", site_row, COUNT(sites));
 	test_add_loop(suite, "load", load_row, COUNT(loads));
+	test_add_loop(suite, "taken back", taken_back, fault_count());
+	test_add_loop(suite, "two taken back", taken_back_twice, fault_count());
+	test_add_loop(suite, "single requests", single_requests, COUNT(singles));
+	test_add_loop(suite, "the less busy of two", single_routes, COUNT(routes));
+	test_add(suite, "a surge of single requests", single_surge);
+	test_add_loop(suite, "who sees a gray node", gray_seen, COUNT(lookers));
 }
 
 TEST_MAIN("effects", add_cases)
