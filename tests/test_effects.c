@@ -880,8 +880,9 @@ static void check_whole(const struct drill *drill, const char *name)
 	ck_assert_msg(find(drill, "level.rate@7000")->valuedouble == 120, "%s: rate", name);
 }
 
-/* `steps`, the last of which is the first one again. False: one of them had no effect. */
-static bool check_steps(const struct fault_ops *fault, const char *steps, int last)
+/* `steps`, the last of which finds what the one before found, but where `first` is the last. False:
+ * one of them had no effect. */
+static bool check_steps(const struct fault_ops *fault, const char *steps, int first, int last)
 {
 	const char *sets[SETS_MAX] = {LATE, "deployment.platform={reschedule: never}", steps};
 	struct drill drill;
@@ -890,8 +891,8 @@ static bool check_steps(const struct fault_ops *fault, const char *steps, int la
 	bool effective = strcmp(audit_word(drill.record, "verdict"), "invalid") != 0;
 	if (effective) {
 		if (!(fault->needs & COUNTED))
-			ck_assert_msg(!strcmp(observed(&drill, 0), observed(&drill, last)),
-				      "%s: '%s', then '%s'", fault->name, observed(&drill, 0),
+			ck_assert_msg(!strcmp(observed(&drill, first), observed(&drill, last)),
+				      "%s: '%s', then '%s'", fault->name, observed(&drill, first),
 				      observed(&drill, last));
 		check_whole(&drill, fault->name);
 	}
@@ -927,7 +928,7 @@ START_TEST(taken_back)
 						 step_of(&arena, "20m", fault, kind, "5m"),
 						 step_of(&arena, "80m", fault, kind, "5m"));
 
-		ck_assert_msg(check_steps(fault, steps, 1), "%s had no effect", fault->name);
+		ck_assert_msg(check_steps(fault, steps, 0, 1), "%s had no effect", fault->name);
 	}
 	arena_free(&arena);
 }
@@ -950,7 +951,33 @@ START_TEST(taken_back_twice)
 						 step_of(&arena, "20m", fault, kind, length[0]),
 						 step_of(&arena, "22m", fault, kind, length[1]),
 						 step_of(&arena, "80m", fault, kind, "5m"));
-		check_steps(fault, steps, 2);
+		check_steps(fault, steps, 0, 2);
+	}
+	arena_free(&arena);
+}
+END_TEST
+
+/* The node goes down before it and comes back after it, during it, or comes back during it. */
+START_TEST(taken_back_beside)
+{
+	static const char *const crashes[][2] = {
+		{"1190s", "10m"}, {"21m", "2m"}, {"1190s", "2m"}, {"21m", "10m"}};
+	const struct fault_ops *fault = fault_table[_i];
+	struct arena arena = {0};
+
+	for (int i = 0; i < KINDS * COUNT(crashes); i++) {
+		int kind = i / COUNT(crashes);
+		const char *const *crash = crashes[i % COUNT(crashes)];
+
+		if (!kind_fits(fault, kind))
+			continue;
+		const char *steps = arena_printf(
+			&arena,
+			"steps=[%s, {at: %s, fault: node.crash, target: \"primary/node[0]\", "
+			"for: %s}, {at: 80m, fault: node.hang, target: \"primary/node[0]\", for: "
+			"1m}]",
+			step_of(&arena, "20m", fault, kind, "5m"), crash[0], crash[1]);
+		check_steps(fault, steps, 2, 2);
 	}
 	arena_free(&arena);
 }
@@ -1118,6 +1145,7 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "load", load_row, COUNT(loads));
 	test_add_loop(suite, "taken back", taken_back, fault_count());
 	test_add_loop(suite, "two taken back", taken_back_twice, fault_count());
+	test_add_loop(suite, "taken back beside a crash", taken_back_beside, fault_count());
 	test_add_loop(suite, "single requests", single_requests, COUNT(singles));
 	test_add_loop(suite, "the less busy of two", single_routes, COUNT(routes));
 	test_add(suite, "a surge of single requests", single_surge);
