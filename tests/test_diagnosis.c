@@ -249,6 +249,108 @@ START_TEST(rules)
 }
 END_TEST
 
+/* ---- what only looks closer than "is it up" show ---- */
+
+enum finer {
+	GPU_WRONG = 1,
+	DISK_FAILS = 2,
+	DISK_READONLY = 4,
+	DISK_FULL = 8,
+	CLOCK_OFF = 16,
+	STANDS_STILL = 32,
+	CONTENT_MISSING = 64,
+	CONTENT_SEALED = 128,
+	PORT_CLOSED = 256,
+	LOST_AT_NODE = 512,
+	LOST_AT_SITE = 1024,
+	LOST_ON_LINK = 2048,
+	GPU_SLOW = 4096,
+	FAILS = 8192,
+	TAKES_LONGER = 16384,
+};
+
+static struct completion worse(unsigned trouble, unsigned finer)
+{
+	struct completion seen = broken(trouble);
+	struct reading *node = &seen.worst, *site = &seen.site_reading;
+
+	node->pace_ppm = finer & GPU_SLOW ? 333333 : EFFECT_PPM;
+	node->ports = 1;
+	node->ports_open = !(finer & PORT_CLOSED);
+	node->gpus_wrong = (finer & GPU_WRONG) != 0;
+	node->disks_failing = (finer & DISK_FAILS) != 0;
+	node->disks_readonly = (finer & DISK_READONLY) != 0;
+	node->disks_full = (finer & DISK_FULL) != 0;
+	node->nodes_refused = (finer & CLOCK_OFF) != 0;
+	node->processes_stopped = (finer & STANDS_STILL) != 0;
+	node->loss_ppm = finer & LOST_AT_NODE ? 10000 : 0;
+	node->errors_ppm = finer & FAILS ? 100000 : 0;
+	node->service_added = finer & TAKES_LONGER ? NANOS_MS : 0;
+	site->missing = (finer & CONTENT_MISSING) != 0;
+	site->unreadable = (finer & CONTENT_SEALED) != 0;
+	site->loss_ppm = finer & LOST_AT_SITE ? 10000 : 0;
+	seen.link_reading.loss_ppm = finer & LOST_ON_LINK ? 10000 : 0;
+	return seen;
+}
+
+static const struct {
+	unsigned trouble, finer;
+	const char *cause, *action;
+	size_t symptoms;
+} finer_cases[] = {
+	{0, 0, "none found", "NONE", 0},
+	/* each rule alone */
+	{0, GPU_WRONG, "gpu.sdc", "HARDWARE_INSPECTION", 1},
+	{0, DISK_FAILS, "disk.error", "HARDWARE_INSPECTION", 1},
+	{0, DISK_READONLY, "disk.readonly", "HARDWARE_INSPECTION", 1},
+	{0, DISK_FULL, "disk.fill", "FREE_SPACE", 1},
+	{0, CLOCK_OFF, "clock.skew", "SET_CLOCK", 1},
+	{0, STANDS_STILL, "proc.pause", "RESTART_APP", 1},
+	{0, CONTENT_MISSING, "data.delete", "RESTORE_DATA", 1},
+	{0, CONTENT_SEALED, "data.encrypt", "RESTORE_DATA", 1},
+	{0, PORT_CLOSED, "net.blackhole", "CHECK_NETWORK", 1},
+	{0, LOST_AT_NODE, "net.loss", "CHECK_NETWORK", 1},
+	{0, LOST_AT_SITE, "net.loss", "CHECK_NETWORK", 1},
+	{0, LOST_ON_LINK, "net.loss", "CHECK_NETWORK", 1},
+	{0, GPU_SLOW, "gpu.straggler", "HARDWARE_INSPECTION", 1},
+	{0, FAILS, "node.gray", "DRAIN_NODE", 1},
+	{0, TAKES_LONGER, "node.gray", "DRAIN_NODE", 1},
+	/* which one goes first, of a kind and of several */
+	{0, DISK_FAILS | DISK_READONLY | DISK_FULL, "disk.error", "HARDWARE_INSPECTION", 1},
+	{0, DISK_READONLY | DISK_FULL, "disk.readonly", "HARDWARE_INSPECTION", 1},
+	{0, CONTENT_MISSING | CONTENT_SEALED, "data.delete", "RESTORE_DATA", 1},
+	{DIGEST, CONTENT_SEALED, "data.encrypt", "RESTORE_DATA", 1},
+	{LINK_CUT, PORT_CLOSED | LOST_ON_LINK, "net.partition", "CHECK_NETWORK", 1},
+	{0, PORT_CLOSED | LOST_AT_NODE, "net.blackhole", "CHECK_NETWORK", 1},
+	{0, GPU_SLOW | FAILS, "gpu.straggler", "HARDWARE_INSPECTION", 2},
+	{SLOW, GPU_SLOW, "gpu.straggler", "HARDWARE_INSPECTION", 1},
+	{SLOW, FAILS, "node.gray", "DRAIN_NODE", 2},
+	{XID_92, FAILS, "node.gray", "DRAIN_NODE", 2},
+	{PROCESS_GONE, STANDS_STILL, "proc.kill", "RESTART_APP", 1},
+	{UNREADY, STANDS_STILL, "proc.pause", "RESTART_APP", 1},
+	{UNREADY, CONTENT_MISSING, "data.delete", "RESTORE_DATA", 2},
+	{PROCESS_GONE, CONTENT_MISSING, "proc.kill", "RESTART_APP", 2},
+	{GPU_MISSING, GPU_WRONG | DISK_FULL, "gpu.lost", REBOOT, 2},
+	{XID_13, GPU_WRONG, "gpu.sdc", "HARDWARE_INSPECTION", 2},
+	{XID_79, DISK_FAILS | FAILS, "disk.error", "HARDWARE_INSPECTION", 3},
+	{0, DISK_FULL | CLOCK_OFF, "disk.fill", "FREE_SPACE", 2},
+	{PROCESS_GONE, CLOCK_OFF, "clock.skew", "SET_CLOCK", 2},
+	{NODE_SILENT, CLOCK_OFF | PORT_CLOSED | FAILS, "node.hang", REBOOT, 4},
+	{NODE_DARK, GPU_WRONG | LOST_AT_SITE, "psu.loss", "REPAIR_POWER", 3},
+};
+
+START_TEST(finer_rules)
+{
+	struct completion seen = worse(finer_cases[_i].trouble, finer_cases[_i].finer);
+	struct diagnosis diagnosis;
+
+	diagnose(&seen, false, &diagnosis);
+	ck_assert_str_eq(diagnosis.cause, finer_cases[_i].cause);
+	ck_assert_str_eq(diagnosis.action, finer_cases[_i].action);
+	ck_assert_uint_eq(diagnosis.symptom_count, finer_cases[_i].symptoms);
+}
+END_TEST
+
 /* Everything at once: a symptom of each kind, no more. */
 START_TEST(everything_at_once)
 {
@@ -331,6 +433,8 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "xid rows", xid_row, (int)ROWS);
 	test_add(suite, "xid without a row", xid_without_row);
 	test_add_loop(suite, "rules", rules, sizeof(cases) / sizeof(cases[0]));
+	test_add_loop(suite, "finer rules", finer_rules,
+		      sizeof(finer_cases) / sizeof(finer_cases[0]));
 	test_add(suite, "everything at once", everything_at_once);
 	test_add(suite, "site of one node", site_of_one_node);
 	test_add(suite, "suspects", suspects);

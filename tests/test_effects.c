@@ -1119,6 +1119,52 @@ START_TEST(gray_seen)
 }
 END_TEST
 
+/* ---- what is found to be the cause ---- */
+
+static const struct {
+	const char *fault, *cause;
+} causes[] = {
+	{SLOWER("3"), "gpu.straggler"},
+	{WRONG("0", "10%"), "gpu.sdc"},
+	{"gpu.fallen_off_bus, target: \"primary/node[0]/gpu[0]\"", "gpu.xid"},
+	{GRAY("latency: 0s"), "node.gray"},
+	{GRAY("error_rate: 0%"), "node.gray"},
+	{"node.reboot, target: \"primary/node[0]\"", "node.crash"},
+	{"nic.fail, target: \"primary/node[0]\"", "node.crash"},
+	{PAUSE, "proc.pause"},
+	{LOOP, "proc.kill"},
+	{UNREADY(""), "proc.kill"},
+	{LOSS("1%"), "net.loss"},
+	{DROP("primary"), "net.blackhole"},
+	{FLAP("1m", "1s"), "net.partition"},
+	{"disk.fill, target: \"primary/node[0]\"", "disk.fill"},
+	{"disk.readonly, target: \"primary/node[0]\"", "disk.readonly"},
+	{"disk.error, target: \"primary/node[0]\"", "disk.error"},
+	{CUT("50%"), "data.delete"},
+	{"data.delete, target: data/io", "data.delete"},
+	{"data.encrypt, target: data/io", "data.encrypt"},
+	{"data.stale, target: data/io", "data.bitflip"},
+	{"deploy.bad_model, target: endpoint/chat", "data.bitflip"},
+	{SKEW("primary", "6m"), "clock.skew"},
+	{SKEW("primary", "4m"), "none found"},
+};
+
+START_TEST(cause)
+{
+	const char *sets[SETS_MAX] = {NULL};
+	struct arena arena = {0};
+	struct drill drill;
+
+	sets[0] = arena_printf(&arena, "steps=[{at: 20m, fault: %s, for: 5m}]", causes[_i].fault);
+	drill_run(&drill, sets);
+	const cJSON *found = find(&drill, "incidents[0].diagnosis");
+	ck_assert_msg(cJSON_IsString(found) && !strcmp(found->valuestring, causes[_i].cause),
+		      "%s: %s", causes[_i].fault, cJSON_PrintUnformatted(found));
+	drill_free(&drill);
+	arena_free(&arena);
+}
+END_TEST
+
 #define CASES(name, rows)                                                                          \
 	START_TEST(name)                                                                           \
 	{                                                                                          \
@@ -1149,6 +1195,7 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "single requests", single_requests, COUNT(singles));
 	test_add_loop(suite, "the less busy of two", single_routes, COUNT(routes));
 	test_add(suite, "a surge of single requests", single_surge);
+	test_add_loop(suite, "causes", cause, COUNT(causes));
 	test_add_loop(suite, "who sees a gray node", gray_seen, COUNT(lookers));
 }
 
