@@ -710,7 +710,7 @@ static const struct figures {
 	{"region_outage", "failover", 0, 21, 30, 1520, 1571, 0.1, 660, 132000},
 	{"restore_interrupted", "failover", 0, 21, 0, 710, 731, 0.2, 600, 48000},
 	{"split_brain", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 0, 0, 600, 36000},
-	{"standby_full", "failover", 0, 21, 0, 22.5, 548.333, 0.1, 240, 28800},
+	{"standby_full", "failover", 0, 21, 0, 22.5, 569.333, 0.1, 240, 28800},
 };
 #define FIGURES (int)(sizeof(figures) / sizeof(figures[0]))
 
