@@ -219,7 +219,8 @@ static struct shares look_at_members(const struct world *w, struct service *s)
 }
 
 /* Routing: each attempt goes to a replica in rotation that was not tried yet; refusals cost
- * nothing, time-outs do, and an error is an answer: it is not tried again. */
+ * nothing, time-outs do, and an error is an answer: it is not tried again. All of them get as
+ * many, while single requests go to the less busy of two: fewer to a slow one. */
 static void route_shares(const struct world *w, struct service *s)
 {
 	struct shares shares = look_at_members(w, s);
