@@ -108,19 +108,20 @@ static int read_values(const char *path, char *text, struct param_context *conte
 	return 0;
 }
 
-int param_file(struct param_context *context, const struct yaml_node *node, const char **ret_path)
+const char *param_file(struct param_context *context, const struct yaml_node *node)
 {
 	char quoted[YAML_QUOTE_MAX];
 
-	if (!context->folder)
-		return error_list_add(
-			&context->errors, ERROR_SCENARIO, node->place,
-			"the file '%s' cannot be read: this scenario is not read from a file",
-			yaml_quote(node->text, quoted));
-	*ret_path = node->text[0] == '/' || !*context->folder
-			    ? node->text
-			    : arena_printf(context->arena, "%s/%s", context->folder, node->text);
-	return 0;
+	if (!context->folder) {
+		error_list_add(&context->errors, ERROR_SCENARIO, node->place,
+			       "the file '%s' cannot be read: this scenario is not read from a "
+			       "file",
+			       yaml_quote(node->text, quoted));
+		return NULL;
+	}
+	if (node->text[0] == '/' || !*context->folder)
+		return node->text;
+	return arena_printf(context->arena, "%s/%s", context->folder, node->text);
 }
 
 static int load_empirical(const struct yaml_node *node, struct param_context *context,
@@ -135,7 +136,8 @@ static int load_empirical(const struct yaml_node *node, struct param_context *co
 		return error_list_add(
 			&context->errors, ERROR_SCENARIO, node->place,
 			"'empirical' takes the name of a file with one duration a line");
-	if (param_file(context, node, &path) < 0)
+	path = param_file(context, node);
+	if (!path)
 		return -1;
 	if (yaml_read_file(path, PARAM_EMPIRICAL_FILE_MAX, context->arena, &text, &size, &e) < 0)
 		return error_list_add(&context->errors, e.kind, node->place, "'%s': %s",

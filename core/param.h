@@ -83,8 +83,9 @@ struct param_context {
 			       from memory) */
 };
 
-/* The path of a file that the scenario names, relative to its folder. An error without a folder. */
-int param_file(struct param_context *context, const struct yaml_node *node, const char **ret_path);
+/* The path of a file that the scenario names, relative to its folder; NULL with an error without
+ * one. */
+const char *param_file(struct param_context *context, const struct yaml_node *node);
 
 /*
  * Fill the struct at `out` from the mapping `map`, one row per key; keys that are not there get

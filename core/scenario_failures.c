@@ -322,7 +322,8 @@ int load_trace(struct loader *loader, const struct yaml_node *node, struct step 
 	if (loader->trace_count++ == SCENARIO_TRACES_MAX)
 		return error_list_add(&loader->context.errors, ERROR_LIMIT, file->place,
 				      "more than %d steps replay a log", SCENARIO_TRACES_MAX);
-	if (param_file(&loader->context, file, &path) < 0)
+	path = param_file(&loader->context, file);
+	if (!path)
 		return -1;
 	if (yaml_read_file(path, TRACE_FILE_MAX, loader->context.arena, &text, &size, &e) < 0)
 		return error_list_add(&loader->context.errors, e.kind, file->place, "'%s': %s",

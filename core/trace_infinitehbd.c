@@ -20,33 +20,38 @@ struct events {
 	size_t count, capacity;
 };
 
-/* The text of a key that has to be there. */
-static int read_text(struct trace_reader *r, const struct yaml_node *map, const char *key,
-		     const struct yaml_node **ret_node)
+/* The value of a key that has to be there, a text; NULL with an error. */
+static const struct yaml_node *read_text(struct trace_reader *r, const struct yaml_node *map,
+					 const char *key)
 {
 	const struct yaml_node *node = yaml_get(map, key);
 
-	if (!node)
-		return error_set(r->error, ERROR_SCENARIO, map->place, "'%s' is missing here", key);
-	if (node->kind != YAML_KIND_SCALAR || yaml_is_null(node))
-		return error_set(r->error, ERROR_SCENARIO, node->place, "'%s' is a text, not %s",
-				 key, yaml_describe(node));
-	if (node->length == 0 || node->length > TRACE_FIELD_MAX)
-		return error_set(r->error, ERROR_SCENARIO, node->place,
-				 "'%s' has %zu bytes; expected 1 to %d", key, node->length,
-				 TRACE_FIELD_MAX);
-	*ret_node = node;
-	return 0;
+	if (!node) {
+		error_set(r->error, ERROR_SCENARIO, map->place, "'%s' is missing here", key);
+		return NULL;
+	}
+	if (node->kind != YAML_KIND_SCALAR || yaml_is_null(node)) {
+		error_set(r->error, ERROR_SCENARIO, node->place, "'%s' is a text, not %s", key,
+			  yaml_describe(node));
+		return NULL;
+	}
+	if (node->length == 0 || node->length > TRACE_FIELD_MAX) {
+		error_set(r->error, ERROR_SCENARIO, node->place,
+			  "'%s' has %zu bytes; expected 1 to %d", key, node->length,
+			  TRACE_FIELD_MAX);
+		return NULL;
+	}
+	return node;
 }
 
 /* Days with a fraction, to the nearest nanosecond. */
 static int read_days(struct trace_reader *r, const struct yaml_node *map, nanos *ret)
 {
-	const struct yaml_node *node;
+	const struct yaml_node *node = read_text(r, map, "event_time");
 	char quoted[YAML_QUOTE_MAX];
 	struct error e = {0};
 
-	if (read_text(r, map, "event_time", &node))
+	if (!node)
 		return -1;
 	if (node->text[0] < '0' || node->text[0] > '9' || node->text[node->length - 1] < '0' ||
 	    node->text[node->length - 1] > '9' ||
@@ -57,33 +62,43 @@ static int read_days(struct trace_reader *r, const struct yaml_node *map, nanos 
 	return 0;
 }
 
+static int read_type(struct trace_reader *r, const struct yaml_node *item, struct event *event)
+{
+	const struct yaml_node *type = yaml_get(item, "fault_type"), *level, *class, *text;
+
+	if (!type || type->kind != YAML_KIND_MAP)
+		return error_set(r->error, ERROR_SCENARIO, type ? type->place : item->place,
+				 "'fault_type' with Level, Class and Desc is expected here");
+	level = read_text(r, type, "Level");
+	class = level ? read_text(r, type, "Class") : NULL;
+	text = class ? read_text(r, type, "Desc") : NULL;
+	if (!text)
+		return -1;
+	event->type = arena_printf(r->arena, "%s\n%s\n%s", level->text, class->text, text->text);
+	return trace_cause(r, class->text, class->place, &event->cause);
+}
+
 static int read_event(struct trace_reader *r, const struct yaml_node *item, struct events *events)
 {
-	const struct yaml_node *machine, *what, *type, *level, *class, *text;
+	const struct yaml_node *machine, *what;
 	struct event event = {.place = item->place, .order = events->count, .ends = NANOS_NEVER};
 	char quoted[YAML_QUOTE_MAX];
 
 	if (item->kind != YAML_KIND_MAP)
 		return error_set(r->error, ERROR_SCENARIO, item->place,
 				 "an event is a mapping, not %s", yaml_describe(item));
-	if (read_text(r, item, "node_id", &machine) || read_text(r, item, "event_type", &what) ||
-	    read_days(r, item, &event.at))
+	machine = read_text(r, item, "node_id");
+	what = machine ? read_text(r, item, "event_type") : NULL;
+	if (!what || read_days(r, item, &event.at))
 		return -1;
+	event.machine = machine->text;
 	event.starts = yaml_is(what, "fault_start");
 	if (!event.starts && !yaml_is(what, "fault_end"))
 		return error_set(r->error, ERROR_SCENARIO, what->place,
 				 "'event_type' is '%s'; expected fault_start or fault_end",
 				 yaml_quote(what->text, quoted));
-	type = yaml_get(item, "fault_type");
-	if (!type || type->kind != YAML_KIND_MAP)
-		return error_set(r->error, ERROR_SCENARIO, type ? type->place : item->place,
-				 "'fault_type' with Level, Class and Desc is expected here");
-	if (read_text(r, type, "Level", &level) || read_text(r, type, "Class", &class) ||
-	    read_text(r, type, "Desc", &text) ||
-	    trace_cause(r, class->text, class->place, &event.cause))
+	if (read_type(r, item, &event))
 		return -1;
-	event.machine = machine->text;
-	event.type = arena_printf(r->arena, "%s\n%s\n%s", level->text, class->text, text->text);
 	events->items = arena_grow(r->arena, events->items, events->count, &events->capacity,
 				   sizeof(*events->items));
 	events->items[events->count++] = event;

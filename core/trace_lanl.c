@@ -194,7 +194,7 @@ static int read_time(struct csv *c, enum column column, nanos *ret)
 static int read_down(struct csv *c, nanos started, nanos *ret)
 {
 	uint64_t minutes;
-	nanos fixed;
+	nanos fixed = started;
 
 	if (!is_blank(field_of(c, COLUMN_DOWN)->text)) {
 		if (read_number(c, COLUMN_DOWN, DOWN_MINUTES_MAX,

@@ -285,13 +285,18 @@ END_TEST
 /* A text of `count` times `item` behind `head`. */
 static char *repeat(const char *head, const char *item, size_t count)
 {
-	size_t length = strlen(item), at = strlen(head);
-	char *text = arena_alloc(&arena, at + count * length + 1);
+	char *text = NULL, *copy;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
 
-	memcpy(text, head, at);
-	for (size_t i = 0; i < count; i++, at += length)
-		memcpy(text + at, item, length);
-	return text;
+	ck_assert_ptr_nonnull(out);
+	fputs(head, out);
+	for (size_t i = 0; i < count; i++)
+		fputs(item, out);
+	ck_assert_int_eq(fclose(out), 0);
+	copy = arena_strdup(&arena, text);
+	free(text);
+	return copy;
 }
 
 START_TEST(limits_hold)
