@@ -29,6 +29,7 @@ struct trace;
 #define SCENARIO_REPLICAS_MAX 100000 /* over all endpoints */
 #define SCENARIO_STEPS_MAX 10000
 #define SCENARIO_FAILURES_MAX 256 /* rows of `failures` */
+#define SCENARIO_FAULTS_MAX 50000 /* of all rows in one run, on average */
 #define SCENARIO_TRACES_MAX 32    /* steps that replay a log; each reads its file whole */
 #define SCENARIO_DETECTORS_MAX 16
 #define SCENARIO_POLICIES_MAX 8

@@ -237,6 +237,23 @@ static void load_preset(struct loader *loader, const struct yaml_node *node)
 				yaml_get(node, "preset")->place, next_row(s, steps));
 }
 
+/* What would take hours, or end at the limit of a run anyway, is refused before it starts. */
+static int check_count(struct loader *loader, struct place place)
+{
+	const struct scenario *s = loader->scenario;
+	double days = (double)s->duration / (double)NANOS_DAY, count = 0;
+
+	for (size_t i = s->step_count - s->failure_count; i < s->step_count; i++)
+		count += s->steps[i].failure.per_1000_node_days / 1000 * s->steps[i].failure.nodes;
+	count *= days;
+	if (!loader->duration_ok || !loader->deployment_ok || count <= SCENARIO_FAULTS_MAX)
+		return 0;
+	return error_list_add(&loader->context.errors, ERROR_LIMIT, place,
+			      "about %.0f failures in one run; the limit is %d: let them come less "
+			      "often, or shorten 'duration'",
+			      count, SCENARIO_FAULTS_MAX);
+}
+
 int load_failures(struct loader *loader, const struct yaml_node *failures,
 		  const struct yaml_node *lemons)
 {
@@ -267,6 +284,7 @@ int load_failures(struct loader *loader, const struct yaml_node *failures,
 			s->failure_count++;
 		}
 	}
+	check_count(loader, failures->place);
 	return lemons ? params_load(lemons, "'lemons'", lemon_rows, &s->lemons, &loader->context,
 				    NULL)
 		      : 0;
