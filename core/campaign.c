@@ -40,7 +40,7 @@ struct pool {
 	const struct run_options *options;
 	uint64_t trials, block;
 	double *values[MEASURES]; /* by trial: INFINITY censored, NAN null */
-	double *disruptions;
+	double *disruptions, *ettrs;
 	uint32_t *outcomes;
 	atomic_uint_fast64_t next;
 	atomic_bool stop;
@@ -95,6 +95,7 @@ static void keep(struct pool *pool, uint64_t trial, const struct record *record)
 	for (size_t i = 0; i < MEASURES; i++)
 		pool->values[i][trial] = invalid ? NAN : measures[i];
 	pool->disruptions[trial] = invalid ? NAN : record_disruption(record);
+	pool->ettrs[trial] = invalid ? NAN : record_ettr(record);
 	pool->outcomes[trial] = outcome;
 }
 
@@ -360,6 +361,7 @@ int campaign_run(const struct scenario *scenario, const struct run_options *opti
 	for (size_t i = 0; i < MEASURES; i++)
 		pool.values[i] = arena_array(arena, trials, sizeof(double));
 	pool.disruptions = arena_array(arena, trials, sizeof(double));
+	pool.ettrs = arena_array(arena, trials, sizeof(double));
 	pool.outcomes = arena_array(arena, trials, sizeof(uint32_t));
 	pool.block = trials / (64 * (uint64_t)threads);
 	pool.block = pool.block < 1 ? 1 : pool.block > BLOCK_MAX ? BLOCK_MAX : pool.block;
@@ -375,6 +377,8 @@ int campaign_run(const struct scenario *scenario, const struct run_options *opti
 	for (size_t i = 0; i < MEASURES; i++)
 		campaign->measures[i] = sum_up(measure_names[i], pool.values[i], campaign->trials);
 	count_from_top(&campaign->measures[MEASURE_AVAILABILITY]);
+	campaign->ettr = sum_up("ettr", pool.ettrs, campaign->trials);
+	count_from_top(&campaign->ettr);
 	campaign->disruption = sum_up("longest_bad_s", pool.disruptions, campaign->trials);
 	record->campaign = campaign;
 	if (campaign->trials < trials && record->verdict != VERDICT_RESIDUE) {

@@ -31,6 +31,8 @@ static const char *const target_examples[] = {
 	[ENTITY_DATA] = "data/io",
 	[ENTITY_BACKUP] = "backup[-1]",
 	[ENTITY_STANDBY] = "standby",
+	[ENTITY_RANK] = "job/pretrain/rank[0]",
+	[ENTITY_CHECKPOINT] = "job/pretrain/ckpt[-1]",
 };
 
 #define TARGET_KINDS (sizeof(target_examples) / sizeof(target_examples[0]))

@@ -296,6 +296,7 @@ static void write_links(const struct plan *plan, FILE *out)
 static const char *const scope_names[] = {
 	[SCOPE_ENDPOINT] = "endpoint",
 	[SCOPE_REPLICA] = "replica",
+	[SCOPE_JOB] = "job",
 	[SCOPE_NODE] = "node",
 	[SCOPE_GPU] = "GPU",
 };
@@ -344,6 +345,9 @@ static void write_detector(const struct plan *plan, const struct detector_config
 	case DETECTOR_SLO:
 		fprintf(out, "takes up to its window of %s, less for a full outage",
 			nanos_text(plan, detector->slo_window));
+		break;
+	case DETECTOR_WATCHDOG: /* as long without a step, then the next look */
+		write_range(plan, timeout, timeout + interval, out);
 		break;
 	}
 	fputs(" from the fault to the declaration. ", out);
@@ -420,13 +424,14 @@ static void write_objectives(const struct plan *plan, FILE *out)
 			words_number(text, objective->limit);
 			break;
 		case OBJECTIVE_AVAILABILITY:
+		case OBJECTIVE_ETTR:
 			words_percent(text, objective->limit);
 			break;
 		case OBJECTIVES:
 			break;
 		}
 		fprintf(out, "%s%s %s %s", i == 0 ? "" : ", ", name,
-			objective->kind == OBJECTIVE_AVAILABILITY ? "at least" : "at most", text);
+			objective_is_floor(objective->kind) ? "at least" : "at most", text);
 	}
 	if (scenario->objective_count > 0)
 		fputc('.', out);

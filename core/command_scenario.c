@@ -132,6 +132,8 @@ const char *command_kind_text(enum entity_kind kind, bool many)
 		[ENTITY_DATA] = {"data class", "data classes"},
 		[ENTITY_BACKUP] = {"backup", "backups"},
 		[ENTITY_STANDBY] = {"standby", "standbys"},
+		[ENTITY_RANK] = {"rank", "ranks"},
+		[ENTITY_CHECKPOINT] = {"checkpoint", "checkpoints"},
 	};
 
 	return names[kind][many];

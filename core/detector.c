@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The six detectors: rounds of looks, misses in a row, deadlines, and what they declare. */
+/* The seven detectors: rounds of looks, misses in a row, deadlines, and what they declare. */
 #include "core/detector.h"
 
 #include <assert.h>
@@ -39,6 +39,14 @@ static size_t collect_endpoints(const struct deployment *deployment, bool replic
 	return count;
 }
 
+static size_t collect_jobs(const struct deployment *deployment, struct detector_target *out)
+{
+	for (size_t i = 0; i < deployment->job_count; i++)
+		put(out, i, (struct entity){.kind = ENTITY_JOB, .index = (int32_t)i},
+		    deployment->jobs[i].site);
+	return deployment->job_count;
+}
+
 /* Nodes of a site, or their GPUs. */
 static size_t collect_nodes(const struct site *site, uint32_t index, bool gpus,
 			    struct detector_target *out, size_t count)
@@ -66,6 +74,8 @@ static size_t collect(const struct detector_config *config, const struct deploym
 
 	if (!sites && (config->scope == SCOPE_ENDPOINT || config->scope == SCOPE_REPLICA))
 		return collect_endpoints(deployment, config->scope == SCOPE_REPLICA, out);
+	if (!sites && config->scope == SCOPE_JOB)
+		return collect_jobs(deployment, out);
 	for (uint32_t i = 0; i < deployment->site_count; i++) {
 		const struct site *site = &deployment->sites[i];
 
@@ -153,6 +163,7 @@ static nanos timeout_of(const struct detector_config *config)
 	case DETECTOR_PROBE:
 	case DETECTOR_POLL:
 	case DETECTOR_CANARY:
+	case DETECTOR_WATCHDOG:
 		return config->timeout;
 	case DETECTOR_PHI:
 		return config->interval; /* later heartbeats say the same */
@@ -190,6 +201,10 @@ static void set_reasons(struct detector *d)
 			 config->slo_success * 100);
 		snprintf(d->latency_reason, DETECTOR_REASON_MAX, "latency p99 above %.6g s",
 			 (double)config->slo_latency / (double)NANOS_S);
+		break;
+	case DETECTOR_WATCHDOG:
+		snprintf(text, DETECTOR_REASON_MAX, "no progress for %.6g s",
+			 (double)config->timeout / (double)NANOS_S);
 		break;
 	case DETECTOR_POLL:
 	case DETECTOR_FIXED:
@@ -413,6 +428,9 @@ struct detector_news detector_result(struct detector *d, const struct completion
 		return judge(d, target, completion->at, fault, "a right answer");
 	case DETECTOR_SLO:
 		return slo(d, target, completion);
+	case DETECTOR_WATCHDOG:
+		fault = completion->ok ? NULL : d->reason;
+		return judge(d, target, completion->at, fault, "progress");
 	case DETECTOR_FIXED:
 		break; /* looks at nothing */
 	}

@@ -115,6 +115,7 @@ enum completion_kind {
 	COMPLETION_GOOD,   /* client: endpoint good again since `since`, stable since then
 			      (steady_state) */
 	COMPLETION_NOTICE, /* the platform's own health checks noticed what `injection` broke */
+	COMPLETION_RESTART, /* a job of action.domain read a checkpoint and will go on from it */
 	COMPLETION_CALM, /* `ok`: whether the endpoints of action.domain are at the level before the
 			    fault */
 };
@@ -141,9 +142,14 @@ struct completion {
 	struct reading site_reading, link_reading; /* whole site; its links */
 	struct reading worst;                      /* of the most broken node, or replica's node */
 	struct entity suspect;                     /* that node, GPU or replica */
-	/* client, platform */
+	/* client, platform; a job is told of like an endpoint: after them all, so that `endpoint`
+	 * is endpoint_count + the job's number. It is bad from the instant at which it makes less
+	 * than steady_state.success of its normal pace, and good again once it has that pace and
+	 * has done again what it had done before. */
 	uint32_t endpoint, injection;
 	nanos since;
+	/* a job's restart */
+	nanos stopped, saved, lost; /* when it last made progress; as of when it goes on; work between */
 };
 
 /* What a driver needs to take an effect back, after a crash or a reboot too. The simulator keeps it
@@ -207,10 +213,13 @@ struct driver_ops {
 		       uint64_t *ret_bytes, uint64_t *ret_records);
 	/* The instant of the last acknowledged write at a site: now while it goes on writing. */
 	nanos (*last_write)(void *self, uint32_t site);
-	/* The client's view now, of the worst endpoint: share of good answers 0 … 1, and latency.
+	/* The client's view now, of the worst endpoint: share of good answers 0 … 1, and latency; a
+	 * job counts as 1 while it is good, else as 0.
 	 */
 	void (*level)(void *self, double *ret_success, nanos *ret_latency);
 	void (*account)(void *self, struct account *ret);
+	/* One training job, of the whole run. */
+	void (*job)(void *self, uint32_t job, struct job_record *ret);
 	void (*close)(void *self);
 	/* Requests answered wrongly so far by the endpoints of a primary site; NULL: it cannot
 	 * tell. Changes nothing. */

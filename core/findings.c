@@ -129,6 +129,7 @@ static const char *value_text(char out[WORDS_MAX], enum objective_kind kind, dou
 		snprintf(out, WORDS_MAX, "%.80s records", words_number(number, value));
 		return out;
 	case OBJECTIVE_AVAILABILITY:
+	case OBJECTIVE_ETTR:
 		return words_percent(out, value);
 	case OBJECTIVES:
 		break;
@@ -564,6 +565,10 @@ static bool move_needs(const struct scenario *scenario, const struct step *step)
 	case ENTITY_BACKUP:
 	case ENTITY_LINK:
 		return true;
+	case ENTITY_CHECKPOINT:
+	case ENTITY_RANK:
+	case ENTITY_KINDS:
+		return false;
 	case ENTITY_SITE:
 	case ENTITY_RACK:
 	case ENTITY_NODE:

@@ -225,6 +225,12 @@ static bool knows_data(const struct brp *brp)
 	return false;
 }
 
+/* Without data there are no bytes and no records that could be lost, but the work of a job. */
+static bool has_jobs(const struct record *record)
+{
+	return record->scenario->deployment.job_count > 0;
+}
+
 static bool knows_any_class(const struct record *record)
 {
 	for (size_t i = 0; i < DATA_CLASSES; i++)
@@ -242,15 +248,20 @@ void record_measures(const struct record *record, double ret_values[MEASURES])
 		ret_values[i] = NAN;
 	ret_values[MEASURE_AVAILABILITY] = record->availability_time;
 	ret_values[MEASURE_BRT] = worst_brt(record);
-	if (unrecovered(record)) /* nothing can be read: no limit is kept to */
-		ret_values[MEASURE_BRP_SECONDS] = ret_values[MEASURE_BRP_BYTES] =
-			ret_values[MEASURE_BRP_RECORDS] = knows_any_class(record) ? INFINITY : NAN;
+	if (unrecovered(record)) { /* nothing can be read: no limit is kept to */
+		ret_values[MEASURE_BRP_BYTES] = ret_values[MEASURE_BRP_RECORDS] =
+			knows_any_class(record) ? INFINITY : NAN;
+		ret_values[MEASURE_BRP_SECONDS] =
+			knows_any_class(record) || has_jobs(record) ? INFINITY : NAN;
+	}
 	/* Where nothing happened nothing was tested: a loss of 0 would say more than is known. */
 	else if (record->incident_count > 0 && record->brp.known && knows_data(&record->brp)) {
 		ret_values[MEASURE_BRP_SECONDS] = record->brp.seconds;
 		ret_values[MEASURE_BRP_BYTES] = (double)record->brp.bytes;
 		ret_values[MEASURE_BRP_RECORDS] = (double)record->brp.records;
 	}
+	else if (record->incident_count > 0 && record->brp.known && has_jobs(record))
+		ret_values[MEASURE_BRP_SECONDS] = record->brp.seconds;
 	if (!incident)
 		return;
 	ret_values[MEASURE_FRT] = unrecovered(record) ? INFINITY : seconds(incident->frt);
@@ -268,7 +279,16 @@ double record_disruption(const struct record *record)
 	return unrecovered(record) ? INFINITY : record->longest_bad_s;
 }
 
-/* Where an objective's value comes from; MEASURES: the longest outage, which
+double record_ettr(const struct record *record)
+{
+	double least = NAN;
+
+	for (size_t i = 0; i < record->job_count; i++)
+		least = fmin(least, record->jobs[i].ettr); /* fmin ignores NAN */
+	return least;
+}
+
+/* Where an objective's value comes from; MEASURES: the longest outage or the ETTR of jobs, which
  * record.json does not sum up over trials. */
 static const enum campaign_measure objective_measures[OBJECTIVES] = {
 	[OBJECTIVE_FRT] = MEASURE_FRT,
@@ -278,6 +298,7 @@ static const enum campaign_measure objective_measures[OBJECTIVES] = {
 	[OBJECTIVE_BRP_RECORDS] = MEASURE_BRP_RECORDS,
 	[OBJECTIVE_AVAILABILITY] = MEASURE_AVAILABILITY,
 	[OBJECTIVE_MTPD] = MEASURES,
+	[OBJECTIVE_ETTR] = MEASURES,
 };
 
 static const char *const objective_units[OBJECTIVES] = {
@@ -288,6 +309,7 @@ static const char *const objective_units[OBJECTIVES] = {
 	[OBJECTIVE_BRP_RECORDS] = "records",
 	[OBJECTIVE_AVAILABILITY] = "fraction",
 	[OBJECTIVE_MTPD] = "s",
+	[OBJECTIVE_ETTR] = "fraction",
 };
 
 /*
@@ -297,14 +319,15 @@ static const char *const objective_units[OBJECTIVES] = {
 static double of_campaign(const struct campaign *campaign, enum objective_kind kind, double q)
 {
 	enum campaign_measure measure = objective_measures[kind];
-	const struct summary *summary =
-		measure == MEASURES ? &campaign->disruption : &campaign->measures[measure];
+	const struct summary *other =
+		kind == OBJECTIVE_ETTR ? &campaign->ettr : &campaign->disruption;
+	const struct summary *summary = measure == MEASURES ? other : &campaign->measures[measure];
 	size_t total = summary->n + summary->censored, rank;
 
 	if (total == 0)
 		return NAN;
 	rank = stats_quantile_rank(total, q);
-	if (kind == OBJECTIVE_AVAILABILITY)
+	if (objective_is_floor(kind))
 		return summary->sorted[total - rank];
 	return rank > summary->n ? INFINITY : summary->sorted[rank - 1];
 }
@@ -313,7 +336,7 @@ static enum tristate is_met(const struct objective *objective, double achieved)
 {
 	if (isnan(achieved))
 		return TRISTATE_NULL;
-	if (objective->kind == OBJECTIVE_AVAILABILITY)
+	if (objective_is_floor(objective->kind))
 		return achieved >= objective->limit ? TRISTATE_TRUE : TRISTATE_FALSE;
 	return achieved <= objective->limit ? TRISTATE_TRUE : TRISTATE_FALSE;
 }
@@ -340,7 +363,9 @@ static void judge_objectives(struct record *record)
 			result->achieved =
 				of_campaign(record->campaign, objective->kind, objective->quantile);
 		else if (measure == MEASURES)
-			result->achieved = record_disruption(record);
+			result->achieved = objective->kind == OBJECTIVE_ETTR
+						   ? record_ettr(record)
+						   : record_disruption(record);
 		else
 			result->achieved = measures[measure];
 		/* Nothing broke in a sham run: no objective was put to the test. */

@@ -33,6 +33,7 @@ enum prng_purpose {
 	PRNG_FAILURE_TARGET, /* what it hits; entity: row */
 	PRNG_FAILURE_FAULT,  /* inside its fault's plan(); entity: row */
 	PRNG_LEMONS,         /* which nodes fail more often */
+	PRNG_JOB,            /* restart times; entity: job */
 	PRNG_TEST = 1000,
 };
 

@@ -65,7 +65,7 @@ struct brp {
 				   be restored and no point exists */
 		uint64_t bytes, records;
 	} by_class[DATA_CLASSES];
-	double seconds;          /* the worst class */
+	double seconds;          /* the worst class, or work of a job that is lost and worse */
 	uint64_t bytes, records; /* worst class by bytes, by records */
 };
 
@@ -83,6 +83,8 @@ struct incident {
 	nanos detection, decision, switching, data_recovery, overlap, readiness, brt, frt;
 	uint64_t wrong;  /* requests that its endpoints answered wrongly while it was open */
 	bool undetected; /* no detector declared it, and the platform did not notice it either */
+	double lost_work; /* s of training that a restart from a checkpoint does again; the most
+			     of any restart */
 	bool silent;     /* unrecovered although the service looked good */
 	int detector, standby; /* which declared it first; the site moved to last; -1: none */
 };
@@ -179,11 +181,34 @@ struct campaign {
 	double met_fraction[OBJECTIVES]; /* by position in scenario->objectives; of the trials that
 					    could tell, else NAN */
 	uint64_t paths[5];               /* trials by the path of their headline incident */
+	struct summary ettr;             /* for the objective ettr, counted from the top */
 	struct summary disruption;       /* for the objective mtpd; not a measure of record.json */
 	const double *first[MEASURES];   /* of the first trials in their order, for comparisons */
 	uint64_t first_count;            /* at most CAMPAIGN_FIRST_MAX */
 };
 #define CAMPAIGN_FIRST_MAX 200
+
+/*
+ * One training job. ETTR, the effective training time ratio, is the share of the wall time for
+ * which the job was to run that went into progress which still counted at the end (Kokolis et al.,
+ * "Revisiting Reliability in Large-Scale Machine Learning Research Clusters", arXiv 2410.21680,
+ * section IV): work / wall. Time lost to queueing, restarts, hangs, a slow rank, saves that stop
+ * training, and work done twice is missing from it. Goodput is the same without work that was done
+ * on corrupted data and still counts as progress, since nobody has found out.
+ */
+struct job_record {
+	const char *name;
+	double work_s;     /* progress at the end, at full pace */
+	double wall_s;     /* from the start until the end of the run, or until it was complete */
+	double ettr, goodput;
+	uint64_t interruptions; /* it failed or was stopped; again during a restart counts too */
+	uint64_t restarts;      /* it ran again */
+	double lost_work_s; /* done again: progress when interrupted less that restored from */
+	uint64_t checkpoints, bad_checkpoints; /* saved; found to be bad when read */
+	double down_s;      /* no rank trained: queueing, restarting, reading a checkpoint */
+	bool complete;
+	double wrong_work_s; /* done on corrupted data, and nobody knows */
+};
 
 struct record {
 	const struct scenario *scenario;
@@ -205,6 +230,8 @@ struct record {
 	double availability_time, availability_requests;    /* NAN: null (no requests) */
 	double bad_s, longest_bad_s, span_s, unprotected_s; /* longest_bad_s: in one stretch */
 	uint64_t sent, good, wrong, late, failed; /* requests, single and fluid together, rounded */
+	struct job_record *jobs;
+	size_t job_count; /* as many as the scenario declares */
 	struct fault_record *faults;
 	size_t fault_count;
 	const uint32_t *left_out; /* by chance: occurrences of each step; NULL: none */
@@ -254,5 +281,7 @@ void record_measures(const struct record *record, double ret_values[MEASURES]);
 bool record_evaluable(const struct record *record);
 /* The longest stretch of bad service, INFINITY when it stayed down, NAN without an incident. */
 double record_disruption(const struct record *record);
+/* The least ETTR of any job, NAN without one. */
+double record_ettr(const struct record *record);
 
 #endif

@@ -347,6 +347,9 @@ static void complete(struct run *run, const struct completion *c)
 	case COMPLETION_GOOD:
 		incident_client(run, c);
 		break;
+	case COMPLETION_RESTART:
+		incident_restart(run, c);
+		break;
 	case COMPLETION_NOTICE:
 		incident_notice(run, c->injection);
 		break;
@@ -598,6 +601,10 @@ static void sum_up(struct run *run, struct record *record)
 	record->wrong = (uint64_t)llround(account.wrong);
 	record->late = (uint64_t)llround(account.late);
 	record->failed = (uint64_t)llround(account.failed);
+	record->job_count = run->scenario->deployment.job_count;
+	record->jobs = arena_array(&run->trial, record->job_count + 1, sizeof(*record->jobs));
+	for (uint32_t i = 0; i < record->job_count; i++)
+		run->options.driver->job(run->driver, i, &record->jobs[i]);
 	record->duration = run->now;
 	record->work = run->turns;
 	if (run->options.driver->work)

@@ -55,11 +55,15 @@ static uint32_t place_of(const struct run *run, struct entity entity)
 	case ENTITY_ENDPOINT:
 	case ENTITY_REPLICA:
 		return site_place(run, deployment->endpoints[entity.index].site);
+	case ENTITY_JOB:
+	case ENTITY_RANK:
+		return site_place(run, deployment->jobs[entity.index].site);
 	case ENTITY_STORE:
 	case ENTITY_BACKUP:
+	case ENTITY_CHECKPOINT:
 		return store_place(run);
 	case ENTITY_DATA:
-	case ENTITY_JOB:
+	case ENTITY_KINDS:
 	case ENTITY_NONE:
 		break;
 	}
@@ -266,7 +270,10 @@ static bool hits_service(const struct run *run, uint32_t domain, struct entity e
 	case ENTITY_STORE:
 	case ENTITY_ENDPOINT:
 	case ENTITY_JOB:
+	case ENTITY_RANK:
 	case ENTITY_BACKUP:
+	case ENTITY_CHECKPOINT:
+	case ENTITY_KINDS:
 		break;
 	}
 	return true;
@@ -377,14 +384,26 @@ static void end_bad_time(struct run *run, size_t endpoint, nanos to)
 	run->bad_since[endpoint] = NANOS_NEVER;
 }
 
+/* An endpoint by its name, a job as a target names it. */
+static const char *service_name(const struct run *run, uint32_t endpoint,
+				char text[ENTITY_TEXT_MAX])
+{
+	const struct deployment *deployment = &run->scenario->deployment;
+	if (endpoint < deployment->endpoint_count)
+		return deployment->endpoints[endpoint].name;
+	struct entity job = {.kind = ENTITY_JOB,
+			     .index = (int32_t)(endpoint - deployment->endpoint_count)};
+	return entity_print(job, run->scenario, text);
+}
+
 void incident_client(struct run *run, const struct completion *c)
 {
+	char text[ENTITY_TEXT_MAX];
 	uint32_t place = c->action.domain;
 	struct place_state *state = &run->places[place];
 	bool bad = c->kind == COMPLETION_BAD;
 	timeline_begin(run->timeline, run->now, bad ? "service.bad" : "service.good");
-	timeline_text(run->timeline, "endpoint",
-		      run->scenario->deployment.endpoints[c->endpoint].name);
+	timeline_text(run->timeline, "endpoint", service_name(run, c->endpoint, text));
 	timeline_int(run->timeline, "since_ns", c->since);
 	timeline_end(run->timeline);
 	if (bad) {
@@ -402,6 +421,23 @@ void incident_client(struct run *run, const struct completion *c)
 }
 
 /* ---- losses ---- */
+
+/* Of several restarts the one that lost the most counts: what the others lost is part of that, or
+ * was done again in between. */
+void incident_restart(struct run *run, const struct completion *c)
+{
+	struct place_state *state = &run->places[c->action.domain];
+	struct incident *incident = open_incident(run, c->action.domain);
+	double lost = (double)c->lost / 1e9;
+	if (!incident)
+		return;
+	if (!state->restarted || lost > incident->lost_work) {
+		set_mark(run, state->incident, MARK_LOSS, c->stopped);
+		set_mark(run, state->incident, MARK_BP, c->saved);
+		incident->lost_work = lost;
+	}
+	state->restarted = true;
+}
 
 /* Writes of the class that nobody can read any more: those of the site that the traffic left last,
  * and of all that it left before, unless what is read now is from after them. */
@@ -524,6 +560,7 @@ static void sum_losses(struct run *run, uint32_t place, struct incident *inciden
 			brp->known = false;
 		changing |= data->declared && (data->change > 0 || data->records > 0);
 	}
+	brp->seconds = incident->lost_work;
 	for (int c = 0; c < DATA_CLASSES; c++) {
 		const struct data *data = &run->scenario->deployment.data[c];
 		if (!brp->by_class[c].known)
@@ -651,6 +688,8 @@ static enum path path_of(struct run *run, uint32_t place)
 		return PATH_FAILOVER;
 	if (!state->ever_bad)
 		return PATH_ABSORBED;
+	if (state->restarted) /* on other nodes, it may be: the scheduler mended it */
+		return PATH_IN_PLACE;
 	/* Good again without a move: because the broken thing came back, or because others carried
 	 * it. */
 	for (size_t i = state->first; i < run->injection_count; i++)
@@ -677,7 +716,7 @@ static void close_incident(struct run *run, uint32_t place)
 		for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++) {
 			bool of_loss = of_move[i] == MARK_LOSS || of_move[i] == MARK_BP;
 			if (incident->marks[of_move[i]] != NANOS_NEVER &&
-			    !(of_loss && state->return_lost))
+			    !(of_loss && (state->return_lost || state->restarted)))
 				set_mark(run, state->incident, of_move[i], NANOS_NEVER);
 		}
 	}
@@ -701,6 +740,12 @@ void incident_normal(struct run *run, uint32_t domain)
 	run_clear_fixed(run, domain);
 }
 
+/* Endpoints, then jobs. */
+static size_t services(const struct run *run)
+{
+	return run->scenario->deployment.endpoint_count + run->scenario->deployment.job_count;
+}
+
 void incidents_close(struct run *run)
 {
 	for (size_t i = 0; i < run->active_count; i++)
@@ -714,7 +759,7 @@ void incidents_close(struct run *run)
 			incident_losing(run, p);
 		close_incident(run, p);
 	}
-	for (size_t i = 0; i < run->scenario->deployment.endpoint_count; i++)
+	for (size_t i = 0; i < services(run); i++)
 		if (run->bad_since[i] != NANOS_NEVER)
 			end_bad_time(run, i, run->now);
 }
@@ -834,9 +879,8 @@ void incidents_reset(struct run *run)
 	run->held = 0;
 	run->bad = NULL;
 	run->bad_count = run->bad_capacity = 0;
-	run->bad_since = arena_array(&run->trial, run->scenario->deployment.endpoint_count + 1,
-				     sizeof(*run->bad_since));
-	for (size_t i = 0; i < run->scenario->deployment.endpoint_count; i++)
+	run->bad_since = arena_array(&run->trial, services(run) + 1, sizeof(*run->bad_since));
+	for (size_t i = 0; i < services(run); i++)
 		run->bad_since[i] = NANOS_NEVER;
 	for (size_t p = 0; p < run->place_count; p++)
 		run->places[p] = (struct place_state){.incident = -1, .calm = true};

@@ -66,6 +66,7 @@ struct place_state {
 	bool repair_wanted;        /* the controller asked; faults that join are mended too */
 	uint32_t moved_from;       /* site that lost the traffic */
 	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
+	bool restarted;            /* a job went on from a checkpoint: that is its recovery */
 	bool calm;                 /* as the client sees it */
 	bool held;                 /* the controller is told that it is not */
 	bool return_lost;          /* the primary goes on without what the standby had written */
@@ -130,7 +131,7 @@ struct run {
 
 	struct bad_time *bad; /* of all endpoints, in the order in which they ended */
 	size_t bad_count, bad_capacity;
-	nanos *bad_since; /* of each endpoint; NANOS_NEVER: it is good */
+	nanos *bad_since; /* of each endpoint, then of each job; NANOS_NEVER: it is good */
 	bool any_invalid, aborted;
 	bool too_many;         /* incidents: the run ends with an error */
 	uint64_t lost_records; /* as known so far, for the guard */
@@ -198,6 +199,7 @@ void incident_healed(struct run *run, const struct injection *injection); /* of 
 void incident_return_lost(struct run *run, uint32_t domain, uint32_t site);
 void incident_declared(struct run *run, uint32_t domain, uint32_t detector);
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
+void incident_restart(struct run *run, const struct completion *completion); /* of a job */
 void incident_client(struct run *run, const struct completion *completion); /* bad or good */
 void incident_ended_faults(struct run *run,
 			   int incident); /* one of its faults is gone: was it the last? */

@@ -26,6 +26,7 @@ struct trace;
 #define SCENARIO_GPUS_PER_NODE_MAX 64
 #define SCENARIO_LINKS_MAX 1024
 #define SCENARIO_ENDPOINTS_MAX 256
+#define SCENARIO_JOBS_MAX 64
 #define SCENARIO_REPLICAS_MAX 100000 /* over all endpoints */
 #define SCENARIO_STEPS_MAX 10000
 #define SCENARIO_FAILURES_MAX 256 /* rows of `failures` */
@@ -59,14 +60,18 @@ enum objective_kind {
 	OBJECTIVE_BRP_RECORDS,
 	OBJECTIVE_AVAILABILITY,
 	OBJECTIVE_MTPD,
+	OBJECTIVE_ETTR, /* of the job that has the least */
 	OBJECTIVES
 };
-/* "frt", "brt", "brp.seconds", "brp.bytes", "brp.records", "availability", "mtpd" */
+/* "frt", "brt", "brp.seconds", "brp.bytes", "brp.records", "availability", "mtpd", "ettr" */
 extern const char *const objective_names[OBJECTIVES];
+
+/* More of it is better: the limit is a lower one. */
+bool objective_is_floor(enum objective_kind kind);
 
 struct objective {
 	enum objective_kind kind;
-	double limit;    /* s, s, s, bytes, records, fraction, s */
+	double limit;    /* s, s, s, bytes, records, fraction, s, fraction */
 	double quantile; /* with --trials: 0.95 unless given (`{limit: 5m, quantile: p99}`) */
 	bool quantile_given;
 	struct place place;
@@ -162,6 +167,27 @@ struct store {
 	struct place place;
 };
 
+/* A training job: one rank a node, all GPUs of each, all of them or none (gang scheduling). */
+struct job {
+	const char *name;
+	uint32_t site;
+	uint32_t nodes, spares; /* spares: kept free for it, beside its nodes; default 0 */
+	nanos step;             /* at full pace; a distribution's mean; default 5 s */
+	struct {
+		nanos every;    /* of running, from one begin to the next (sync: from an end); default 10 min */
+		uint64_t bytes; /* default 0: takes no time */
+		bool async;     /* default true: training goes on while it is written */
+		uint32_t keep;  /* the newest so many; default 3 */
+		nanos takes;    /* overrides the transfer; NANOS_NEVER when not given */
+		nanos load;     /* overrides the reading; NANOS_NEVER: bytes from the store, 0 when
+				   `takes` is given */
+	} checkpoint;
+	struct dist restart; /* from (re)scheduling to the load of the checkpoint; default 5 min */
+	nanos timeout;       /* a step that hangs is aborted after it; default 10 min, as NCCL's */
+	nanos work;          /* complete after so much; NANOS_NEVER: it never is */
+	struct place place;
+};
+
 struct deployment {
 	const struct site *sites;
 	size_t site_count;
@@ -169,6 +195,8 @@ struct deployment {
 	size_t link_count;
 	const struct endpoint *endpoints;
 	size_t endpoint_count;
+	const struct job *jobs;
+	size_t job_count;
 	struct gateway gateway;
 	struct platform platform;
 	struct data data[DATA_CLASSES];
@@ -200,21 +228,23 @@ enum detector_kind {
 	DETECTOR_POLL,
 	DETECTOR_FIXED,
 	DETECTOR_CANARY,
-	DETECTOR_SLO
+	DETECTOR_SLO,
+	DETECTOR_WATCHDOG
 };
 extern const char *const detector_names[];
 enum detector_scope {
 	SCOPE_ENDPOINT,
 	SCOPE_REPLICA,
+	SCOPE_JOB,
 	SCOPE_NODE,
 	SCOPE_GPU
 };
 
 struct detector_config {
 	enum detector_kind kind;
-	enum detector_scope scope; /* default endpoint */
+	enum detector_scope scope; /* default endpoint; watchdog: job */
 	nanos interval;      /* probe, phi, poll (10 s, 1 s, 60 s); `every` of canary (60 s) */
-	nanos timeout;       /* probe, canary: 1 s */
+	nanos timeout;       /* probe, canary: 1 s; watchdog: 10 min without progress */
 	uint32_t misses;     /* probe: 3; poll, canary: 1 */
 	double loss;         /* probe: share of probes lost on the way, default 0 */
 	double threshold;    /* phi: 8 */

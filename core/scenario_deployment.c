@@ -23,7 +23,7 @@ static const struct param deployment_rows[] = {
 	{"platform", PARAM_NODE, FORM(platform), "", 0, 0, NULL,
 	 "What the platform's own scheduler does."},
 	{"jobs", PARAM_NODE, FORM(jobs), "", 0, 0, NULL,
-	 "Training jobs; not part of this version, only an empty list is accepted."},
+	 "Training jobs."},
 	{"data", PARAM_NODE, FORM(data), "", 0, 0, NULL, "The three data classes."},
 	{"store", PARAM_NODE, FORM(store), "", 0, 0, NULL, "Where backups go."},
 	PARAMS_END,
@@ -209,6 +209,8 @@ const struct scenario_table deployment_tables[] = {
 	{"data", data_rows},
 	{"class", class_rows},
 	{"store", store_rows},
+	{"job", job_rows},
+	{"checkpoint", checkpoint_rows},
 	{NULL, NULL},
 };
 
@@ -278,8 +280,7 @@ static int check_shape(struct loader *loader, const struct yaml_node *node, stru
 
 /* ---- sites ---- */
 
-/* The site's number, or -1 with an error that suggests a name. */
-static int find_site(struct loader *loader, const struct yaml_node *node)
+int loader_site(struct loader *loader, const struct yaml_node *node)
 {
 	const struct deployment *d = &loader->scenario->deployment;
 	const char **words, *suggestion, *all = "";
@@ -429,8 +430,8 @@ static int load_link(struct loader *loader, const struct yaml_node *node, struct
 		return loader_error(
 			loader, form.between->place,
 			"'between' takes the names of two sites, as in [primary, backup]");
-	a = find_site(loader, form.between->first);
-	b = find_site(loader, form.between->last);
+	a = loader_site(loader, form.between->first);
+	b = loader_site(loader, form.between->last);
 	if (a < 0 || b < 0)
 		return -1;
 	if (a == b)
@@ -518,7 +519,7 @@ static int place_endpoint(struct loader *loader, const struct yaml_node *node,
 {
 	const struct yaml_node *where = yaml_get(node, "site");
 	const struct deployment *d = &loader->scenario->deployment;
-	int site = find_site(loader, where);
+	int site = loader_site(loader, where);
 
 	if (site < 0)
 		return -1;
@@ -692,7 +693,7 @@ static int load_store(struct loader *loader, const struct yaml_node *node)
 	store->place = node->place;
 	if (!form.site)
 		return -1;
-	site = find_site(loader, yaml_get(node, "site"));
+	site = loader_site(loader, yaml_get(node, "site"));
 	store->site = site < 0 ? 0 : (uint32_t)site;
 	return site < 0 ? -1 : result;
 }
@@ -706,9 +707,6 @@ int load_deployment(struct loader *loader, const struct yaml_node *node)
 
 	if (node->kind != YAML_KIND_MAP)
 		return -1;
-	if (form.jobs && (form.jobs->kind != YAML_KIND_LIST || form.jobs->count > 0))
-		result = loader_error(loader, form.jobs->key->place,
-				      "training jobs are not part of this version");
 	/* Data first: a standby names classes. Then sites: everything else names sites. */
 	result |= load_data(loader, form.data);
 	sites = load_sites(loader, form.sites);
@@ -720,5 +718,6 @@ int load_deployment(struct loader *loader, const struct yaml_node *node)
 	result |= load_gateway(loader, form.gateway);
 	result |= load_platform(loader, form.platform);
 	result |= load_store(loader, form.store);
+	result |= load_jobs(loader, form.jobs, sites == 0);
 	return result;
 }

@@ -14,7 +14,12 @@
 /* ---- objectives ---- */
 
 const char *const objective_names[OBJECTIVES] = {
-	"frt", "brt", "brp.seconds", "brp.bytes", "brp.records", "availability", "mtpd"};
+	"frt", "brt", "brp.seconds", "brp.bytes", "brp.records", "availability", "mtpd", "ettr"};
+
+bool objective_is_floor(enum objective_kind kind)
+{
+	return kind == OBJECTIVE_AVAILABILITY || kind == OBJECTIVE_ETTR;
+}
 
 struct objectives_form {
 	const struct yaml_node *limit[OBJECTIVES], *brp;
@@ -29,6 +34,8 @@ static const struct param objective_rows[] = {
 	 "Share of the time with good service."},
 	{"mtpd", PARAM_NODE, OBJECTIVE(OBJECTIVE_MTPD), "", 0, 0, NULL,
 	 "Maximum tolerable period of disruption."},
+	{"ettr", PARAM_NODE, OBJECTIVE(OBJECTIVE_ETTR), "", 0, 0, NULL,
+	 "Effective training time ratio of the job that has the least."},
 	PARAMS_END,
 };
 static const struct param brp_rows[] = {
@@ -101,6 +108,7 @@ static int load_limit(struct loader *loader, enum objective_kind kind, const str
 		*ret = (double)size;
 		break;
 	case OBJECTIVE_AVAILABILITY:
+	case OBJECTIVE_ETTR:
 		result = quantity_percent(node->text, node->place, ret, &e);
 		break;
 	case OBJECTIVES:

@@ -84,12 +84,14 @@ const char *const detector_names[] = {
 	[DETECTOR_FIXED] = "fixed",
 	[DETECTOR_CANARY] = "canary",
 	[DETECTOR_SLO] = "slo",
+	[DETECTOR_WATCHDOG] = "watchdog",
 	NULL,
 };
 /* In the order of enum detector_scope; who asks for answers sees only what gives some. */
-static const char *const scopes[] = {"endpoint", "replica", "node", "gpu", NULL};
-static const char *const answer_scopes[] = {"endpoint", "replica", NULL};
+static const char *const scopes[] = {"endpoint", "replica", "job", "node", "gpu", NULL};
+static const char *const answer_scopes[] = {"endpoint", "replica", "job", NULL};
 static const char *const request_scopes[] = {"endpoint", NULL};
+static const char *const job_scopes[] = {"job", NULL}; /* load_detector() knows its number */
 
 #define COMMON_ROWS(scopes)                                                                        \
 	{"kind", PARAM_CHOICE, DETECT(kind), NULL, 0, 0, detector_names, "How it detects."},       \
@@ -162,21 +164,33 @@ static const struct param slo_rows[] = {
 	PARAMS_END,
 };
 
+static const struct param watchdog_rows[] = {
+	{"kind", PARAM_CHOICE, DETECT(kind), NULL, 0, 0, detector_names, "How it detects."},
+	{"scope", PARAM_CHOICE, DETECT(scope), "job", 0, 0, job_scopes, "What it looks at."},
+	{"interval", PARAM_DURATION, DETECT(interval), "30s", 1, LONGEST, NULL,
+	 "Between two looks at the step."},
+	{"timeout", PARAM_DURATION, DETECT(timeout), "10m", 1, LONGEST, NULL,
+	 "A job without progress for so long is declared."},
+	PARAMS_END,
+};
+
 static const struct param *const detector_rows[] = {
 	[DETECTOR_PROBE] = probe_rows, [DETECTOR_PHI] = phi_rows,       [DETECTOR_POLL] = poll_rows,
 	[DETECTOR_FIXED] = fixed_rows, [DETECTOR_CANARY] = canary_rows, [DETECTOR_SLO] = slo_rows,
+	[DETECTOR_WATCHDOG] = watchdog_rows,
 };
 static const char *const detector_whats[] = {
 	[DETECTOR_PROBE] = "a probe detector",   [DETECTOR_PHI] = "a phi detector",
 	[DETECTOR_POLL] = "a poll detector",     [DETECTOR_FIXED] = "a fixed detector",
 	[DETECTOR_CANARY] = "a canary detector", [DETECTOR_SLO] = "a slo detector",
+	[DETECTOR_WATCHDOG] = "a watchdog detector",
 };
 
 /* Which table reads this detector; one of a later version is refused by name. */
 static int detector_kind(struct loader *loader, const struct yaml_node *node,
 			 enum detector_kind *ret)
 {
-	static const char *const later[] = {"watchdog", "prometheus", "gpud"};
+	static const char *const later[] = {"prometheus", "gpud"};
 	const struct yaml_node *kind = yaml_get(node, "kind");
 	char quoted[YAML_QUOTE_MAX];
 	const char *suggestion;
@@ -206,7 +220,8 @@ static int detector_kind(struct loader *loader, const struct yaml_node *node,
 				    suggestion);
 	return loader_error(
 		loader, kind->place,
-		"unknown kind of detector '%s'; it can be probe, phi, poll, fixed, canary or slo",
+		"unknown kind of detector '%s'; it can be probe, phi, poll, fixed, canary, slo "
+		"or watchdog",
 		quoted);
 }
 
@@ -216,11 +231,15 @@ static int check_scope(struct loader *loader, const struct yaml_node *scope,
 {
 	bool narrow = yaml_is(scope, "node") || yaml_is(scope, "gpu");
 
-	if (yaml_is(scope, "job"))
-		return loader_error(
-			loader, scope->place,
-			"scope 'job' is not part of this version: there are no training jobs");
-	if (kind == DETECTOR_SLO && (narrow || yaml_is(scope, "replica")))
+	if (yaml_is(scope, "job") && loader->scenario->deployment.job_count == 0)
+		return loader_error(loader, scope->place,
+				    "scope 'job' needs a job: there is none under deployment.jobs");
+	if (kind == DETECTOR_WATCHDOG && !yaml_is(scope, "job"))
+		return loader_error(loader, scope->place,
+				    "a watchdog looks at jobs: it watches the progress of their "
+				    "steps");
+	if (kind == DETECTOR_SLO &&
+	    (narrow || yaml_is(scope, "replica") || yaml_is(scope, "job")))
 		return loader_error(loader, scope->place,
 				    "a slo detector looks at endpoints: it judges the requests of "
 				    "clients, and a %s has none of its own",
@@ -249,8 +268,14 @@ static int load_detector(struct loader *loader, const struct yaml_node *node,
 		return -1;
 	if (scope && check_scope(loader, scope, kind) < 0)
 		return -1;
-	return params_load(node, detector_whats[kind], detector_rows[kind], config,
-			   &loader->context, NULL);
+	if (kind == DETECTOR_WATCHDOG && loader->scenario->deployment.job_count == 0)
+		return loader_error(loader, node->place,
+				    "a watchdog needs a job: there is none under deployment.jobs");
+	int result = params_load(node, detector_whats[kind], detector_rows[kind], config,
+				 &loader->context, NULL);
+	if (kind == DETECTOR_WATCHDOG)
+		config->scope = SCOPE_JOB;
+	return result;
 }
 
 int load_detectors(struct loader *loader, const struct yaml_node *node)

@@ -41,9 +41,14 @@ int loader_classes(struct loader *loader, const struct yaml_node *node, const ch
 /* The bits of all declared data classes. */
 uint32_t loader_declared(const struct loader *loader);
 
+/* The number of the site that the node names, or -1 with an error that suggests a name. */
+int loader_site(struct loader *loader, const struct yaml_node *node);
+
 /* The parts; `node` is the value of the part's key, or NULL when it is not there. 0, or -1 with
  * errors reported. */
 int load_deployment(struct loader *loader, const struct yaml_node *node);
+int load_jobs(struct loader *loader, const struct yaml_node *node, bool sites_ok);
+extern const struct param job_rows[], checkpoint_rows[];
 int load_backup(struct loader *loader, const struct yaml_node *node);
 int load_detectors(struct loader *loader, const struct yaml_node *node);
 int load_recovery(struct loader *loader, const struct yaml_node *node);

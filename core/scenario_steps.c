@@ -303,6 +303,12 @@ static const char *kind_noun(enum entity_kind kind)
 		return "a backup";
 	case ENTITY_STANDBY:
 		return "the standby";
+	case ENTITY_RANK:
+		return "a rank of a job";
+	case ENTITY_CHECKPOINT:
+		return "a checkpoint";
+	case ENTITY_KINDS:
+		break;
 	}
 	return "nothing";
 }
@@ -340,7 +346,7 @@ static int check_kind(struct loader *loader, const struct fault_ops *fault,
 		i++;
 	if (i == target->count)
 		return 0;
-	for (int kind = ENTITY_SITE; kind <= ENTITY_STANDBY; kind++)
+	for (int kind = ENTITY_SITE; kind < ENTITY_KINDS; kind++)
 		if (fault->targets & (1u << kind))
 			accepted = arena_printf(arena, "%s%s%s", accepted, *accepted ? " or " : "",
 						kind_noun((enum entity_kind)kind));

@@ -214,7 +214,7 @@ static int resolve_site_name(struct reader *r, const char *word)
 	const struct deployment *d = &r->scenario->deployment;
 	static const char *const others[] = {"store",         "standby",   "region/NAME",
 					     "endpoint/NAME", "data/NAME", "backup[-1]",
-					     "link[A-B]"};
+					     "link[A-B]",     "job/NAME"};
 	const size_t other_count = sizeof(others) / sizeof(others[0]);
 	const char **words;
 
@@ -353,6 +353,57 @@ static int resolve_endpoint(struct reader *r)
 	return 0;
 }
 
+static int resolve_checkpoint(struct reader *r, uint32_t job)
+{
+	struct index index;
+
+	if (read_index(r, &index) < 0 || at_end(r) < 0)
+		return -1;
+	if (!index.given || index.all)
+		return no_match(r, "checkpoints come to exist during the drill; name one: ckpt[-1] "
+				   "is the newest");
+	if (index.value > INT32_MAX || index.value < -INT32_MAX)
+		return no_match(r, "there will never be so many checkpoints");
+	return add(r, (struct entity){.kind = ENTITY_CHECKPOINT,
+				      .index = (int32_t)job,
+				      .part = (uint32_t)(int32_t)index.value});
+}
+
+static int resolve_job(struct reader *r)
+{
+	const struct deployment *d = &r->scenario->deployment;
+	const char **words = arena_array(r->arena, d->job_count + 1, sizeof(*words)), *name;
+	struct range range = {0};
+	uint32_t i = 0;
+
+	if (!descend(r))
+		return no_match(r, "say which job: job/NAME");
+	name = next_word(r);
+	for (i = 0; i < d->job_count; i++)
+		words[i] = d->jobs[i].name;
+	for (i = 0; i < d->job_count && strcmp(words[i], name) != 0; i++)
+		;
+	if (i == d->job_count)
+		return unknown_word(r, "job", name, words);
+	if (!descend(r))
+		return at_end(r) < 0
+			       ? -1
+			       : add(r, (struct entity){.kind = ENTITY_JOB, .index = (int32_t)i});
+	const char *below = next_word(r);
+	if (strcmp(below, "ckpt") == 0)
+		return resolve_checkpoint(r, i);
+	if (strcmp(below, "rank") != 0)
+		return no_match(r, "below a job there are rank[n] and ckpt[-1]");
+	if (read_range(r, arena_printf(r->arena, "job '%s'", name), d->jobs[i].nodes, "ranks",
+		       &range) < 0 ||
+	    at_end(r) < 0)
+		return -1;
+	for (uint32_t n = 0; n < range.count; n++)
+		if (add(r, (struct entity){ENTITY_RANK, 0, (int32_t)i, range.first + n}) < 0)
+			return -1;
+	return 0;
+}
+
 static int resolve_data(struct reader *r)
 {
 	const char *words[DATA_CLASSES + 1] = {0}, *name;
@@ -408,7 +459,7 @@ static int resolve(struct reader *r)
 	if (strcmp(word, "region") == 0)
 		return resolve_region(r);
 	if (strcmp(word, "job") == 0)
-		return no_match(r, "training jobs are not part of this version");
+		return resolve_job(r);
 	if (strcmp(word, "store") == 0) {
 		if (at_end(r) < 0)
 			return -1;
@@ -535,7 +586,14 @@ const char *entity_print(struct entity entity, const struct scenario *scenario,
 			 entity.part);
 		break;
 	case ENTITY_JOB:
-		snprintf(buffer, size, "job[%d]", entity.index);
+		snprintf(buffer, size, "job/%s", d->jobs[entity.index].name);
+		break;
+	case ENTITY_RANK:
+		snprintf(buffer, size, "job/%s/rank[%u]", d->jobs[entity.index].name, entity.part);
+		break;
+	case ENTITY_CHECKPOINT:
+		snprintf(buffer, size, "job/%s/ckpt[%d]", d->jobs[entity.index].name,
+			 (int32_t)entity.part);
 		break;
 	case ENTITY_DATA:
 		snprintf(buffer, size, "data/%s", data_class_names[entity.index]);
@@ -545,6 +603,8 @@ const char *entity_print(struct entity entity, const struct scenario *scenario,
 		break;
 	case ENTITY_STANDBY:
 		snprintf(buffer, size, "standby");
+		break;
+	case ENTITY_KINDS:
 		break;
 	}
 	return buffer;

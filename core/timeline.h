@@ -42,8 +42,16 @@
  *   service.requests  endpoint, from_ns, to_ns, sent, and the outcomes known in that second: good,
  *                     wrong, late, failed, p50_s, p99_s (single requests); waited: how many found
  *                     no free slot in that second and joined the queue
- *   service.bad       endpoint, since_ns
+ *   service.bad       endpoint (a job as "job/NAME"), since_ns
  *   service.good      endpoint, since_ns
+ *   job.state         job, state (Lepton's: Running, Failed, Queueing, Restarting, Completed), why,
+ *                     step (the last that ended), progress_ns (of training at full pace), nodes
+ *                     (that it holds)
+ *   job.checkpoint    job, checkpoint (from 0; null: it came to nothing), begin_ns, step and
+ *                     progress_ns at its begin, ok, reason; told at its end
+ *   job.restore       job, checkpoint (null: the beginning), as_of_ns, progress_ns, ok (false: it
+ *                     is bad), stopped_ns (its last progress before), lost_ns (that it had beyond
+ *                     this one; null when not ok), reason; told when it was read
  *   guard.abort       guard, value
  *   signal            signal
  *   run.end           reason ("complete" | "guard" | "signal" | "not_effective" | "error")

@@ -231,6 +231,7 @@ static void change_detector(struct search *s, size_t index)
 	case DETECTOR_PROBE:
 	case DETECTOR_PHI:
 	case DETECTOR_POLL:
+	case DETECTOR_WATCHDOG:
 		change_interval(s, path, "interval", detector, detector->interval);
 		break;
 	}

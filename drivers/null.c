@@ -5,6 +5,8 @@
  * It tests the program itself: apply says yes and changes nothing, so every fault must end as not
  * effective and every drill as not evaluable. Actions succeed in no time. Its clock is virtual.
  */
+#include <math.h>
+
 #include "drivers/drivers.h"
 
 #define NULL_QUEUE_MAX ((size_t)1 << 20) /* actions that ended and were not handed over */
@@ -97,6 +99,13 @@ static void see_site(const struct deployment *deployment, uint32_t index, struct
 		ret->copies += deployment->data[i].declared;
 }
 
+static void see_ranks(uint32_t ranks, struct reading *ret)
+{
+	ret->nodes = ret->nodes_powered = ret->nodes_reachable = ret->nodes_responding = ranks;
+	ret->processes = ranks;
+	ret->process_starts = ranks;
+}
+
 static void null_read(void *self, struct entity entity, struct reading *ret)
 {
 	const struct null_driver *driver = self;
@@ -139,10 +148,21 @@ static void null_read(void *self, struct entity entity, struct reading *ret)
 	case ENTITY_BACKUP:
 		ret->copies = 1;
 		break;
+	case ENTITY_JOB:
+		see_ranks(deployment->jobs[entity.index].nodes, ret);
+		break;
+	case ENTITY_RANK:
+		see_ranks(1, ret);
+		break;
+	case ENTITY_CHECKPOINT:
+		ret->copies = 1;
+		ret->shards = deployment->jobs[entity.index].nodes;
+		ret->content_bytes = deployment->jobs[entity.index].checkpoint.bytes;
+		break;
 	case ENTITY_STORE:
 		see_store(&deployment->store, ret);
 		break;
-	case ENTITY_JOB:
+	case ENTITY_KINDS:
 	case ENTITY_NONE:
 		break;
 	}
@@ -342,6 +362,23 @@ static void null_account(void *self, struct account *ret)
 	*ret = (struct account){0};
 }
 
+/* It trains at full pace, and saves nothing. */
+static void null_job(void *self, uint32_t job, struct job_record *ret)
+{
+	const struct null_driver *driver = self;
+	const struct job *config = &driver->scenario->deployment.jobs[job];
+	nanos work = config->work < driver->now ? config->work : driver->now;
+
+	*ret = (struct job_record){
+		.name = config->name,
+		.work_s = (double)work / 1e9,
+		.wall_s = (double)work / 1e9,
+		.ettr = work > 0 ? 1 : NAN,
+		.goodput = work > 0 ? 1 : NAN,
+		.complete = work == config->work,
+	};
+}
+
 /* ---- begin and end ---- */
 
 static int null_reopen(void *self, uint64_t seed, uint64_t trial, struct timeline *timeline,
@@ -400,5 +437,6 @@ const struct driver_ops driver_null = {
 	.last_write = null_last_write,
 	.level = null_level,
 	.account = null_account,
+	.job = null_job,
 	.close = null_close,
 };

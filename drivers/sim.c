@@ -123,6 +123,9 @@ static const struct model_row rows[EFFECTS] = {
 	[EFFECT_API_OUT] = {"model: calls to the platform fail", true},
 	[EFFECT_LOAD_SURGE] = {"model: more requests arrive", false},
 	[EFFECT_MODEL_BAD] = {"model: the replicas serve other weights than were released", false},
+	[EFFECT_CKPT_FLIP] = {"model: bits of a checkpoint flip, nobody is told", false},
+	[EFFECT_CKPT_SHARD] = {"model: shards of a checkpoint are missing", false},
+	[EFFECT_CKPT_TORN] = {"model: a save broke off, and lists as whole", false},
 };
 
 static struct mechanism sim_mechanism(enum effect_kind kind)
@@ -217,7 +220,7 @@ static nanos sim_last_write(void *self, uint32_t site)
 static void sim_level(void *self, double *ret_success, nanos *ret_latency)
 {
 	struct world *w = self;
-	*ret_success = 1;
+	*ret_success = jobs_all_good(w) ? 1 : 0;
 	*ret_latency = 0;
 	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++) {
 		double success;
@@ -233,9 +236,14 @@ static void sim_account(void *self, struct account *ret)
 	load_account(self, ret);
 }
 
+static void sim_job(void *self, uint32_t job, struct job_record *ret)
+{
+	jobs_account(self, job, ret);
+}
+
 static double sim_wrong(void *self, uint32_t site)
 {
-	return load_wrong(self, site);
+	return load_wrong(self, site) + jobs_wrong(self, site);
 }
 
 static uint64_t sim_work(void *self)
@@ -248,9 +256,10 @@ const struct driver_ops driver_sim = {
 	.name = "sim",
 	.help = "a simulated Lepton deployment in virtual time; nothing real is touched",
 	.kind = "simulated",
-	.effects = EFFECT_BIT(EFFECT_CKPT_FLIP) - 1,
+	.effects = EFFECT_BIT(EFFECTS) - 1,
 	.detectors = 1u << DETECTOR_PROBE | 1u << DETECTOR_PHI | 1u << DETECTOR_POLL |
-		     1u << DETECTOR_FIXED | 1u << DETECTOR_CANARY | 1u << DETECTOR_SLO,
+		     1u << DETECTOR_FIXED | 1u << DETECTOR_CANARY | 1u << DETECTOR_SLO |
+		     1u << DETECTOR_WATCHDOG,
 	.mechanism = sim_mechanism,
 	.open = sim_open,
 	.reopen = sim_reopen,
@@ -267,6 +276,7 @@ const struct driver_ops driver_sim = {
 	.last_write = sim_last_write,
 	.level = sim_level,
 	.account = sim_account,
+	.job = sim_job,
 	.close = sim_close,
 	.wrong = sim_wrong,
 	.work = sim_work,

@@ -43,6 +43,9 @@
 	FAULT(data_stale)                                                                          \
 	FAULT(data_encrypt)                                                                        \
 	FAULT(data_delete)                                                                         \
+	FAULT(ckpt_corrupt)                                                                        \
+	FAULT(ckpt_missing_shard)                                                                  \
+	FAULT(ckpt_torn)                                                                           \
 	FAULT(backup_corrupt)                                                                      \
 	FAULT(backup_missing)                                                                      \
 	FAULT(backup_stale)                                                                        \

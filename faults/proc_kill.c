@@ -49,6 +49,7 @@ const struct fault_ops fault_proc_kill = {
 	.params = params,
 	.params_size = sizeof(struct proc_kill),
 	.needs = EFFECT_BIT(EFFECT_PROC_EXIT),
-	.targets = TARGET_BIT(ENTITY_REPLICA) | TARGET_BIT(ENTITY_ENDPOINT),
+	.targets = TARGET_BIT(ENTITY_REPLICA) | TARGET_BIT(ENTITY_ENDPOINT) |
+		   TARGET_BIT(ENTITY_JOB) | TARGET_BIT(ENTITY_RANK),
 	.plan = plan,
 };

@@ -28,6 +28,7 @@ const struct fault_ops fault_proc_pause = {
 	.params = params,
 	.params_size = 0,
 	.needs = EFFECT_BIT(EFFECT_PROC_FREEZE),
-	.targets = TARGET_BIT(ENTITY_REPLICA) | TARGET_BIT(ENTITY_ENDPOINT),
+	.targets = TARGET_BIT(ENTITY_REPLICA) | TARGET_BIT(ENTITY_ENDPOINT) |
+		   TARGET_BIT(ENTITY_JOB) | TARGET_BIT(ENTITY_RANK),
 	.plan = plan,
 };

@@ -181,7 +181,7 @@ static void put_card(FILE *page, const cJSON *record, const char *name, const ch
 			met > 0    ? "met"
 			: met == 0 ? "missed"
 				   : "not evaluable",
-			strcmp(name, "availability") == 0 ? "at least" : "at most",
+			text_is_floor(name) ? "at least" : "at most",
 			text_value(text, view_real(item, "limit"), view_text_or(item, "unit", "")));
 		if (all)
 			fprintf(page, " at p%g of all trials", view_real(item, "quantile") * 100);
@@ -340,6 +340,7 @@ static void put_body(FILE *page, const struct report_input *input)
 				  "gnuplot and run "
 				  "\xe2\x80\x9c"
 				  "drsim report\xe2\x80\x9d again.");
+	html_jobs(page, record);
 	html_repairs(page, record);
 	html_faults(page, record);
 	html_operations(page, input);

@@ -55,7 +55,7 @@ void html_objectives(FILE *page, const cJSON *record)
 		char value[WORDS_MAX], limit[WORDS_MAX + 12];
 
 		snprintf(limit, sizeof(limit), "%s %s",
-			 view_is(objective, "name", "availability") ? "at least" : "at most",
+			 text_is_floor(view_text_or(objective, "name", "")) ? "at least" : "at most",
 			 text_value(value, view_real(objective, "limit"), unit));
 		fputs("<tr>", page);
 		html_cell(page, "key", view_text(objective, "name"));
@@ -343,6 +343,41 @@ void html_faults(FILE *page, const cJSON *record)
 	if (count > FAULTS_SHOWN)
 		fprintf(page, "<p class=\"note\">The first %d of %d; record.json holds all.</p>\n",
 			FAULTS_SHOWN, count);
+}
+
+void html_jobs(FILE *page, const cJSON *record)
+{
+	const cJSON *jobs = view_get(record, "jobs"), *job;
+	char text[WORDS_MAX];
+
+	if (!jobs)
+		return;
+	fputs("<h2>Training jobs</h2>\n<table><thead><tr><th>Job</th><th class=\"n\">ETTR</th><th "
+	      "class=\"n\">Goodput</th><th class=\"n\">Training</th><th "
+	      "class=\"n\">Interruptions</th><th class=\"n\">Restarts</th><th class=\"n\">Done "
+	      "again</th><th class=\"n\">Without training</th><th "
+	      "class=\"n\">Checkpoints</th><th class=\"n\">Bad ones</th></tr></thead><tbody>\n",
+	      page);
+	cJSON_ArrayForEach (job, jobs) {
+		static const char *const counts[] = {"checkpoints", "bad_checkpoints"};
+
+		fputs("<tr>", page);
+		html_cell(page, "key", view_text(job, "name"));
+		html_cell(page, "n", words_percent(text, view_real(job, "ettr")));
+		html_cell(page, "n", words_percent(text, view_real(job, "goodput")));
+		duration_cell(page, view_real(job, "work_s"));
+		html_cell(page, "n", words_number(text, view_real(job, "interruptions")));
+		html_cell(page, "n", words_number(text, view_real(job, "restarts")));
+		duration_cell(page, view_real(job, "lost_work_s"));
+		duration_cell(page, view_real(job, "down_s"));
+		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+			html_cell(page, "n", words_number(text, view_real(job, counts[i])));
+		fputs("</tr>\n", page);
+	}
+	fputs("</tbody></table>\n<p class=\"note\">ETTR, the effective training time ratio, is the "
+	      "training that still counted at the end over the time for which the job was to run. "
+	      "Goodput leaves out what was trained on corrupted data.</p>\n",
+	      page);
 }
 
 static void repair_row(FILE *page, const char *row_class, const char *cause, const cJSON *repair)

@@ -351,6 +351,30 @@ static void add_repairs(cJSON *root, const struct record *record)
 	}
 }
 
+static void add_jobs(cJSON *root, const struct record *record)
+{
+	cJSON *jobs = must(cJSON_AddArrayToObject(root, "jobs"));
+
+	for (size_t i = 0; i < record->job_count; i++) {
+		const struct job_record *job = &record->jobs[i];
+		cJSON *object = append_object(jobs);
+
+		add_text(object, "name", job->name);
+		must(cJSON_AddBoolToObject(object, "complete", job->complete));
+		add_real(object, "work_s", job->work_s);
+		add_real(object, "wall_s", job->wall_s);
+		add_real(object, "ettr", job->ettr);
+		add_real(object, "goodput", job->goodput);
+		add_count(object, "interruptions", job->interruptions);
+		add_count(object, "restarts", job->restarts);
+		add_real(object, "lost_work_s", job->lost_work_s);
+		add_count(object, "checkpoints", job->checkpoints);
+		add_count(object, "bad_checkpoints", job->bad_checkpoints);
+		add_real(object, "down_s", job->down_s);
+		add_real(object, "wrong_work_s", job->wrong_work_s);
+	}
+}
+
 static void add_findings(cJSON *root, const struct record *record)
 {
 	cJSON *findings = must(cJSON_AddArrayToObject(root, "findings"));
@@ -471,6 +495,8 @@ static cJSON *build(const struct record *record)
 	for (size_t i = 0; i < record->incident_count; i++)
 		add_incident(incidents, &record->incidents[i]);
 	add_faults(root, record);
+	if (record->job_count > 0)
+		add_jobs(root, record);
 	if (record->repairs)
 		add_repairs(root, record);
 	add_findings(root, record);

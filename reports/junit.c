@@ -87,7 +87,7 @@ static void write_objective(FILE *file, const cJSON *record, const cJSON *object
 	double achieved = view_real(objective, "achieved"),
 	       quantile = view_real(objective, "quantile");
 	int met = view_bool(objective, "met");
-	bool floor = strcmp(kind, "availability") == 0;
+	bool floor = text_is_floor(kind);
 	enum outcome outcome = met > 0    ? OUTCOME_PASSED
 			       : met == 0 ? OUTCOME_FAILURE
 					  : OUTCOME_SKIPPED;

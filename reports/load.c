@@ -84,6 +84,12 @@ static const struct key cause_keys[] = {
 	{"cause", 's'}, {"count", 'n'}, {"mean_min", 'N'}, {"median_min", 'N'}, {NULL, 0}};
 static const struct key repairs_keys[] = {
 	{"repairs.all", 'o'}, {"repairs.by_cause", 'a'}, {NULL, 0}};
+static const struct key job_keys[] = {
+	{"name", 's'},          {"work_s", 'n'},   {"wall_s", 'n'},      {"ettr", 'N'},
+	{"goodput", 'N'},       {"restarts", 'n'}, {"lost_work_s", 'n'}, {"interruptions", 'n'},
+	{"checkpoints", 'n'},   {"bad_checkpoints", 'n'}, {"down_s", 'n'}, {"complete", 'b'},
+	{NULL, 0},
+};
 static const struct key finding_keys[] = {{"severity", 's'}, {"text", 's'}, {NULL, 0}};
 static const struct key campaign_keys[] = {
 	{"campaign.trials", 'n'},
@@ -158,6 +164,8 @@ static int check_record(const cJSON *record, const char *place, struct error *e)
 	    check_list(record, "incidents", incident_keys, place, e) ||
 	    check_list(record, "faults", fault_keys, place, e) ||
 	    check_list(record, "findings", finding_keys, place, e))
+		return -1;
+	if (view_get(record, "jobs") && check_list(record, "jobs", job_keys, place, e))
 		return -1;
 	if (view_get(record, "repairs") &&
 	    (check_keys(record, repairs_keys, "", place, e) ||

@@ -155,7 +155,7 @@ static void put_objectives(const struct page *page, const struct record *record)
 	heading(page, "Objectives");
 	for (size_t i = 0; i < record->objective_count; i++) {
 		const struct objective_result *result = &record->objectives[i];
-		bool floor = strcmp(result->name, "availability") == 0;
+		bool floor = text_is_floor(result->name);
 
 		if (isfinite(result->quantile))
 			snprintf(name, sizeof(name), "%.20s, p%g", result->name,
@@ -345,6 +345,31 @@ static void put_faults(const struct page *page, const struct record *record)
 		fprintf(page->file, "  and %zu more in the report\n", record->fault_count - shown);
 }
 
+static void put_jobs(const struct page *page, const struct record *record)
+{
+	char name[WORDS_MAX], value[WORDS_MAX], more[WORDS_MAX];
+
+	if (record->job_count > 0)
+		heading(page, "Training jobs");
+	for (size_t i = 0; i < record->job_count; i++) {
+		const struct job_record *job = &record->jobs[i];
+
+		snprintf(name, sizeof(name), "  %.64s", job->name);
+		put(page, INK_PLAIN, name, NAME_COLUMNS);
+		put(page, INK_PLAIN, words_percent(value, job->ettr), -VALUE_COLUMNS);
+		fprintf(page->file, "   ETTR: %s of training", words_duration(value, job->work_s));
+		fprintf(page->file, " in %s%s\n", words_duration(value, job->wall_s),
+			job->complete ? ", complete" : "");
+		fprintf(page->file,
+			"%*s%" PRIu64 " interruption%s, %" PRIu64 " restart%s, %s done again, "
+			"%s without training\n",
+			NAME_COLUMNS + VALUE_COLUMNS + 3, "", job->interruptions,
+			job->interruptions == 1 ? "" : "s", job->restarts,
+			job->restarts == 1 ? "" : "s", words_duration(value, job->lost_work_s),
+			words_duration(more, job->down_s));
+	}
+}
+
 static void put_repairs(const struct page *page, const struct record *record)
 {
 	char line[2 * WORDS_MAX], mean[WORDS_MAX], median[WORDS_MAX], quoted[YAML_QUOTE_MAX];
@@ -443,6 +468,7 @@ void summary_print(const struct record *record, const char *folder, FILE *out, b
 	put_objectives(&page, record);
 	put_campaign(&page, record);
 	put_measures(&page, record);
+	put_jobs(&page, record);
 	put_repairs(&page, record);
 	put_faults(&page, record);
 	put_findings(&page, record);

@@ -68,3 +68,8 @@ void text_escape(FILE *file, const char *text)
 		s += length > 0 ? length : 1;
 	}
 }
+
+bool text_is_floor(const char *objective)
+{
+	return strcmp(objective, "availability") == 0 || strcmp(objective, "ettr") == 0;
+}

@@ -4,6 +4,7 @@
 #define REPORTS_TEXT_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "core/words.h"
@@ -19,5 +20,8 @@ size_t text_columns(const char *text);
  * XML does not allow and bytes that are not UTF-8 as U+FFFD. NULL writes WORDS_NONE.
  */
 void text_escape(FILE *file, const char *text);
+
+/* Is the limit of the objective of this name a lower one? */
+bool text_is_floor(const char *objective);
 
 #endif

@@ -14,11 +14,11 @@
 #define LINE_MAX_ 512
 #define ENTITIES_MAX 8
 #define FAULTS_MAX 128
-#define KINDS (ENTITY_STANDBY + 1)
+#define KINDS ENTITY_KINDS
 
 static const char *const kind_names[KINDS] = {
 	"none",     "site",    "rack", "node", "gpu",    "link",    "store",
-	"endpoint", "replica", "job",  "data", "backup", "standby",
+	"endpoint", "replica", "job",  "data", "backup", "standby", "rank", "checkpoint",
 };
 
 /* ---- a deployment of two sites ---- */

@@ -59,7 +59,8 @@ static struct family *family_of(const struct fault_ops *fault)
 static bool drawable(const struct fault_ops *fault)
 {
 	return (fault->needs & ~driver_find("sim")->effects) == 0 &&
-	       (fault->targets & ~(1u << ENTITY_JOB)) != 0;
+	       (fault->targets & ((1u << ENTITY_JOB) - 1 | 1u << ENTITY_DATA |
+				  1u << ENTITY_BACKUP | 1u << ENTITY_STANDBY)) != 0;
 }
 
 static size_t list_faults(const struct fault_ops *ret[FAULTS_MAX])
@@ -248,6 +249,9 @@ static void draw_target(struct draw *d, const struct fault_ops *fault)
 		break;
 	case ENTITY_NONE:
 	case ENTITY_JOB:
+	case ENTITY_RANK:
+	case ENTITY_CHECKPOINT:
+	case ENTITY_KINDS:
 		ck_abort_msg("%s: no target", fault->name);
 	}
 }
@@ -489,7 +493,7 @@ static void print_table(void)
 
 	for (size_t i = 0; fault_table[i]; i++)
 		if (!drawable(fault_table[i])) {
-			printf("left out, the simulator cannot apply it: %s\n",
+			printf("left out, these scenarios have nothing for it: %s\n",
 			       fault_table[i]->name);
 			left_out++;
 		}

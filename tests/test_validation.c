@@ -892,6 +892,64 @@ START_TEST(mean_and_error)
 }
 END_TEST
 
+/* ---- training jobs ---- */
+
+struct job_case {
+	const char *name, *scenario, *measure; /* of jobs[0]; down_s: as a share of wall_s */
+	double expected;
+	const char *sets[SETS_MAX];
+};
+
+#define K_OF_N "tests/validation/job_k_of_n.yaml"
+#define JOB_ETTR "tests/validation/job_ettr.yaml"
+#define N(n) "deployment.sites[0].nodes=" #n
+#define K(k) "deployment.jobs[0].nodes=" #k
+#define SPARES(k) "deployment.jobs[0].spares=" #k
+#define CREWS(c) "recovery.repair.crews=" #c
+
+static const struct job_case job_cases[] = {
+	{"1 of 2, 1 crew: unavailability", K_OF_N, "down_s", 1.960400e-4, {NULL}},
+	{"1 of 2, 2 crews: unavailability", K_OF_N, "down_s", 9.802960e-5, {CREWS(2)}},
+	{"2 of 3, 1 crew: unavailability", K_OF_N, "down_s", 5.880036e-4, {N(3), K(2)}},
+	{"3 of 5, 2 crews: unavailability",
+	 K_OF_N,
+	 "down_s",
+	 1.441535e-5,
+	 {N(5), K(3), SPARES(2), CREWS(2)}},
+	{"7 of 8, 1 crew: unavailability", K_OF_N, "down_s", 5.482272e-3, {N(8), K(7)}},
+	{"checkpointed training: ETTR",
+	 "tests/validation/job_checkpointed.yaml",
+	 "ettr",
+	 1 / 1.2204328,
+	 {NULL}},
+	{"2048 nodes, saves every 60 min: ETTR", JOB_ETTR, "ettr", 0.71438, {NULL}},
+	{"2048 nodes, saves every 5 min: ETTR",
+	 JOB_ETTR,
+	 "ettr",
+	 0.93293,
+	 {"deployment.jobs[0].checkpoint.every=5m"}},
+};
+
+START_TEST(training_jobs)
+{
+	const struct job_case *c = &job_cases[_i];
+	struct pool pool = {0};
+
+	for (int seed = 1; seed <= seeds(); seed++) {
+		struct drill drill;
+		double value;
+
+		drill_run(&drill, c->scenario, seed, 1, c->sets, false);
+		value = number(find(drill.record, "jobs.0"), c->measure);
+		if (strcmp(c->measure, "down_s") == 0)
+			value /= number(drill.record, "jobs.0.wall_s");
+		pool_add(&pool, value, 0);
+		drill_close(&drill);
+	}
+	within(c->name, c->expected, pool_mean(&pool), pool_spread(&pool));
+}
+END_TEST
+
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
 static void add_cases(Suite *suite)
@@ -914,6 +972,7 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "fluid and requests agree", fluid_and_requests_agree, COUNT(stories));
 	test_add_loop(suite, "quantiles", quantiles_and_their_intervals, COUNT(ranks));
 	test_add(suite, "mean and error", mean_and_error);
+	test_add_loop(suite, "training jobs", training_jobs, COUNT(job_cases));
 }
 
 TEST_MAIN("validation", add_cases)

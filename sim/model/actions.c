@@ -145,6 +145,8 @@ static nanos added_delay(const struct world *w, const struct entity *entity)
 {
 	if (entity->kind == ENTITY_ENDPOINT)
 		return w->services[entity->index].delay;
+	if (entity->kind == ENTITY_JOB)
+		return w->sites[w->scenario->deployment.jobs[entity->index].site].delay;
 	uint32_t site = entity->site, node = w->sites[site].first_node + (uint32_t)entity->index;
 	if (entity->kind == ENTITY_REPLICA) {
 		const struct replica *replica =
@@ -155,6 +157,18 @@ static nanos added_delay(const struct world *w, const struct entity *entity)
 		node = replica->node;
 	}
 	return w->sites[site].delay + (node == NODE_NONE ? 0 : w->nodes[node].delay);
+}
+
+/* What the scheduler says of it; a canary runs a validation, which needs it to run. */
+static enum serve look_at_job(struct world *w, const struct action *action)
+{
+	uint32_t job = (uint32_t)action->entity.index;
+	if (!jobs_running(w, job))
+		return SERVE_REFUSE;
+	if (w->scenario->detectors[action->detector].kind == DETECTOR_CANARY &&
+	    !jobs_validate(w, job))
+		return SERVE_WRONG;
+	return SERVE_OK;
 }
 
 static enum serve look_at(struct world *w, const struct action *action, nanos *latency)
@@ -172,6 +186,8 @@ static enum serve look_at(struct world *w, const struct action *action, nanos *l
 		return replica ? look_at_replica(replica, &w->probe_prng[action->detector], latency)
 			       : SERVE_REFUSE;
 	}
+	if (entity.kind == ENTITY_JOB)
+		return look_at_job(w, action);
 	uint32_t node = w->sites[entity.site].first_node + (uint32_t)entity.index;
 	if (!node_answers(w, entity.site, node))
 		return SERVE_HANG;
@@ -202,6 +218,12 @@ static void probe(struct world *w, const struct action *action)
 		struct service *s = &w->services[action->entity.index];
 		load_look(w, action->entity.index);
 		load_window_stats(w, s, config->slo_window, &done.success, &done.latency_p99);
+		done.at = world_now(w);
+		world_complete(w, &done);
+		return;
+	}
+	if (config->kind == DETECTOR_WATCHDOG) {
+		done.ok = jobs_stalled(w, (uint32_t)action->entity.index) < action->timeout;
 		done.at = world_now(w);
 		world_complete(w, &done);
 		return;

@@ -76,6 +76,7 @@ void cluster_reset(struct world *w)
 void cluster_changed(struct world *w)
 {
 	replicas_look(w);
+	jobs_look(w);
 	storage_look(w);
 	load_look_all(w);
 	actions_look(w);
@@ -113,6 +114,9 @@ struct node_range nodes_of(const struct world *w, struct entity entity)
 	case ENTITY_JOB:
 	case ENTITY_DATA:
 	case ENTITY_BACKUP:
+	case ENTITY_RANK:
+	case ENTITY_CHECKPOINT:
+	case ENTITY_KINDS:
 		break;
 	}
 	return (struct node_range){0, 0};
@@ -148,6 +152,9 @@ bool replica_is_of(const struct world *w, const struct replica *replica, struct 
 	case ENTITY_JOB:
 	case ENTITY_DATA:
 	case ENTITY_BACKUP:
+	case ENTITY_RANK:
+	case ENTITY_CHECKPOINT:
+	case ENTITY_KINDS:
 		break;
 	}
 	return false;

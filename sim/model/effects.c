@@ -48,6 +48,7 @@ static void exit_matching(struct world *w, struct entity entity)
 		if (replica_matches(w, &w->replicas[r], entity) &&
 		    w->replicas[r].stage != STAGE_NONE)
 			replica_exit(w, r);
+	jobs_exit(w, entity);
 }
 
 static void log_xid(struct world *w, struct token *token)
@@ -197,6 +198,25 @@ static void change_exit(struct world *w, struct token *token, bool on)
 {
 	if (on)
 		exit_matching(w, token->effect.entity);
+}
+
+/* Of replicas it is a condition; a job knows which of its processes were stopped. */
+static void change_stop(struct world *w, struct token *token, bool on)
+{
+	if (on)
+		token->generation = jobs_stop(w, token->effect.entity);
+	else
+		jobs_go_on(w, token->effect.entity, token->generation);
+}
+
+/* Which one `ckpt[-1]` is, is settled when the effect comes. */
+static void change_checkpoint(struct world *w, struct token *token, bool on)
+{
+	struct entity *entity = &token->effect.entity;
+	if (on)
+		entity->part = (uint32_t)jobs_save_by_index(w, (uint32_t)entity->index,
+							    (int32_t)entity->part);
+	jobs_damage(w, &token->effect, on);
 }
 
 /* ---- disks and the store ---- */
@@ -403,6 +423,8 @@ static change_fn *const changes[EFFECTS] = {
 	[EFFECT_STORE_OUT] = change_store_out,     [EFFECT_STANDBY_SMALL] = change_standby_small,
 	[EFFECT_NO_CAPACITY] = change_no_capacity, [EFFECT_REPL_LAG] = change_repl_lag,
 	[EFFECT_SPLIT_BRAIN] = change_split,       [EFFECT_API_OUT] = change_api,
+	[EFFECT_PROC_FREEZE] = change_stop,        [EFFECT_CKPT_FLIP] = change_checkpoint,
+	[EFFECT_CKPT_SHARD] = change_checkpoint,   [EFFECT_CKPT_TORN] = change_checkpoint,
 };
 
 void effects_reset(struct world *w)
@@ -488,7 +510,7 @@ static bool process_down(const struct world *w, const struct token *token)
 	for (uint32_t r = 0; r < w->replica_count; r++)
 		if (was_hit(w, &w->replicas[r], token) && w->replicas[r].stage != STAGE_RUNNING)
 			return true;
-	return false;
+	return jobs_down(w, token->effect.entity);
 }
 
 bool effect_present(const struct world *w, uint64_t id)
@@ -504,5 +526,7 @@ bool effect_present(const struct world *w, uint64_t id)
 	}
 	if (token->effect.kind == EFFECT_PROC_EXIT)
 		return process_down(w, token);
+	if (token->effect.kind == EFFECT_PROC_FREEZE && token->generation)
+		return jobs_stopped(w, token->effect.entity, token->generation);
 	return token->effect.kind != EFFECT_RESTORE_STOP; /* a moment */
 }

@@ -490,11 +490,17 @@ static bool is_calm(const struct world *w, const struct service *s)
 	return true;
 }
 
-static void look_calm(struct world *w, struct service *s)
+static uint32_t domain_of_site(const struct world *w, uint32_t site)
 {
-	uint32_t site = w->scenario->deployment.endpoints[s->endpoint].site;
-	bool restless = false;
-	s->calm = is_calm(w, s);
+	uint32_t domain = 0;
+	for (uint32_t s = 0; s < site; s++)
+		domain += w->scenario->deployment.sites[s].standby.heat == HEAT_NONE;
+	return domain;
+}
+
+void load_calm(struct world *w, uint32_t site)
+{
+	bool restless = !jobs_calm(w, site);
 	for (size_t e = 0; e < w->scenario->deployment.endpoint_count; e++)
 		if (w->scenario->deployment.endpoints[e].site == site)
 			restless |= !w->services[e].calm;
@@ -502,8 +508,14 @@ static void look_calm(struct world *w, struct service *s)
 		return;
 	w->sites[site].restless = restless;
 	struct completion calm = {.kind = COMPLETION_CALM, .ok = !restless};
-	calm.action.domain = world_domain(w, s->endpoint);
+	calm.action.domain = domain_of_site(w, site);
 	world_complete(w, &calm);
+}
+
+static void look_calm(struct world *w, struct service *s)
+{
+	s->calm = is_calm(w, s);
+	load_calm(w, w->scenario->deployment.endpoints[s->endpoint].site);
 }
 
 static void turn_bad(struct world *w, struct service *s)

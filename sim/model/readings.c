@@ -251,8 +251,13 @@ void reading_take(const struct world *w, struct entity entity, struct reading *r
 	case ENTITY_STORE:
 		read_store(w, ret);
 		break;
-	case ENTITY_NONE:
 	case ENTITY_JOB:
+	case ENTITY_RANK:
+	case ENTITY_CHECKPOINT:
+		jobs_read(w, entity, ret);
+		break;
+	case ENTITY_KINDS:
+	case ENTITY_NONE:
 		break;
 	}
 }

@@ -673,6 +673,33 @@ void storage_weights_stop(struct world *w, uint32_t r)
 	w->replicas[r].load = 0;
 }
 
+/* ---- checkpoints of jobs ---- */
+
+uint32_t storage_job(struct world *w, uint32_t job, uint32_t site, bool save, uint64_t bytes)
+{
+	uint32_t store = w->scenario->deployment.store.site;
+	return transfer_start(w, (struct transfer){.kind = save ? TRANSFER_SAVE : TRANSFER_LOAD,
+						   .index = job,
+						   .from = save ? site : store,
+						   .to = save ? store : site,
+						   .through = save ? w->store.write : w->store.read,
+						   .bytes = bytes});
+}
+
+void storage_job_stop(struct world *w, uint32_t transfer)
+{
+	transfer_stop(w, transfer);
+}
+
+const char *storage_job_obstacle(const struct world *w, uint32_t site, bool save)
+{
+	if (!store_usable(w, site))
+		return "the store cannot be reached";
+	if (save && w->store.full)
+		return "no space left on the store";
+	return save && w->store.readonly ? "the store is read-only" : NULL;
+}
+
 /* ---- ends of transfers ---- */
 
 static void finished(struct world *w, uint32_t index)
@@ -703,6 +730,10 @@ static void finished(struct world *w, uint32_t index)
 	case TRANSFER_WEIGHTS:
 		w->replicas[transfer.index].load = 0;
 		replica_weights_done(w, transfer.index);
+		break;
+	case TRANSFER_SAVE:
+	case TRANSFER_LOAD:
+		jobs_transferred(w, transfer.index, transfer.kind == TRANSFER_SAVE);
 		break;
 	case TRANSFER_NONE:
 		break;
@@ -763,6 +794,8 @@ static const char *transfer_obstacle(const struct world *w, const struct transfe
 		return return_obstacle(w, action);
 	case TRANSFER_VERIFY_BACKUP:
 		return store_usable(w, transfer->to) ? NULL : "the store is down";
+	case TRANSFER_SAVE:
+	case TRANSFER_LOAD: /* jobs.c looks itself */
 	case TRANSFER_WEIGHTS:
 	case TRANSFER_NONE:
 		break;

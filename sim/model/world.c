@@ -64,6 +64,7 @@ struct world *world_open(const struct scenario *scenario)
 		w->probes_meet |= config->interval > 0 && config->timeout >= config->interval &&
 				  config->timeout % config->interval == 0;
 	}
+	jobs_open(w);
 	replicas_open(w);
 	load_open(w);
 	return w;
@@ -89,6 +90,7 @@ void world_reset(struct world *w, uint64_t seed, uint64_t trial, struct timeline
 	cluster_reset(w);
 	storage_reset(w);
 	actions_reset(w);
+	jobs_reset(w); /* before replicas: they take whole nodes */
 	replicas_reset(w);
 	load_reset(w);
 	storage_look(w);

@@ -8,6 +8,7 @@
  *   conditions.c  effects that stand and have a strength, looked up when someone asks
  *   readings.c  what can be seen of an entity from outside
  *   replica.c   replicas, the platform that starts and moves them, the gateway's health checks
+ *   jobs.c      training jobs: gangs of ranks, their checkpoints and restarts
  *   storage.c   the data classes, their ledger, replication, backups, restores, all transfers
  *   load.c      the fluid view of the clients: success, latency, backlog; good and bad
  *   requests.c  single requests in the windows that decide FRT
@@ -53,6 +54,7 @@ struct node {
 	uint64_t gpus_gone, gpus_used; /* bit per GPU; used: by a replica placed there */
 	uint16_t gone_by[SCENARIO_GPUS_PER_NODE_MAX]; /* how many effects hold each GPU so */
 	nanos delay, jitter;           /* added to a round trip */
+	uint32_t job, rank; /* 1 + the job whose node or spare it is, 1 + its rank on it; 0: none */
 	uint32_t disk;                 /* 1 + its flow resource, 0: nobody has read from it yet */
 	/* how many effects: drop requests to its ports; keep pods off it; of its disk */
 	uint16_t dropped, cordoned, disk_full, disk_failing, disk_readonly;
@@ -261,9 +263,11 @@ struct transfer { /* argument of a flow */
 		TRANSFER_VERIFY_BACKUP,
 		TRANSFER_RESTORE,
 		TRANSFER_WEIGHTS,
-		TRANSFER_RETURN
+		TRANSFER_RETURN,
+		TRANSFER_SAVE, /* of a job: a checkpoint to the store, or from it */
+		TRANSFER_LOAD
 	} kind;
-	uint32_t index; /* backup, replica, or the next free slot + 1 */
+	uint32_t index; /* backup, replica, job, or the next free slot + 1 */
 	struct action action;
 	uint32_t from, to; /* sites */
 	uint32_t through;  /* flow resource: the store's port, or a disk; FLOW_RESOURCE_NONE */
@@ -296,6 +300,7 @@ struct token {                /* one applied effect */
 	bool down;            /* a flap: cut right now */
 	struct effect effect;
 	uint32_t site;  /* that served the endpoint it hit */
+	uint64_t generation; /* of the job whose processes it stopped; 0: none */
 	uint64_t copy;  /* of the content that it damaged */
 	event_id event; /* the next turn of a flap, the end of a reboot */
 };
@@ -315,6 +320,9 @@ struct world {
 	struct link_state *links;
 	struct store_state store;
 	bool disks_used; /* some node's disk is a flow resource */
+
+	struct job_state *jobs; /* jobs.c */
+	size_t job_count;
 
 	struct replica *replicas;
 	size_t replica_count;
@@ -469,7 +477,39 @@ int32_t storage_backup_by_index(const struct world *world,
 				int32_t index); /* -1 newest that ended well; -1: none */
 nanos storage_expected_end(struct world *world, action_id id);
 
+/* A job's save to the store, or its way back; the transfer, for storage_job_stop(). */
+uint32_t storage_job(struct world *world, uint32_t job, uint32_t site, bool save, uint64_t bytes);
+void storage_job_stop(struct world *world, uint32_t transfer);
+const char *storage_job_obstacle(const struct world *world, uint32_t site,
+				 bool save); /* NULL: none */
+
+/* jobs.c */
+void jobs_open(struct world *world);
+void jobs_reset(struct world *world);
+void jobs_look(struct world *world);
+void jobs_transferred(struct world *world, uint32_t job, bool save);
+/* A process of a job or rank, or that uses a GPU, is killed; is the job down? */
+void jobs_exit(struct world *world, struct entity entity);
+bool jobs_down(const struct world *world, struct entity entity);
+/* Processes are stopped (state T); returns their generation, which goes on or dies. */
+uint64_t jobs_stop(struct world *world, struct entity entity);
+void jobs_go_on(struct world *world, struct entity entity, uint64_t generation);
+bool jobs_stopped(const struct world *world, struct entity entity, uint64_t generation);
+/* -1 the newest kept one, -2 the one before, 0 the first ever; -1: not there (any more). */
+int32_t jobs_save_by_index(const struct world *world, uint32_t job, int32_t which);
+/* An effect on a checkpoint whose part is settled comes or goes. */
+void jobs_damage(struct world *world, const struct effect *effect, bool on);
+void jobs_read(const struct world *world, struct entity entity, struct reading *ret);
+bool jobs_running(const struct world *world, uint32_t job);
+nanos jobs_stalled(const struct world *world, uint32_t job); /* so long without progress */
+bool jobs_validate(struct world *world, uint32_t job);
+bool jobs_calm(const struct world *world, uint32_t site);
+bool jobs_all_good(const struct world *world);
+double jobs_wrong(const struct world *world, uint32_t site); /* steps with wrong results */
+void jobs_account(const struct world *world, uint32_t job, struct job_record *ret);
+
 /* load.c */
+void load_calm(struct world *world, uint32_t site); /* is all of the site calm? tells a change */
 void load_open(struct world *world);
 void load_reset(struct world *world);
 void load_look(struct world *world, uint32_t endpoint); /* membership, modes or delays changed */
