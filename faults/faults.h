@@ -45,7 +45,7 @@
 	FAULT(data_delete)                                                                         \
 	FAULT(ckpt_corrupt)                                                                        \
 	FAULT(ckpt_missing_shard)                                                                  \
-	FAULT(ckpt_torn)                                                                           \
+	FAULT(ckpt_torn_save)                                                                      \
 	FAULT(backup_corrupt)                                                                      \
 	FAULT(backup_missing)                                                                      \
 	FAULT(backup_stale)                                                                        \

@@ -233,7 +233,7 @@ static const struct row contents[] = {
 	 {AFTER_CORRUPTION("ckpt.missing_shard")},
 	 {FRT(420 + 900), LOST(900), OF_JOB("bad_checkpoints", 1)}},
 	{"the newest broke off",
-	 {AFTER_CORRUPTION("ckpt.torn")},
+	 {AFTER_CORRUPTION("ckpt.torn_save")},
 	 {FRT(420 + 900), LOST(900), OF_JOB("bad_checkpoints", 1)}},
 	{"the only one kept is corrupt",
 	 {JOB "checkpoint.keep=1", AFTER_CORRUPTION("ckpt.corrupt")},

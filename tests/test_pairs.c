@@ -59,7 +59,7 @@ static struct family *family_of(const struct fault_ops *fault)
 static bool drawable(const struct fault_ops *fault)
 {
 	return (fault->needs & ~driver_find("sim")->effects) == 0 &&
-	       (fault->targets & ((1u << ENTITY_JOB) - 1 | 1u << ENTITY_DATA |
+	       (fault->targets & (((1u << ENTITY_JOB) - 1) | 1u << ENTITY_DATA |
 				  1u << ENTITY_BACKUP | 1u << ENTITY_STANDBY)) != 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ckpt.torn: a save broke off half way, but lists as whole.
+ * ckpt.torn_save: a save broke off half way, but lists as whole.
  *
  * In the field the marker that says "complete" was written before the last shard was, or the name
  * was given before the data reached the disk, and then the writer died. Whatever picks the newest
@@ -19,8 +19,8 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 	return faults_each((struct effect){.kind = EFFECT_CKPT_TORN}, entities, count, out, e);
 }
 
-const struct fault_ops fault_ckpt_torn = {
-	.name = "ckpt.torn",
+const struct fault_ops fault_ckpt_torn_save = {
+	.name = "ckpt.torn_save",
 	.group = "ckpt",
 	.help = "A save broke off, but lists as whole.",
 	.params = params,
