@@ -852,6 +852,19 @@ static size_t fault_count(void)
 	return count;
 }
 
+/* The scenario with a training job in it. */
+static void write_with_job(const char *name, const char *steps)
+{
+	const char *rest = strstr(scenario_head, "  endpoints:\n");
+	FILE *file = fopen(name, "we");
+
+	ck_assert_ptr_nonnull(rest);
+	ck_assert_ptr_nonnull(file);
+	fprintf(file, "%.*s  jobs: [{name: pretrain, site: primary, nodes: 2, spares: 1}]\n%s%s",
+		(int)(rest - scenario_head), scenario_head, rest, steps);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
 /* The example of every fault of the catalogue is a step that loads. */
 START_TEST(fault_examples_load)
 {
@@ -872,7 +885,7 @@ START_TEST(fault_examples_load)
 		example = strstr(fault.out, "example:\n");
 		ck_assert_msg(example != NULL, "%s", fault.out);
 		/* It stands indented, as it would in a list of steps. */
-		write_text("example.yaml", scenario_head, "");
+		write_with_job("example.yaml", "");
 		{
 			FILE *file = fopen("example.yaml", "ae");
 			char *step = strstr(example, "- {");
@@ -941,6 +954,9 @@ static const char *const kind_targets[] = {
 	[ENTITY_DATA] = "data/io",
 	[ENTITY_BACKUP] = "backup[-1]",
 	[ENTITY_STANDBY] = "standby",
+	[ENTITY_JOB] = "job/pretrain",
+	[ENTITY_RANK] = "job/pretrain/rank[0]",
+	[ENTITY_CHECKPOINT] = "job/pretrain/ckpt[-1]",
 };
 
 static void expect_no_effect(const struct fault_ops *fault, const char *target)
@@ -950,7 +966,7 @@ static void expect_no_effect(const struct fault_ops *fault, const char *target)
 
 	snprintf(steps, sizeof(steps), "steps: [{at: 34m, fault: %s, target: \"%s\"}]\n",
 		 fault->name, target);
-	write_text("null.yaml", scenario_head, steps);
+	write_with_job("null.yaml", steps);
 	expect("run null.yaml --driver null --no-plots --out none", 3, "INVALID");
 	record = read_json("none/record.json");
 	ck_assert_str_eq(item(record, "verdict", NULL)->valuestring, "invalid");

@@ -38,6 +38,10 @@ static const struct endpoint endpoints[] = {
 	 .load = {.rate = 120}},
 };
 
+static const struct job jobs[] = {
+	{.name = "pretrain", .site = 0, .nodes = 4, .step = NANOS_S, .checkpoint.bytes = 600},
+};
+
 static struct scenario make_scenario(void)
 {
 	struct scenario scenario = {.name = "test"};
@@ -49,6 +53,8 @@ static struct scenario make_scenario(void)
 	deployment->link_count = 1;
 	deployment->endpoints = endpoints;
 	deployment->endpoint_count = 1;
+	deployment->jobs = jobs;
+	deployment->job_count = 1;
 	deployment->data[DATA_MODEL] = (struct data){.declared = true, .bytes = 140};
 	deployment->data[DATA_IO] =
 		(struct data){.declared = true, .bytes = 20, .change = 1e6, .records = 120};
@@ -263,8 +269,10 @@ static const struct {
 	{"net.loss", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"net.delay", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"net.rate", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
-	{"proc.kill", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
-	{"proc.pause", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"proc.kill", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB |
+			      1u << ENTITY_RANK},
+	{"proc.pause", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB |
+			       1u << ENTITY_RANK},
 	{"proc.crash_loop", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
 	{"proc.slow_start", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
 	{"disk.fill", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
@@ -276,6 +284,9 @@ static const struct {
 	{"data.stale", 1u << ENTITY_DATA},
 	{"data.encrypt", 1u << ENTITY_DATA},
 	{"data.delete", 1u << ENTITY_DATA},
+	{"ckpt.corrupt", 1u << ENTITY_CHECKPOINT},
+	{"ckpt.missing_shard", 1u << ENTITY_CHECKPOINT},
+	{"ckpt.torn", 1u << ENTITY_CHECKPOINT},
 	{"backup.corrupt", 1u << ENTITY_BACKUP},
 	{"backup.missing", 1u << ENTITY_BACKUP},
 	{"backup.stale", 1u << ENTITY_BACKUP},

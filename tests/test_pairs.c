@@ -59,8 +59,8 @@ static struct family *family_of(const struct fault_ops *fault)
 static bool drawable(const struct fault_ops *fault)
 {
 	return (fault->needs & ~driver_find("sim")->effects) == 0 &&
-	       (fault->targets & (((1u << ENTITY_JOB) - 1) | 1u << ENTITY_DATA |
-				  1u << ENTITY_BACKUP | 1u << ENTITY_STANDBY)) != 0;
+	       (fault->targets &
+		~(1u << ENTITY_JOB | 1u << ENTITY_RANK | 1u << ENTITY_CHECKPOINT)) != 0;
 }
 
 static size_t list_faults(const struct fault_ops *ret[FAULTS_MAX])
