@@ -149,7 +149,7 @@ struct completion {
 	uint32_t endpoint, injection;
 	nanos since;
 	/* a job's restart */
-	nanos stopped, saved, lost; /* when it last made progress; as of when it goes on; work between */
+	nanos stopped, saved, lost; /* its last progress; as of when it goes on; work between */
 };
 
 /* What a driver needs to take an effect back, after a crash or a reboot too. The simulator keeps it

@@ -174,7 +174,8 @@ struct job {
 	uint32_t nodes, spares; /* spares: kept free for it, beside its nodes; default 0 */
 	nanos step;             /* at full pace; a distribution's mean; default 5 s */
 	struct {
-		nanos every;    /* of running, from one begin to the next (sync: from an end); default 10 min */
+		nanos every;    /* of running, from one begin to the next (sync: from an end to the
+				   next begin); default 10 min */
 		uint64_t bytes; /* default 0: takes no time */
 		bool async;     /* default true: training goes on while it is written */
 		uint32_t keep;  /* the newest so many; default 3 */

@@ -55,7 +55,8 @@ void html_objectives(FILE *page, const cJSON *record)
 		char value[WORDS_MAX], limit[WORDS_MAX + 12];
 
 		snprintf(limit, sizeof(limit), "%s %s",
-			 text_is_floor(view_text_or(objective, "name", "")) ? "at least" : "at most",
+			 text_is_floor(view_text_or(objective, "name", "")) ? "at least"
+									    : "at most",
 			 text_value(value, view_real(objective, "limit"), unit));
 		fputs("<tr>", page);
 		html_cell(page, "key", view_text(objective, "name"));

@@ -213,6 +213,77 @@ static void hear_service(struct audit *a, const cJSON *event, nanos t, bool bad)
 		a->incidents[k].ever_bad |= !a->incidents[k].closed;
 }
 
+static struct job_book *book_of(struct audit *a, const cJSON *event)
+{
+	const char *name = audit_word(event, "job");
+	size_t i = 0;
+
+	while (i < a->job_count && strcmp(a->jobs[i].name, name) != 0)
+		i++;
+	if (i == a->job_count) {
+		must(i < JOBS_SEEN_MAX, "more than %d", JOBS_SEEN_MAX);
+		snprintf(a->jobs[a->job_count++].name, sizeof(a->jobs[0].name), "%s", name);
+	}
+	return &a->jobs[i];
+}
+
+/* The incident of the job's site: what lies in the store breaks no job. */
+static void hear_loss(struct audit *a, const cJSON *event, nanos lost)
+{
+	for (size_t k = 0; k < a->count; k++) {
+		struct history *h = &a->incidents[k];
+
+		if (h->closed || strstr(h->target, "/ckpt[") || strstr(h->target, "backup[") ||
+		    strcmp(h->target, "store") == 0)
+			continue;
+		if (!h->restarted || lost > h->lost) {
+			h->lost = lost;
+			h->stopped = audit_number(event, "stopped_ns");
+			h->as_of = audit_number(event, "as_of_ns");
+		}
+		h->restarted = true;
+	}
+}
+
+static void hear_restore(struct audit *a, struct job_book *book, const cJSON *event)
+{
+	nanos lost = book->progress - audit_number(event, "progress_ns");
+
+	must(book->down, "a checkpoint is read by a job that runs");
+	if (!cJSON_IsTrue(audit_field(event, "ok"))) {
+		book->bad++;
+		return;
+	}
+	ck_assert_int_eq(audit_number(event, "lost_ns"), lost);
+	book->restarts++;
+	book->lost += lost;
+	hear_loss(a, event, lost);
+}
+
+/* Books of a job: down from the first failure until it runs again; its saves are counted from 0. */
+static void hear_job(struct audit *a, const cJSON *event, nanos t)
+{
+	struct job_book *book = book_of(a, event);
+
+	if (audit_is(event, "job.restore")) {
+		hear_restore(a, book, event);
+	} else if (audit_is(event, "job.checkpoint")) {
+		must(audit_number(event, "begin_ns") <= t, "a save ends before it begins");
+		if (cJSON_IsTrue(audit_field(event, "ok")))
+			ck_assert_int_eq(audit_number(event, "checkpoint"), book->saves++);
+	} else if (strcmp(audit_word(event, "state"), "Failed") == 0) {
+		book->interruptions++;
+		if (book->down)
+			return;
+		book->down = true;
+		book->since = t;
+		book->progress = audit_number(event, "progress_ns");
+	} else if (book->down && strcmp(audit_word(event, "state"), "Running") == 0) {
+		book->down = false;
+		book->down_sum += t - book->since;
+	}
+}
+
 /* A later pulse may have no effect: then the fault had none. */
 static void hear_verdict(struct audit *a, const cJSON *event)
 {
@@ -281,6 +352,8 @@ static void hear(struct audit *a, const cJSON *event)
 		hear_mark(a, event, t);
 	} else if (audit_is(event, "service.bad") || audit_is(event, "service.good")) {
 		hear_service(a, event, t, audit_is(event, "service.bad"));
+	} else if (strncmp(audit_word(event, "event"), "job.", 4) == 0) {
+		hear_job(a, event, t);
 	} else if (audit_is(event, "detector.declare")) {
 		a->declared++;
 	} else if (audit_is(event, "incident.close")) {
@@ -607,7 +680,36 @@ static void compare_loss(const struct history *h, const cJSON *json)
 
 	if (strcmp(h->path, "unrecovered") == 0 || h->t[T_BP] == NEVER || cJSON_IsNull(seconds))
 		return;
+	if (h->restarted && strcmp(h->path, "in_place") == 0) {
+		ck_assert_int_eq(h->t[T_LOSS], h->stopped);
+		ck_assert_int_eq(h->t[T_BP], h->as_of);
+		same_seconds(seconds, h->lost); /* of progress, which stands still in a hang */
+		return;
+	}
 	same_seconds(seconds, h->t[T_LOSS] - h->t[T_BP]);
+}
+
+static void compare_jobs(const struct audit *a, const cJSON *record)
+{
+	const cJSON *jobs = cJSON_GetObjectItemCaseSensitive(record, "jobs");
+
+	ck_assert_int_eq(jobs ? cJSON_GetArraySize(jobs) : 0, (int)a->job_count);
+	for (size_t i = 0; i < a->job_count; i++) {
+		const struct job_book *book = &a->jobs[i];
+		const cJSON *json = cJSON_GetArrayItem(jobs, (int)i);
+		nanos down = book->down_sum + (book->down ? a->end - book->since : 0);
+
+		ck_assert_str_eq(book->name + strlen("job/"), audit_word(json, "name"));
+		ck_assert_int_eq(audit_number(json, "interruptions"), book->interruptions);
+		ck_assert_int_eq(audit_number(json, "restarts"), book->restarts);
+		ck_assert_int_eq(audit_number(json, "checkpoints"), book->saves);
+		ck_assert_int_eq(audit_number(json, "bad_checkpoints"), book->bad);
+		same_seconds(audit_field(json, "lost_work_s"), book->lost);
+		same_seconds(audit_field(json, "down_s"), down);
+		ck_assert(fabs(audit_field(json, "ettr")->valuedouble -
+			       audit_field(json, "work_s")->valuedouble /
+				       audit_field(json, "wall_s")->valuedouble) < 1e-12);
+	}
 }
 
 void audit_compare(struct audit *a, const cJSON *record)
@@ -623,6 +725,7 @@ void audit_compare(struct audit *a, const cJSON *record)
 		compare_loss(&a->incidents[i], json);
 	}
 	compare_metrics(a, audit_field(record, "metrics"));
+	compare_jobs(a, record);
 	cJSON_ArrayForEach (fault, audit_field(record, "faults")) {
 		effective += cJSON_IsTrue(audit_field(fault, "effective")) != 0;
 		applied += cJSON_IsTrue(audit_field(fault, "applied")) != 0;

@@ -20,6 +20,7 @@
 #define INCIDENTS_SEEN_MAX 4096
 #define ENDPOINTS_SEEN_MAX 8
 #define STEPS_SEEN_MAX 64
+#define JOBS_SEEN_MAX 8
 #define PATHS 5
 
 /* As ck_assert_msg(), which writes a file for every assertion that holds: there are millions. */
@@ -92,6 +93,16 @@ struct history {
 	bool damaged;  /* one of its faults damaged the live data */
 	bool undetected;
 	nanos wrong;
+	bool restarted; /* a job went on from a checkpoint; the restart that lost the most: */
+	nanos lost, stopped, as_of;
+};
+
+/* A training job as its events tell it. */
+struct job_book {
+	char name[48];
+	bool down;
+	nanos since, progress, lost, down_sum;
+	unsigned interruptions, restarts, saves, bad;
 };
 
 struct audit {
@@ -116,6 +127,8 @@ struct audit {
 		bool undone;
 	} broken[INCIDENTS_SEEN_MAX];
 	size_t broken_count;
+	struct job_book jobs[JOBS_SEEN_MAX];
+	size_t job_count;
 	cJSON **events; /* all lines, parsed */
 };
 

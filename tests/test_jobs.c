@@ -158,9 +158,7 @@ static const struct row restarts[] = {
 	{"saves that stop training cost time", /* 21 of 11 min each, and 9 min */
 	 {JOB "checkpoint.async=false", "steps=[]"},
 	 {WORK(21 * 600 + 540), OF_JOB("checkpoints", 21)}},
-	{"saves that take nothing",
-	 {JOB "checkpoint.takes=0s"},
-	 {FRT(300 + 300), LOST(300)}},
+	{"saves that take nothing", {JOB "checkpoint.takes=0s"}, {FRT(300 + 300), LOST(300)}},
 	{"reading takes as long as it says",
 	 {JOB "checkpoint.takes=0s", JOB "checkpoint.load=90s"},
 	 {FRT(300 + 90 + 300), LOST(300)}},
@@ -205,7 +203,9 @@ static const struct row hangs[] = {
 	 {FRT(300), LOST(0), WORK(14400 - 300), OF_JOB("interruptions", 0)}},
 	{"a hang is aborted",
 	 {STEP("at: 65m, fault: node.hang, target: 'primary/node[3]'")},
-	 {FRT(600 + 660), LOST(300), OF_JOB("interruptions", 1),
+	 {FRT(600 + 660),
+	  LOST(300),
+	  OF_JOB("interruptions", 1),
 	  {"incidents[0].t_loss_ns", 3900e9, NULL}}},
 	{"a rank is cut off",
 	 {STEP("at: 65m, fault: net.partition, target: 'primary/node[3]'"), JOB "timeout=2m"},
@@ -240,12 +240,17 @@ static const struct row contents[] = {
 	 {FRT(360 + 3900), LOST(3900), OF_JOB("bad_checkpoints", 1)}},
 	{"wrong results are found by a validation run", /* at 90 min; the save of 60 min is right */
 	 {SDC, "detector={kind: canary, scope: job, every: 30m, timeout: 1m}"},
-	 {FRT(1500 + 360 + 1800), LOST(1800), OF_JOB("wrong_work_s", 0),
+	 {FRT(1500 + 360 + 1800),
+	  LOST(1800),
+	  OF_JOB("wrong_work_s", 0),
 	  {"incidents[0].undetected", 0, "false"}}},
 	{"wrong results that nobody looks for", /* from 65 min on all work is worth nothing */
 	 {SDC, "detector={kind: watchdog}"},
-	 {OF_JOB("ettr", 1), OF_JOB("goodput", 65. / 240), OF_JOB("wrong_work_s", 175 * 60),
-	  {"incidents[0].undetected", 0, "true"}, PATH("unrecovered")}},
+	 {OF_JOB("ettr", 1),
+	  OF_JOB("goodput", 65. / 240),
+	  OF_JOB("wrong_work_s", 175 * 60),
+	  {"incidents[0].undetected", 0, "true"},
+	  PATH("unrecovered")}},
 	{"no save from before the corruption is kept",
 	 {SDC, JOB "checkpoint.keep=1",
 	  "detector={kind: canary, scope: job, every: 30m, timeout: 1m}"},
@@ -266,9 +271,8 @@ static void check_row(const struct row *row)
 			ck_assert_msg(strstr(json, text) != NULL, "%s: %s is %s, not %s", row->what,
 				      row->checks[i].path, json, text);
 		else
-			ck_assert_msg(cJSON_IsNumber(item) &&
-					      fabs(item->valuedouble - number) <=
-						      EXACT * fmax(fabs(number), 1),
+			ck_assert_msg(cJSON_IsNumber(item) && fabs(item->valuedouble - number) <=
+								      EXACT * fmax(fabs(number), 1),
 				      "%s: %s is %s, not %.12g", row->what, row->checks[i].path,
 				      json, number);
 		cJSON_free(json);

@@ -147,8 +147,7 @@ static nanos progress(const struct world *w, const struct job_state *job)
 	nanos passed = world_now(w) - job->since;
 	if (!trains(job))
 		return job->base;
-	return job->base +
-	       (job->pace >= 1 ? passed : (nanos)llround(job->pace * (double)passed));
+	return job->base + (job->pace >= 1 ? passed : (nanos)llround(job->pace * (double)passed));
 }
 
 /* Before anything that bends the line. */
@@ -170,8 +169,9 @@ static void aim(struct world *w, struct job_state *job)
 	if (!trains(job) || target == NANOS_NEVER)
 		return;
 	if (job->pace < 1)
-		left = (double)left / job->pace < (double)end ? (nanos)ceil((double)left / job->pace)
-							      : end;
+		left = (double)left / job->pace < (double)end
+			       ? (nanos)ceil((double)left / job->pace)
+			       : end;
 	job->reach = engine_at(w->engine, job->since + left, reached, w, job->index);
 }
 
@@ -606,8 +606,9 @@ static void look(struct world *w, struct job_state *job)
 	for (uint32_t k = 0; k < job->config->nodes && job->stage != JOB_QUEUED; k++)
 		if (node_failed(w, job->ranks[k]) ||
 		    (starting && node_hangs(w, job, job->ranks[k]))) {
-			interrupt(w, job, starting ? "a node was lost while it started"
-						   : "a node, or a GPU of it, was lost");
+			interrupt(w, job,
+				  starting ? "a node was lost while it started"
+					   : "a node, or a GPU of it, was lost");
 			return;
 		}
 	if (job->stage == JOB_QUEUED) {
