@@ -286,7 +286,7 @@ static const struct {
 	{"data.delete", 1u << ENTITY_DATA},
 	{"ckpt.corrupt", 1u << ENTITY_CHECKPOINT},
 	{"ckpt.missing_shard", 1u << ENTITY_CHECKPOINT},
-	{"ckpt.torn", 1u << ENTITY_CHECKPOINT},
+	{"ckpt.torn_save", 1u << ENTITY_CHECKPOINT},
 	{"backup.corrupt", 1u << ENTITY_BACKUP},
 	{"backup.missing", 1u << ENTITY_BACKUP},
 	{"backup.stale", 1u << ENTITY_BACKUP},
