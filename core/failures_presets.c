@@ -8,7 +8,8 @@
  * what such a failure costs where no replica is that could be restarted. An Xid of an application
  * (13, 31, 43) would cost its process alone, and nothing where no process of ours runs. Silent
  * corruption, once found, costs the GPU: gpu.lost. What takes a part of the board, its power or its
- * cooling takes the node: node.crash. What takes its way to the network is net.partition.
+ * cooling takes the node: node.crash, psu.loss. What takes its way to the network is nic.fail on the
+ * node's side, net.partition on the other.
  */
 #include "core/failures.h"
 
@@ -27,12 +28,12 @@ static const struct failure_preset_row llama3[] = {
 	{"host maintenance", "node.crash", NULL, 32, NULL},
 	{"GPU SRAM", "gpu.xid", "{code: 48}", 19, NULL}, /* double-bit ECC error */
 	{"GSP", "gpu.xid", "{code: 119}", 17, NULL},     /* GSP RPC time-out */
-	{"NIC", "net.partition", NULL, 7, NULL},
+	{"NIC", "nic.fail", NULL, 7, NULL},
 	{"NCCL watchdog", "node.hang", NULL, 7, NULL},
 	{"SDC", "gpu.lost", NULL, 6, NULL},
-	{"thermal", "gpu.xid", "{code: 62}", 6, NULL}, /* PMU halt, over-temperature */
+	{"thermal", "gpu.thermal", "{celsius: 110}", 6, NULL}, /* it switches itself off */
 	{"SSD", "node.crash", NULL, 3, NULL},
-	{"PSU", "node.crash", NULL, 3, NULL},
+	{"PSU", "psu.loss", NULL, 3, NULL},
 	{"chassis", "node.crash", NULL, 2, NULL},
 	{"IO board", "node.crash", NULL, 2, NULL},
 	{"dependency", "node.hang", NULL, 2, NULL},
@@ -63,12 +64,12 @@ static const struct failure_preset_row infinitehbd[] = {
 	{"Parameter Plane Cable", "net.partition", NULL, 40,
 	 "{lognormal: {median: 47h, sigma: 1.37}}"},
 	{"Fan", "node.crash", NULL, 33, "{lognormal: {median: 74h, sigma: 1.47}}"},
-	{"NIC", "net.partition", NULL, 30, "{lognormal: {median: 11.8h, sigma: 2.48}}"},
-	{"Power Supply", "node.crash", NULL, 26, "{lognormal: {median: 351h, sigma: 0.67}}"},
+	{"NIC", "nic.fail", NULL, 30, "{lognormal: {median: 11.8h, sigma: 2.48}}"},
+	{"Power Supply", "psu.loss", NULL, 26, "{lognormal: {median: 351h, sigma: 0.67}}"},
 	{"Training Task Troubleshooting", "node.hang", NULL, 14,
 	 "{lognormal: {median: 16.5h, sigma: 0.95}}"},
 	{"Other Failures", "node.hang", NULL, 13, "{lognormal: {median: 37.5h, sigma: 1.02}}"},
-	{"GPU Xid", "gpu.xid", "{code: 79}", 11, "{lognormal: {median: 13.8h, sigma: 1.34}}"},
+	{"GPU Xid", "gpu.fallen_off_bus", NULL, 11, "{lognormal: {median: 13.8h, sigma: 1.34}}"},
 	{"Software Tool", "node.hang", NULL, 7, "{lognormal: {median: 16.9h, sigma: 1.34}}"},
 	{"GPU Lost", "gpu.lost", NULL, 5, "{lognormal: {median: 71h, sigma: 1.32}}"},
 	{"Change", "net.partition", NULL, 4, "{lognormal: {median: 80h, sigma: 0.45}}"},

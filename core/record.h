@@ -75,7 +75,9 @@ struct incident {
 	enum path path;
 	uint32_t *faults; /* steps, the first one opened it; none for a false alarm */
 	size_t fault_count, fault_capacity;
-	const char *fault, *target, *place; /* of the first; NULL for a false alarm */
+	const char *fault, *target, *place; /* of the first that did harm, or might have; NULL for
+					       a false alarm */
+	nanos opened; /* by the first of all */
 	nanos marks[MARKS];
 	const char *diagnosis, *action; /* NULL until diagnosed */
 	struct brp brp;

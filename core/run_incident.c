@@ -115,6 +115,33 @@ void incident_calm(struct run *run, uint32_t domain, bool calm)
 	recovery_calm(run->recovery, domain, run->now, calm && !state->held);
 }
 
+/* ---- what it damages ---- */
+
+/* Does it make the live content of a data class another one than was written? */
+static bool damages_data(const struct effect *effect)
+{
+	return effect->entity.kind == ENTITY_DATA &&
+	       (effect->kind == EFFECT_DATA_FLIP || effect->kind == EFFECT_DATA_CUT ||
+		effect->kind == EFFECT_DATA_OLD || effect->kind == EFFECT_DATA_SEALED ||
+		effect->kind == EFFECT_DATA_GONE);
+}
+
+/* Did a fault of the incident damage this class? Without a restore its cost is unknown. */
+static bool is_damaged(const struct run *run, const struct place_state *state, int c)
+{
+	int index = state->incident;
+	for (size_t i = state->first; i < run->injection_count; i++) {
+		const struct injection *injection = &run->injections[i];
+		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
+		     k++) {
+			const struct effect *effect = &injection->effects[k];
+			if (damages_data(effect) && effect->entity.index == c)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* ---- opening, marking ---- */
 
 static void tell_mark(struct run *run, int incident, enum mark mark, nanos at)
@@ -162,6 +189,7 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 	struct incident *incident = &run->incidents[index];
 	struct place_state *state = &run->places[place];
 	memset(incident, 0, sizeof(*incident));
+	incident->opened = run->now;
 	incident->path = injection ? PATH_UNRECOVERED : PATH_FALSE_ALARM;
 	incident->undetected = injection != NULL;
 	incident->detector = incident->standby = -1;
@@ -294,6 +322,32 @@ static void tell_controller(struct run *run, uint32_t domain, struct entity enti
 		detector_fault(&run->detectors[i], recovery_site(run->recovery, domain), run->now);
 }
 
+/* Nothing has come of the open incident so far: no request was answered badly or wrongly, nobody
+ * declared anything, and no live data are damaged, which is an onset that nobody sees. */
+static bool is_harmless(const struct run *run, uint32_t place)
+{
+	const struct place_state *state = &run->places[place];
+	const struct incident *incident = &run->incidents[state->incident];
+	if (state->ever_bad || incident->marks[MARK_DETECT] != NANOS_NEVER ||
+	    wrong_so_far(run, place) > state->wrong_before)
+		return false;
+	for (int c = 0; c < DATA_CLASSES; c++)
+		if (is_damaged(run, state, c))
+			return false;
+	return true;
+}
+
+/* What went before did no harm until now: the incident is this fault's, and its time counts. */
+static void move_onset(struct run *run, uint32_t place, const struct injection *injection)
+{
+	struct incident *incident = open_incident(run, place);
+	incident->fault = injection->step->fault->name;
+	incident->target = run->faults[injection->record].target;
+	incident->place = run_place(run, injection->step->place);
+	incident->marks[MARK_FAULT] = run->now;
+	tell_mark(run, run->places[place].incident, MARK_FAULT, run->now);
+}
+
 int incident_fault(struct run *run, struct injection *injection)
 {
 	const struct effect *first = &injection->effects[0];
@@ -302,7 +356,7 @@ int incident_fault(struct run *run, struct injection *injection)
 	uint32_t place = split ? 0 : place_of(run, first->entity);
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
-	bool open = incident != NULL;
+	bool open = incident != NULL, joins = open && incident->path != PATH_FALSE_ALARM;
 	if (open && incident->path == PATH_FALSE_ALARM)
 		take_over(run, place, injection);
 	else if (open)
@@ -317,7 +371,10 @@ int incident_fault(struct run *run, struct injection *injection)
 	incident->faults[incident->fault_count++] = injection->step->index;
 	run->faults[injection->record].incident = state->incident;
 	injection->incident = state->incident;
-	set_mark(run, state->incident, MARK_FAULT, run->now);
+	if (joins && is_harmless(run, place))
+		move_onset(run, place, injection);
+	else
+		set_mark(run, state->incident, MARK_FAULT, run->now);
 	if (state->repair_wanted)
 		repair_start(run, place, injection);
 	if (place < recovery_domains(run->recovery))
@@ -337,6 +394,18 @@ void incident_declared(struct run *run, uint32_t domain, uint32_t detector)
 
 /* ---- the client's view ---- */
 
+/* A flap that lets everything through right now: good because it pauses, as of a pulse. */
+static bool is_pausing(struct run *run, const struct injection *injection)
+{
+	const struct effect *effect = &injection->effects[0];
+	char text[OBSERVED_MAX];
+	struct reading now;
+	if (effect->kind != EFFECT_NET_FLAP)
+		return false;
+	run->options.driver->read(run->driver, effect->entity, &now);
+	return !effect_visible(effect->kind, &injection->before[0], &now, text);
+}
+
 /* The service is good again since `since`: what is still broken, redundancy carries. */
 static void note_carried(struct run *run, uint32_t domain, int index, nanos since)
 {
@@ -350,7 +419,8 @@ static void note_carried(struct run *run, uint32_t domain, int index, nanos sinc
 		/* Of a pulse: was it still applied then, or good only because it pauses? */
 		injection->carried = injection->reverted_at > since;
 		if (injection->active && !injection->dormant)
-			injection->carried = injection_present(run, injection);
+			injection->carried = injection_present(run, injection) &&
+					     !is_pausing(run, injection);
 	}
 }
 
@@ -489,31 +559,6 @@ void incident_losing(struct run *run, uint32_t place)
 		count_lost(run, state, (enum data_class)c, state->as_of[c], loss, &bytes, &records);
 		run->lost_records = records > run->lost_records ? records : run->lost_records;
 	}
-}
-
-/* Does it make the live content of a data class another one than was written? */
-static bool damages_data(const struct effect *effect)
-{
-	return effect->entity.kind == ENTITY_DATA &&
-	       (effect->kind == EFFECT_DATA_FLIP || effect->kind == EFFECT_DATA_CUT ||
-		effect->kind == EFFECT_DATA_OLD || effect->kind == EFFECT_DATA_SEALED ||
-		effect->kind == EFFECT_DATA_GONE);
-}
-
-/* Did a fault of the incident damage this class? Without a restore its cost is unknown. */
-static bool is_damaged(const struct run *run, const struct place_state *state, int c)
-{
-	int index = state->incident;
-	for (size_t i = state->first; i < run->injection_count; i++) {
-		const struct injection *injection = &run->injections[i];
-		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
-		     k++) {
-			const struct effect *effect = &injection->effects[k];
-			if (damages_data(effect) && effect->entity.index == c)
-				return true;
-		}
-	}
-	return false;
 }
 
 static void lose_class(struct run *run, uint32_t place, struct incident *incident, int c)
@@ -888,15 +933,15 @@ void incidents_reset(struct run *run)
 		run->guards[g].since = NANOS_NEVER;
 }
 
-/* t_fault … redundancy restored, over all incidents; where two overlap the time counts once. They
+/* From the first fault to redundancy restored, over all incidents; where two overlap the time counts once. They
  * are in order of opening. */
 static double unprotected_time(const struct run *run)
 {
 	nanos sum = 0, covered = 0;
 	for (size_t i = 0; i < run->incident_count; i++) {
 		const struct incident *incident = &run->incidents[i];
-		nanos from = incident->marks[MARK_FAULT], to = incident->marks[MARK_NORMAL];
-		if (from == NANOS_NEVER)
+		nanos from = incident->opened, to = incident->marks[MARK_NORMAL];
+		if (incident->marks[MARK_FAULT] == NANOS_NEVER)
 			continue;
 		if (to == NANOS_NEVER)
 			to = run->now;

@@ -23,7 +23,8 @@
  *   incident.join     incident, step, fault, target
  *   incident.close    incident, path, wrong (answers while it was open), undetected
  *   mark              incident, mark ("t_detect" …), at_ns (null takes an earlier mark back). For
- *                     t_fault, t_detect and t_decide the first counts, for the others the last.
+ *                     t_detect and t_decide the first counts, for the others the last; t_fault
+ *                     moves to a fault that joins while no harm was done.
  *                     at_ns <= t_ns: some are known later than they were.
  *   detector.miss     detector, kind, target, misses
  *   detector.declare  detector, kind, target, reason

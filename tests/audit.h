@@ -85,7 +85,7 @@ struct phases {
 struct history {
 	bool closed, alarm, ever_bad;
 	char path[16], target[32]; /* of the fault that opened it */
-	nanos opened, ended, t[TS];
+	nanos opened, joined, ended, t[TS]; /* joined: the last time */
 	struct phases phases;
 	unsigned faults, bad_at_close;
 	unsigned left; /* faults that nobody had taken back when it was closed */

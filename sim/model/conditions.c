@@ -187,7 +187,10 @@ void conditions_of(const struct world *w, const struct replica *replica, struct 
 	*ret = (struct conditions){.pace = 1};
 	for (size_t k = 0; k < w->standing_count; k++) {
 		const struct token *token = &w->tokens[w->standing[k]];
-		if (replica_is_of(w, replica, token->effect.entity, token->site))
+		/* What a start waits for, a new one waits for wherever it is. */
+		bool start = token->effect.kind == EFFECT_START_SLOW;
+		if (replica_is_of(w, replica, token->effect.entity,
+				  start ? replica->site : token->site))
 			add(&token->effect, ret);
 	}
 	if (replica->node == NODE_NONE)
