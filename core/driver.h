@@ -221,8 +221,8 @@ struct driver_ops {
 	/* One training job, of the whole run. */
 	void (*job)(void *self, uint32_t job, struct job_record *ret);
 	void (*close)(void *self);
-	/* Requests answered wrongly so far by the endpoints of a primary site; NULL: it cannot
-	 * tell. Changes nothing. */
+	/* Requests answered wrongly so far by the endpoints of a primary site, and steps that its
+	 * jobs computed wrongly; NULL: it cannot tell. Changes nothing. */
 	double (*wrong)(void *self, uint32_t site);
 	/* What this trial has cost so far, as a count that depends on scenario, seed and version
 	 * only; NULL: not known. */

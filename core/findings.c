@@ -308,6 +308,18 @@ static void find_alarms(const struct report *report)
 		    alarms, text);
 }
 
+/* What an incident counts as wrong: answers, and steps of training on wrong results. */
+static const char *wrong_text(const struct report *report)
+{
+	const struct deployment *deployment = &report->scenario->deployment;
+
+	if (deployment->job_count == 0)
+		return "requests were answered wrongly";
+	return deployment->endpoint_count == 0
+		       ? "training steps were computed wrongly"
+		       : "requests were answered, or training steps computed, wrongly";
+}
+
 /* The service looked good to the end, and was not. */
 static void find_silent(const struct report *report, const struct incident *incident, double open)
 {
@@ -316,10 +328,10 @@ static void find_silent(const struct report *report, const struct incident *inci
 	words_duration(text, open);
 	if (incident->wrong > 0)
 		add(report, SEVERITY_HIGH, open,
-		    "Nobody found %s on %s: %s requests were answered wrongly in %s, to the end of "
+		    "Nobody found %s on %s: %s %s in %s, to the end of "
 		    "the drill. A canary compares answers with what they should be.",
-		    incident->fault, incident->target,
-		    words_number(wrong, (double)incident->wrong), text);
+		    incident->fault, incident->target, words_number(wrong, (double)incident->wrong),
+		    wrong_text(report), text);
 	else
 		add(report, SEVERITY_HIGH, open,
 		    "Nobody found %s on %s: the data stayed damaged for %s, to the end of the "
@@ -330,16 +342,16 @@ static void find_silent(const struct report *report, const struct incident *inci
 /* It ended by itself, or still lies there. */
 static void find_unnoticed(const struct report *report, const struct incident *incident)
 {
-	nanos end = incident->marks[MARK_REPAIRED] != NANOS_NEVER
-			    ? incident->marks[MARK_REPAIRED]
-			    : incident->marks[MARK_NORMAL];
+	nanos end = incident->marks[MARK_REPAIRED] != NANOS_NEVER ? incident->marks[MARK_REPAIRED]
+								  : incident->marks[MARK_NORMAL];
 	char text[WORDS_MAX];
 
 	if (incident->wrong > 0)
 		add(report, SEVERITY_HIGH, NAN,
-		    "%s requests were answered wrongly while %s was on %s, and nobody noticed: it "
+		    "%s %s while %s was on %s, and nobody noticed: it "
 		    "ended by itself. A canary compares answers with what they should be.",
-		    words_number(text, (double)incident->wrong), incident->fault, incident->target);
+		    words_number(text, (double)incident->wrong), wrong_text(report),
+		    incident->fault, incident->target);
 	else if (incident->frt > 0)
 		add(report, SEVERITY_MEDIUM, (double)incident->frt / 1e9,
 		    "The service was not back from %s on %s for %s, and neither a detector nor the "

@@ -259,8 +259,7 @@ void record_measures(const struct record *record, double ret_values[MEASURES])
 		ret_values[MEASURE_BRP_SECONDS] = record->brp.seconds;
 		ret_values[MEASURE_BRP_BYTES] = (double)record->brp.bytes;
 		ret_values[MEASURE_BRP_RECORDS] = (double)record->brp.records;
-	}
-	else if (record->incident_count > 0 && record->brp.known && has_jobs(record))
+	} else if (record->incident_count > 0 && record->brp.known && has_jobs(record))
 		ret_values[MEASURE_BRP_SECONDS] = record->brp.seconds;
 	if (!incident)
 		return;

@@ -83,11 +83,12 @@ struct incident {
 	struct brp brp;
 	/* derived by incident_measure() */
 	nanos detection, decision, switching, data_recovery, overlap, readiness, brt, frt;
-	uint64_t wrong;  /* requests that its endpoints answered wrongly while it was open */
-	bool undetected; /* no detector declared it, and the platform did not notice it either */
+	uint64_t wrong;   /* requests that its endpoints answered wrongly while it was open, and
+			    steps that its jobs computed wrongly */
+	bool undetected;  /* no detector declared it, and the platform did not notice it either */
 	double lost_work; /* s of training that a restart from a checkpoint does again; the most
 			     of any restart */
-	bool silent;     /* unrecovered although the service looked good */
+	bool silent;      /* unrecovered although the service looked good */
 	int detector, standby; /* which declared it first; the site moved to last; -1: none */
 };
 
@@ -200,14 +201,14 @@ struct campaign {
  */
 struct job_record {
 	const char *name;
-	double work_s;     /* progress at the end, at full pace */
-	double wall_s;     /* from the start until the end of the run, or until it was complete */
+	double work_s; /* progress at the end, at full pace */
+	double wall_s; /* from the start until the end of the run, or until it was complete */
 	double ettr, goodput;
 	uint64_t interruptions; /* it failed or was stopped; again during a restart counts too */
 	uint64_t restarts;      /* it ran again */
-	double lost_work_s; /* done again: progress when interrupted less that restored from */
+	double lost_work_s;     /* done again: progress when interrupted less that restored from */
 	uint64_t checkpoints, bad_checkpoints; /* saved; found to be bad when read */
-	double down_s;      /* no rank trained: queueing, restarting, reading a checkpoint */
+	double down_s; /* no rank trained: queueing, restarting, reading a checkpoint */
 	bool complete;
 	double wrong_work_s; /* done on corrupted data, and nobody knows */
 };
@@ -236,7 +237,7 @@ struct record {
 	size_t job_count; /* as many as the scenario declares */
 	struct fault_record *faults;
 	size_t fault_count;
-	const uint32_t *left_out; /* by chance: occurrences of each step; NULL: none */
+	const uint32_t *left_out;             /* by chance: occurrences of each step; NULL: none */
 	const struct repair_summary *repairs; /* all of them, then by cause, the most frequent
 						 first; NULL without failures or logs */
 	size_t repair_count;

@@ -23,7 +23,7 @@ struct injection {
 	nanos revert_at;        /* NANOS_NEVER: not by the clock */
 	nanos reverted_at;      /* NANOS_NEVER: still there */
 	bool carried;           /* it was still there when the service was good again */
-	bool hidden; /* what it hit was broken already */
+	bool hidden;            /* what it hit was broken already */
 	bool active, repairing; /* active: something is to be undone */
 	uint32_t record;        /* in run.faults */
 	int incident;           /* -1: none */

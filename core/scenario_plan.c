@@ -78,14 +78,10 @@ int load_backup(struct loader *loader, const struct yaml_node *node)
 #define DETECT(field) offsetof(struct detector_config, field)
 
 const char *const detector_names[] = {
-	[DETECTOR_PROBE] = "probe",
-	[DETECTOR_PHI] = "phi",
-	[DETECTOR_POLL] = "poll",
-	[DETECTOR_FIXED] = "fixed",
-	[DETECTOR_CANARY] = "canary",
-	[DETECTOR_SLO] = "slo",
-	[DETECTOR_WATCHDOG] = "watchdog",
-	NULL,
+	[DETECTOR_PROBE] = "probe",       [DETECTOR_PHI] = "phi",
+	[DETECTOR_POLL] = "poll",         [DETECTOR_FIXED] = "fixed",
+	[DETECTOR_CANARY] = "canary",     [DETECTOR_SLO] = "slo",
+	[DETECTOR_WATCHDOG] = "watchdog", NULL,
 };
 /* In the order of enum detector_scope; who asks for answers sees only what gives some. */
 static const char *const scopes[] = {"endpoint", "replica", "job", "node", "gpu", NULL};
@@ -175,14 +171,15 @@ static const struct param watchdog_rows[] = {
 };
 
 static const struct param *const detector_rows[] = {
-	[DETECTOR_PROBE] = probe_rows, [DETECTOR_PHI] = phi_rows,       [DETECTOR_POLL] = poll_rows,
-	[DETECTOR_FIXED] = fixed_rows, [DETECTOR_CANARY] = canary_rows, [DETECTOR_SLO] = slo_rows,
+	[DETECTOR_PROBE] = probe_rows,       [DETECTOR_PHI] = phi_rows,
+	[DETECTOR_POLL] = poll_rows,         [DETECTOR_FIXED] = fixed_rows,
+	[DETECTOR_CANARY] = canary_rows,     [DETECTOR_SLO] = slo_rows,
 	[DETECTOR_WATCHDOG] = watchdog_rows,
 };
 static const char *const detector_whats[] = {
-	[DETECTOR_PROBE] = "a probe detector",   [DETECTOR_PHI] = "a phi detector",
-	[DETECTOR_POLL] = "a poll detector",     [DETECTOR_FIXED] = "a fixed detector",
-	[DETECTOR_CANARY] = "a canary detector", [DETECTOR_SLO] = "a slo detector",
+	[DETECTOR_PROBE] = "a probe detector",       [DETECTOR_PHI] = "a phi detector",
+	[DETECTOR_POLL] = "a poll detector",         [DETECTOR_FIXED] = "a fixed detector",
+	[DETECTOR_CANARY] = "a canary detector",     [DETECTOR_SLO] = "a slo detector",
 	[DETECTOR_WATCHDOG] = "a watchdog detector",
 };
 
@@ -238,8 +235,7 @@ static int check_scope(struct loader *loader, const struct yaml_node *scope,
 		return loader_error(loader, scope->place,
 				    "a watchdog looks at jobs: it watches the progress of their "
 				    "steps");
-	if (kind == DETECTOR_SLO &&
-	    (narrow || yaml_is(scope, "replica") || yaml_is(scope, "job")))
+	if (kind == DETECTOR_SLO && (narrow || yaml_is(scope, "replica") || yaml_is(scope, "job")))
 		return loader_error(loader, scope->place,
 				    "a slo detector looks at endpoints: it judges the requests of "
 				    "clients, and a %s has none of its own",

@@ -31,7 +31,7 @@ enum entity_kind {
 	ENTITY_DATA,     /* index: enum data_class */
 	ENTITY_BACKUP, /* index: which backup, -1 the newest, -2 the one before, 0 the first ever */
 	ENTITY_STANDBY, /* site: the standby site as a whole */
-	ENTITY_RANK,       /* index: the job, part: the rank */
+	ENTITY_RANK,    /* index: the job, part: the rank */
 	ENTITY_CHECKPOINT, /* index: the job, part: which, an int32_t: -1 the newest, 0 the first */
 	ENTITY_KINDS
 };

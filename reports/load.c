@@ -85,9 +85,18 @@ static const struct key cause_keys[] = {
 static const struct key repairs_keys[] = {
 	{"repairs.all", 'o'}, {"repairs.by_cause", 'a'}, {NULL, 0}};
 static const struct key job_keys[] = {
-	{"name", 's'},          {"work_s", 'n'},   {"wall_s", 'n'},      {"ettr", 'N'},
-	{"goodput", 'N'},       {"restarts", 'n'}, {"lost_work_s", 'n'}, {"interruptions", 'n'},
-	{"checkpoints", 'n'},   {"bad_checkpoints", 'n'}, {"down_s", 'n'}, {"complete", 'b'},
+	{"name", 's'},
+	{"work_s", 'n'},
+	{"wall_s", 'n'},
+	{"ettr", 'N'},
+	{"goodput", 'N'},
+	{"restarts", 'n'},
+	{"lost_work_s", 'n'},
+	{"interruptions", 'n'},
+	{"checkpoints", 'n'},
+	{"bad_checkpoints", 'n'},
+	{"down_s", 'n'},
+	{"complete", 'b'},
 	{NULL, 0},
 };
 static const struct key finding_keys[] = {{"severity", 's'}, {"text", 's'}, {NULL, 0}};

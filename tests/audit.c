@@ -165,8 +165,8 @@ static void hear_close(struct audit *a, const cJSON *event, nanos t)
 	h->wrong = audit_number(event, "wrong");
 	h->undetected = cJSON_IsTrue(audit_field(event, "undetected")) != 0;
 	for (size_t i = 0; i < a->broken_count; i++)
-		h->left += a->broken[i].incident == (size_t)(h - a->incidents) &&
-			   !a->broken[i].undone;
+		h->left +=
+			a->broken[i].incident == (size_t)(h - a->incidents) && !a->broken[i].undone;
 	snprintf(h->path, sizeof(h->path), "%s", audit_word(event, "path"));
 }
 

@@ -683,7 +683,7 @@ START_TEST(scenarios_do_what_they_say)
 		count++;
 	}
 	closedir(dir);
-	ck_assert_uint_ge(count, 21);
+	ck_assert_uint_ge(count, 23);
 	bench_close(&b);
 }
 END_TEST
@@ -697,6 +697,7 @@ static const struct figures {
 	double brp_seconds, brp_records;
 } figures[] = {
 	{"backup_too_old", "failover", 1, 21, 0, 80, 101, 1.5, 34800, 174000},
+	{"checkpoint_corruption", "in_place", 0, 120, UNKNOWN, UNKNOWN, 1480, 0, 1080, 0},
 	{"cold_standby_too_slow", "failover", 1, 21, 300, 580, 1154.333, 0.1, 600, 120000},
 	{"control_plane_down", "failover", 0, 21, 320, 22.5, 363.5, 0.1, 240, 28800},
 	{"deploy_bad_model", "failover", 0, 90.271821766, 60, 10, 160.272, 0.1, 5.012, 451},

@@ -17,8 +17,8 @@
 #define KINDS ENTITY_KINDS
 
 static const char *const kind_names[KINDS] = {
-	"none",     "site",    "rack", "node", "gpu",    "link",    "store",
-	"endpoint", "replica", "job",  "data", "backup", "standby", "rank", "checkpoint",
+	"none",    "site", "rack", "node",   "gpu",     "link", "store",      "endpoint",
+	"replica", "job",  "data", "backup", "standby", "rank", "checkpoint",
 };
 
 /* ---- a deployment of two sites ---- */
@@ -269,10 +269,10 @@ static const struct {
 	{"net.loss", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"net.delay", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"net.rate", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
-	{"proc.kill", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB |
-			      1u << ENTITY_RANK},
-	{"proc.pause", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB |
-			       1u << ENTITY_RANK},
+	{"proc.kill",
+	 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB | 1u << ENTITY_RANK},
+	{"proc.pause",
+	 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB | 1u << ENTITY_RANK},
 	{"proc.crash_loop", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
 	{"proc.slow_start", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
 	{"disk.fill", 1u << ENTITY_NODE | 1u << ENTITY_STORE},

@@ -11,10 +11,12 @@
 #include <math.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/audit.h"
 #include "tests/test.h"
 #include "tests/workplace.h"
 
@@ -257,10 +259,26 @@ static const struct row contents[] = {
 	 {FRT(1500 + 300 + 5400), LOST(5400)}},
 };
 
+/* The record against its own events. */
+static void check_books(const cJSON *record)
+{
+	struct audit *audit = calloc(1, sizeof(*audit));
+	struct bench bench = {0};
+
+	ck_assert_ptr_nonnull(audit);
+	audit_read(&bench, "run/events.jsonl", audit);
+	audit_check(audit);
+	audit_compare(audit, record);
+	audit_free(audit);
+	arena_free(&bench.arena);
+	free(audit);
+}
+
 static void check_row(const struct row *row)
 {
 	cJSON *record = run(row->sets);
 
+	check_books(record);
 	for (int i = 0; i < CHECKS_MAX && row->checks[i].path; i++) {
 		const cJSON *item = find(record, row->checks[i].path);
 		const char *text = row->checks[i].text;

@@ -64,7 +64,7 @@ struct node {
 struct damage_state {
 	uint64_t flips;                  /* damaged chunks: wrong answers */
 	uint32_t cut, sealed, gone, old; /* shorter, unreadable, not there; of an earlier time */
-	uint64_t copy; /* so many times a good copy has replaced it */
+	uint64_t copy;                   /* so many times a good copy has replaced it */
 };
 
 struct site_state {
@@ -299,10 +299,10 @@ struct token {                /* one applied effect */
 	bool active, changed; /* changed: an Xid took its GPU down */
 	bool down;            /* a flap: cut right now */
 	struct effect effect;
-	uint32_t site;  /* that served the endpoint it hit */
+	uint32_t site;       /* that served the endpoint it hit */
 	uint64_t generation; /* of the job whose processes it stopped; 0: none */
-	uint64_t copy;  /* of the content that it damaged */
-	event_id event; /* the next turn of a flap, the end of a reboot */
+	uint64_t copy;       /* of the content that it damaged */
+	event_id event;      /* the next turn of a flap, the end of a reboot */
 };
 
 struct world {
@@ -423,7 +423,7 @@ double condition_loss(const struct world *world, struct entity entity);
 double condition_rate(const struct world *world, enum effect_kind kind, struct entity entity);
 /* Is it of this kind, and is the content of that class still the copy that it damaged? */
 bool condition_damages(const struct world *world, const struct token *token, enum effect_kind kind,
-	     enum data_class c);
+		       enum data_class c);
 /* Arrivals at an endpoint as a multiple of its load's rate. */
 double condition_surge(const struct world *world, uint32_t endpoint);
 /* By how much a site's or node's clock is off; *ret_refused: more than the platform tolerates. */
