@@ -8,8 +8,8 @@
  * what such a failure costs where no replica is that could be restarted. An Xid of an application
  * (13, 31, 43) would cost its process alone, and nothing where no process of ours runs. Silent
  * corruption, once found, costs the GPU: gpu.lost. What takes a part of the board, its power or its
- * cooling takes the node: node.crash, psu.loss. What takes its way to the network is nic.fail on the
- * node's side, net.partition on the other.
+ * cooling takes the node: node.crash, psu.loss. What takes its way to the network is nic.fail on
+ * the node's side, net.partition on the other.
  */
 #include "core/failures.h"
 

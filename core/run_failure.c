@@ -188,10 +188,10 @@ static bool stands_in(const struct deployment *deployment, struct entity inner, 
 }
 
 /*
- * Failures come by chance, and logs are full of them: one may hit what is broken already, and then
- * there is nothing to be seen of it. That is no fault without effect: what it broke is broken until
- * it is mended too. Where a process runs only the driver knows, so that of a replica anything
- * broken counts.
+ * Logs are full of outages that hit what is broken already, and a failure by chance may hit a
+ * process that is down: then there is nothing to be seen of it. That is no fault without effect:
+ * what it broke is broken until it is mended too. Where a process runs only the driver knows, so
+ * that of a replica anything broken counts.
  */
 bool failure_hidden(const struct run *run, const struct injection *injection)
 {
@@ -209,6 +209,13 @@ bool failure_hidden(const struct run *run, const struct injection *injection)
 			return true;
 	}
 	return false;
+}
+
+bool failure_of_broken(const struct run *run, const struct injection *injection)
+{
+	return injection->step->when == WHEN_FAILURE && injection->effect_count > 0 &&
+	       injection->effects[0].entity.kind != ENTITY_REPLICA &&
+	       failure_hidden(run, injection);
 }
 
 /* ---- how long it was down ---- */

@@ -933,8 +933,8 @@ void incidents_reset(struct run *run)
 		run->guards[g].since = NANOS_NEVER;
 }
 
-/* From the first fault to redundancy restored, over all incidents; where two overlap the time counts once. They
- * are in order of opening. */
+/* From the first fault to redundancy restored, over all incidents; where two overlap the time
+ * counts once. They are in order of opening. */
 static double unprotected_time(const struct run *run)
 {
 	nanos sum = 0, covered = 0;

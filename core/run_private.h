@@ -189,6 +189,8 @@ const char *occurrence_cause(const struct step *step, const struct schedule *sch
 const struct trace_record *occurrence_record(const struct step *step,
 					     const struct schedule *schedule);
 bool failure_hidden(const struct run *run, const struct injection *injection);
+/* By chance, and what it would hit is broken: nothing fails twice before it is mended. */
+bool failure_of_broken(const struct run *run, const struct injection *injection);
 void failures_measure(struct run *run, struct record *record); /* before the run is unwound */
 
 /* run_incident.c */

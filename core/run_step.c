@@ -312,12 +312,29 @@ void injection_failed(struct run *run, struct injection *injection, struct error
 	run->any_invalid = true;
 }
 
+static void leave_out(struct run *run, const struct step *step, const char *why)
+{
+	run->left_out[step->index]++;
+	run->skips++;
+	timeline_begin(run->timeline, run->now, "fault.skip");
+	timeline_int(run->timeline, "step", step->index);
+	timeline_text(run->timeline, "fault", step->fault->name);
+	timeline_text(run->timeline, "why", why);
+	timeline_end(run->timeline);
+}
+
 static int inject(struct run *run, const struct step *step, struct error *e)
 {
 	struct injection *injection = injection_new(run, step);
 	struct fault_record *record = &run->faults[injection->record];
 	if (plan(run, injection, e))
 		return -1;
+	if (failure_of_broken(run, injection)) {
+		run->injection_count--;
+		run->fault_count--;
+		leave_out(run, step, "broken already");
+		return 0;
+	}
 	tell_inject(run, injection);
 	if (run->options.sham) {
 		record->observed = "sham: nothing was injected";
@@ -351,13 +368,7 @@ static bool comes(struct run *run, const struct step *step)
 	struct prng *chance = &run->schedules[step->index].chance;
 	if (step->probability >= 1 || prng_uniform(chance) < step->probability)
 		return true;
-	run->left_out[step->index]++;
-	run->skips++;
-	timeline_begin(run->timeline, run->now, "fault.skip");
-	timeline_int(run->timeline, "step", step->index);
-	timeline_text(run->timeline, "fault", step->fault->name);
-	timeline_text(run->timeline, "why", "probability");
-	timeline_end(run->timeline);
+	leave_out(run, step, "probability");
 	return false;
 }
 

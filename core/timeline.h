@@ -11,7 +11,8 @@
  *                     duration_ns
  *   fault.inject      step, injection (which of the record's faults), fault, target, mechanism,
  *                     fidelity, place ("gpu_loss.yaml:14"); of a failure or a log also cause
- *   fault.skip        step, fault, why ("probability"): chance left this occurrence out
+ *   fault.skip        step, fault, why ("probability" | "broken already", of a failure by
+ *                     chance): this occurrence does not come
  *   fault.ramp        step, injection, share (of the full strength, or of the targets, up to 1)
  *   fault.pulse       step, injection, on (false: taken back for now; true: applied again)
  *   fault.verdict     step, injection, effective (true | false | null: sham, or broken already),
