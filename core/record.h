@@ -77,7 +77,7 @@ struct incident {
 	size_t fault_count, fault_capacity;
 	const char *fault, *target, *place; /* of the first that did harm, or might have; NULL for
 					       a false alarm */
-	nanos opened; /* by the first of all */
+	nanos opened, closed; /* opened by the first of all */
 	nanos marks[MARKS];
 	const char *diagnosis, *action; /* NULL until diagnosed */
 	struct brp brp;

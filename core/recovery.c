@@ -290,6 +290,11 @@ void recovery_broken(struct recovery *r, uint32_t domain)
 	d->repaired = d->whole = false;
 }
 
+void recovery_anew(struct recovery *r, uint32_t domain)
+{
+	r->domains[domain].diagnosed = false;
+}
+
 void recovery_noticed(struct recovery *r, uint32_t domain, uint32_t site)
 {
 	struct domain *d = &r->domains[domain];

@@ -92,6 +92,8 @@ void recovery_completed(struct recovery *recovery, const struct completion *comp
 void recovery_noticed(struct recovery *recovery, uint32_t domain, uint32_t site);
 /* Something else broke that belongs to the open incident of `domain`: it is not mended any more. */
 void recovery_broken(struct recovery *recovery, uint32_t domain);
+/* An incident of its own begins in `domain`, though what was found before is not mended yet. */
+void recovery_anew(struct recovery *recovery, uint32_t domain);
 /* What the open incident of `domain` broke at its primary is mended; `whole`: elsewhere too. */
 void recovery_repaired(struct recovery *recovery, uint32_t domain, nanos now, bool whole);
 /* Whether the service of `domain` is calm: good, all replicas up, backlog and latency as before the

@@ -279,6 +279,45 @@ static void take_over(struct run *run, uint32_t place, const struct injection *i
 	memcpy(run->places[place].as_of, before.as_of, sizeof(before.as_of));
 }
 
+/*
+ * In a long run something is always being mended: failures that come by chance or from a log would
+ * all be one incident. Each is one of its own there, once the service is good again and the traffic
+ * where it was; what is still broken then is mended within the newest.
+ */
+static bool begins_anew(const struct run *run, uint32_t place, const struct injection *injection)
+{
+	const struct place_state *state = &run->places[place];
+	enum when_kind when = injection->step->when;
+	enum recovery_state recovery;
+	if ((when != WHEN_FAILURE && when != WHEN_TRACE) || state->bad_endpoints > 0 ||
+	    place >= recovery_domains(run->recovery))
+		return false;
+	recovery = recovery_state(run->recovery, place);
+	return (recovery == RECOVERY_NORMAL || recovery == RECOVERY_IN_PLACE) &&
+	       run->incidents[state->incident].marks[MARK_SWITCH_BEGIN] == NANOS_NEVER &&
+	       !state->return_lost;
+}
+
+static void succeed(struct run *run, uint32_t place, const struct injection *injection)
+{
+	int before = run->places[place].incident;
+	bool repair_wanted = run->places[place].repair_wanted;
+	close_incident(run, place);
+	int index = incident_open(run, place, injection);
+	if (index < 0)
+		return;
+	run->places[place].repair_wanted = repair_wanted;
+	for (size_t i = 0; i < run->active_count; i++) {
+		struct injection *other = &run->injections[run->active[i]];
+		if (other == injection || other->incident != before)
+			continue;
+		other->incident = index;
+		if (run->active[i] < run->places[place].first)
+			run->places[place].first = run->active[i];
+	}
+	recovery_anew(run->recovery, place);
+}
+
 /* Does it break the place that serves? What has no site of its own may. */
 static bool hits_service(const struct run *run, uint32_t domain, struct entity entity)
 {
@@ -356,10 +395,12 @@ int incident_fault(struct run *run, struct injection *injection)
 	uint32_t place = split ? 0 : place_of(run, first->entity);
 	struct place_state *state = &run->places[place];
 	struct incident *incident = open_incident(run, place);
-	bool open = incident != NULL, joins = open && incident->path != PATH_FALSE_ALARM;
+	bool open = incident != NULL, joins = false;
 	if (open && incident->path == PATH_FALSE_ALARM)
 		take_over(run, place, injection);
-	else if (open)
+	else if (open && begins_anew(run, place, injection))
+		succeed(run, place, injection);
+	else if ((joins = open))
 		join(run, place, injection);
 	else
 		incident_open(run, place, injection);
@@ -767,6 +808,7 @@ static void close_incident(struct run *run, uint32_t place)
 	}
 	sum_losses(run, place, incident);
 	incident_measure(incident);
+	incident->closed = run->now;
 	timeline_begin(run->timeline, run->now, "incident.close");
 	timeline_int(run->timeline, "incident", state->incident);
 	timeline_text(run->timeline, "path", path_names[incident->path]);
@@ -944,7 +986,7 @@ static double unprotected_time(const struct run *run)
 		if (incident->marks[MARK_FAULT] == NANOS_NEVER)
 			continue;
 		if (to == NANOS_NEVER)
-			to = run->now;
+			to = incident->closed;
 		from = from > covered ? from : covered;
 		if (to <= from)
 			continue;

@@ -662,7 +662,7 @@ static void compare_metrics(const struct audit *a, const cJSON *metrics)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct history *h = &a->incidents[i];
 		nanos from = h->opened > covered ? h->opened : covered;
-		nanos to = h->t[T_NORMAL] == NEVER ? a->end : h->t[T_NORMAL];
+		nanos to = h->t[T_NORMAL] == NEVER ? h->ended : h->t[T_NORMAL];
 
 		if (h->alarm || to <= from)
 			continue;

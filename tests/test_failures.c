@@ -53,18 +53,24 @@ static struct scenario *load(const char *text)
 	return scenario;
 }
 
-static void run_to(struct drill *drill, const char *text, uint64_t seed, const char *events)
+static void run_scenario(struct drill *drill, struct scenario *scenario, uint64_t seed,
+			 const char *events)
 {
 	struct run_options options = {.driver = driver_find("sim"), .seed = seed};
 	struct timeline timeline;
 	struct error e = {0};
 
-	*drill = (struct drill){.scenario = load(text)};
+	*drill = (struct drill){.scenario = scenario};
 	ck_assert_int_eq(run_new(drill->scenario, &options, &drill->run, &e), 0);
 	ck_assert_int_eq(timeline_open(&timeline, events, &e), 0);
 	drill->record = (struct record){.scenario = drill->scenario, .seed = seed, .headline = -1};
 	ck_assert_msg(run_trial(drill->run, 0, &timeline, &drill->record, &e) == 0, "%s", e.text);
 	ck_assert_int_eq(timeline_close(&timeline, &e), 0);
+}
+
+static void run_to(struct drill *drill, const char *text, uint64_t seed, const char *events)
+{
+	run_scenario(drill, load(text), seed, events);
 }
 
 static void run(struct drill *drill, const char *text, uint64_t seed)
@@ -143,6 +149,37 @@ START_TEST(presets_fail_as_published)
 	}
 	ck_assert_msg(chi < 1.5 * (double)rows + 15, "%s: chi-squared %g of %zu causes",
 		      preset->name, chi, rows);
+}
+END_TEST
+
+/* The shipped drill: as many interruptions of the job as were published, and it trains for more
+ * than 90 % of the time; each interruption is an incident of its own, over within the hour. */
+START_TEST(llama3_trains)
+{
+	const char *path = "scenarios/training_run_54_days.yaml";
+	double interruptions = 0;
+
+	for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+		struct scenario *scenario = NULL;
+		struct error errors[1] = {{0}};
+		struct drill drill;
+		size_t count = 0;
+
+		scenario_load(path, NULL, 0, &arena, &scenario, errors, 1, &count);
+		ck_assert_msg(scenario != NULL, "%s", errors[0].text);
+		run_scenario(&drill, scenario, seed, NULL);
+		ck_assert_uint_eq(drill.record.job_count, 1);
+		ck_assert_double_gt(drill.record.jobs[0].ettr, 0.9);
+		interruptions += (double)drill.record.jobs[0].interruptions;
+		for (size_t i = 0; i < drill.record.incident_count; i++) {
+			const struct incident *incident = &drill.record.incidents[i];
+
+			ck_assert(incident->path == PATH_UNRECOVERED ||
+				  incident->frt < 60 * NANOS_MINUTE);
+		}
+		release(&drill);
+	}
+	ck_assert_double_eq_tol(interruptions / SEEDS, 419, 14);
 }
 END_TEST
 
@@ -557,6 +594,7 @@ static void add_cases(Suite *suite)
 	add(suite, "presets: rates", presets_fail_as_published, PRESETS);
 	add(suite, "presets: rows", rows_of_presets_are_sound, PRESETS);
 	add(suite, "presets: llama3", llama3_meets_419, 1);
+	add(suite, "llama3 trains", llama3_trains, 1);
 	add(suite, "lemons", lemons_take_their_share, 1);
 	add(suite, "lemons: infinitehbd", infinitehbd_has_its_lemons, 1);
 	add(suite, "hits", each_fault_finds_what_it_hits, (int)(sizeof(hits) / sizeof(hits[0])));
