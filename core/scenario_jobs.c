@@ -91,14 +91,14 @@ static int place_job(struct loader *loader, const struct yaml_node *node, struct
 static int load_checkpoint(struct loader *loader, const struct yaml_node *node, struct job *job)
 {
 	const struct deployment *d = &loader->scenario->deployment;
-	int link, result = 0;
+	int link, result;
 
 	job->checkpoint.takes = job->checkpoint.load = NANOS_NEVER;
-	if (node)
-		result = params_load(node, "a checkpoint", checkpoint_rows, job, &loader->context,
-				     NULL);
-	else
+	if (!node) { /* of 0 bytes: they need no store */
 		params_preset(checkpoint_rows, job, &loader->context);
+		return 0;
+	}
+	result = params_load(node, "a checkpoint", checkpoint_rows, job, &loader->context, NULL);
 	if (job->checkpoint.takes != NANOS_NEVER && job->checkpoint.load == NANOS_NEVER)
 		job->checkpoint.load = 0;
 	if (result < 0 || job->checkpoint.bytes == 0 || job->checkpoint.takes != NANOS_NEVER)

@@ -1055,8 +1055,8 @@ START_TEST(single_routes)
 	struct arena arena = {0};
 	struct drill drill;
 
-	sets[4] = arena_printf(&arena, "steps=[{at: 20m, fault: %s, for: " LONG "}]",
-			       routes[_i].fault);
+	sets[4] = arena_printf(&arena, "steps=[{at: 20m, fault: %s, for: %s}]", routes[_i].fault,
+			       LONG);
 	drill_run(&drill, sets);
 	double share = find(&drill, routes[_i].count)->valuedouble / 144000;
 	ck_assert_msg(share > routes[_i].least && share < routes[_i].most, "its share is %g",

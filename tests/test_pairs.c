@@ -6,6 +6,7 @@
  * and prints it.
  */
 /* valgrind: skip */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,6 +112,7 @@ static void draw_deployment(struct draw *d)
 		for (unsigned s = 0; s < 2; s++)
 			fprintf(d->out, "    - {between: [p%u, s%u], rate: %s, latency: 12ms}\n", p,
 				s, PICK(dice, "100Gbit/s", "10Gbit/s"));
+	assert(d->primaries > 0);
 	if (d->primaries == 2)
 		fprintf(d->out, "    - {between: [p0, p1], rate: 100Gbit/s, latency: 8ms}\n");
 	fprintf(d->out, "    - {between: [s0, s1], rate: 100Gbit/s, latency: 5ms}\n");
