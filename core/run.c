@@ -133,7 +133,7 @@ static action_id host_start(void *self, struct action action)
 	/* The way back begins: what only the old copy had is settled before it takes writes again.
 	 */
 	if (action.kind == ACTION_RETURN)
-		incident_losing(self, action.domain);
+		losses_look(self, action.domain);
 	return run_start(self, action);
 }
 
@@ -174,7 +174,7 @@ static void host_restored(void *self, uint32_t domain, enum data_class data_clas
 {
 	struct run *run = self;
 	run->places[domain].as_of[data_class] = as_of;
-	incident_losing(run, domain);
+	losses_look(run, domain);
 }
 
 static void host_normal(void *self, uint32_t domain)
@@ -339,7 +339,7 @@ static void complete(struct run *run, const struct completion *c)
 			incident_repaired(run, c);
 		} else {
 			if (c->action.kind == ACTION_RETURN && c->ok && c->corrupt)
-				incident_return_lost(run, c->action.domain, c->action.site);
+				losses_of_return(run, c->action.domain, c->action.site);
 			follow(run, c);
 		}
 		break;
@@ -348,7 +348,7 @@ static void complete(struct run *run, const struct completion *c)
 		incident_client(run, c);
 		break;
 	case COMPLETION_RESTART:
-		incident_restart(run, c);
+		losses_of_restart(run, c);
 		break;
 	case COMPLETION_NOTICE:
 		incident_notice(run, c->injection);
@@ -612,7 +612,7 @@ static void sum_up(struct run *run, struct record *record)
 	record->faults = run->faults;
 	record->fault_count = run->fault_count;
 	record->left_out = run->left_out;
-	incidents_measure(run, record);
+	measure_drill(run, record);
 	worst_case(run, record);
 	record->verdict = VERDICT_PASSED;
 	if (run->aborted)
@@ -645,7 +645,7 @@ static int begin(struct run *run, struct error *e)
 	for (size_t i = 0; i < run->scenario->detector_count; i++)
 		detector_reset(&run->detectors[i], seed, trial);
 	steps_reset(run);
-	incidents_reset(run);
+	measure_reset(run);
 	return 0;
 }
 

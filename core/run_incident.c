@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Incidents: what faults and false alarms led to, mark by mark, with their path and their losses.
- */
+/* Incidents: what faults and false alarms led to, mark by mark, and by which path they ended. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +7,7 @@
 
 #include "core/run_private.h"
 
-static struct incident *open_incident(struct run *run, uint32_t place)
+struct incident *incident_at(struct run *run, uint32_t place)
 {
 	int index = run->places[place].incident;
 	return index < 0 ? NULL : &run->incidents[index];
@@ -115,33 +114,6 @@ void incident_calm(struct run *run, uint32_t domain, bool calm)
 	recovery_calm(run->recovery, domain, run->now, calm && !state->held);
 }
 
-/* ---- what it damages ---- */
-
-/* Does it make the live content of a data class another one than was written? */
-static bool damages_data(const struct effect *effect)
-{
-	return effect->entity.kind == ENTITY_DATA &&
-	       (effect->kind == EFFECT_DATA_FLIP || effect->kind == EFFECT_DATA_CUT ||
-		effect->kind == EFFECT_DATA_OLD || effect->kind == EFFECT_DATA_SEALED ||
-		effect->kind == EFFECT_DATA_GONE);
-}
-
-/* Did a fault of the incident damage this class? Without a restore its cost is unknown. */
-static bool is_damaged(const struct run *run, const struct place_state *state, int c)
-{
-	int index = state->incident;
-	for (size_t i = state->first; i < run->injection_count; i++) {
-		const struct injection *injection = &run->injections[i];
-		for (size_t k = 0; injection->incident == index && k < injection->effect_count;
-		     k++) {
-			const struct effect *effect = &injection->effects[k];
-			if (damages_data(effect) && effect->entity.index == c)
-				return true;
-		}
-	}
-	return false;
-}
-
 /* ---- opening, marking ---- */
 
 static void tell_mark(struct run *run, int incident, enum mark mark, nanos at)
@@ -156,7 +128,7 @@ static void tell_mark(struct run *run, int incident, enum mark mark, nanos at)
 }
 
 /* t_fault, t_detect and t_decide: the first counts; the others: the last. */
-static void set_mark(struct run *run, int index, enum mark mark, nanos at)
+void incident_set_mark(struct run *run, int index, enum mark mark, nanos at)
 {
 	struct incident *incident = &run->incidents[index];
 	bool first_counts = mark == MARK_FAULT || mark == MARK_DETECT || mark == MARK_DECIDE;
@@ -269,10 +241,10 @@ static void take_over(struct run *run, uint32_t place, const struct injection *i
 	int index = incident_open(run, place, injection);
 	if (index < 0)
 		return;
-	set_mark(run, index, MARK_FAULT, run->now);
+	incident_set_mark(run, index, MARK_FAULT, run->now);
 	for (size_t i = 0; moving && i < sizeof(carried) / sizeof(carried[0]); i++)
 		if (marks[carried[i]] != NANOS_NEVER)
-			set_mark(run, index, carried[i], run->now);
+			incident_set_mark(run, index, carried[i], run->now);
 	if (!moving)
 		return;
 	run->places[place].moved_from = before.moved_from;
@@ -353,7 +325,7 @@ static void tell_controller(struct run *run, uint32_t domain, struct entity enti
 	if (joined)
 		recovery_broken(run->recovery, domain);
 	if (run_declared(run, domain)) {
-		set_mark(run, run->places[domain].incident, MARK_DETECT, run->now);
+		incident_set_mark(run, run->places[domain].incident, MARK_DETECT, run->now);
 		if (hits)
 			recovery_declared(run->recovery, domain, run->now, false);
 	}
@@ -371,7 +343,7 @@ static bool is_harmless(const struct run *run, uint32_t place)
 	    wrong_so_far(run, place) > state->wrong_before)
 		return false;
 	for (int c = 0; c < DATA_CLASSES; c++)
-		if (is_damaged(run, state, c))
+		if (losses_damaged(run, state, c))
 			return false;
 	return true;
 }
@@ -379,7 +351,7 @@ static bool is_harmless(const struct run *run, uint32_t place)
 /* What went before did no harm until now: the incident is this fault's, and its time counts. */
 static void move_onset(struct run *run, uint32_t place, const struct injection *injection)
 {
-	struct incident *incident = open_incident(run, place);
+	struct incident *incident = incident_at(run, place);
 	incident->fault = injection->step->fault->name;
 	incident->target = run->faults[injection->record].target;
 	incident->place = run_place(run, injection->step->place);
@@ -394,7 +366,7 @@ int incident_fault(struct run *run, struct injection *injection)
 	bool split = first->kind == EFFECT_SPLIT_BRAIN;
 	uint32_t place = split ? 0 : place_of(run, first->entity);
 	struct place_state *state = &run->places[place];
-	struct incident *incident = open_incident(run, place);
+	struct incident *incident = incident_at(run, place);
 	bool open = incident != NULL, joins = false;
 	if (open && incident->path == PATH_FALSE_ALARM)
 		take_over(run, place, injection);
@@ -404,7 +376,7 @@ int incident_fault(struct run *run, struct injection *injection)
 		join(run, place, injection);
 	else
 		incident_open(run, place, injection);
-	incident = open_incident(run, place);
+	incident = incident_at(run, place);
 	if (!incident)
 		return -1;
 	incident->faults = arena_grow(&run->trial, incident->faults, incident->fault_count,
@@ -415,7 +387,7 @@ int incident_fault(struct run *run, struct injection *injection)
 	if (joins && is_harmless(run, place))
 		move_onset(run, place, injection);
 	else
-		set_mark(run, state->incident, MARK_FAULT, run->now);
+		incident_set_mark(run, state->incident, MARK_FAULT, run->now);
 	if (state->repair_wanted)
 		repair_start(run, place, injection);
 	if (place < recovery_domains(run->recovery))
@@ -428,7 +400,7 @@ void incident_declared(struct run *run, uint32_t domain, uint32_t detector)
 {
 	if (run->places[domain].incident < 0)
 		incident_open(run, domain, NULL);
-	struct incident *incident = open_incident(run, domain);
+	struct incident *incident = incident_at(run, domain);
 	if (incident && incident->detector < 0)
 		incident->detector = (int)detector;
 }
@@ -460,8 +432,8 @@ static void note_carried(struct run *run, uint32_t domain, int index, nanos sinc
 		/* Of a pulse: was it still applied then, or good only because it pauses? */
 		injection->carried = injection->reverted_at > since;
 		if (injection->active && !injection->dormant)
-			injection->carried = injection_present(run, injection) &&
-					     !is_pausing(run, injection);
+			injection->carried =
+				injection_present(run, injection) && !is_pausing(run, injection);
 	}
 }
 
@@ -470,7 +442,7 @@ static void note_carried(struct run *run, uint32_t domain, int index, nanos sinc
 static void update_restored(struct run *run, uint32_t place, bool closing)
 {
 	struct place_state *state = &run->places[place];
-	struct incident *incident = open_incident(run, place);
+	struct incident *incident = incident_at(run, place);
 	if (!incident)
 		return;
 	nanos switched = incident->marks[MARK_SWITCHED], data = incident->marks[MARK_DATA_RESTORED];
@@ -484,15 +456,7 @@ static void update_restored(struct run *run, uint32_t place, bool closing)
 		if (moved && at < ready)
 			at = ready;
 	}
-	set_mark(run, state->incident, MARK_RESTORED, at);
-}
-
-static void end_bad_time(struct run *run, size_t endpoint, nanos to)
-{
-	run->bad = arena_grow(&run->trial, run->bad, run->bad_count, &run->bad_capacity,
-			      sizeof(*run->bad));
-	run->bad[run->bad_count++] = (struct bad_time){run->bad_since[endpoint], to};
-	run->bad_since[endpoint] = NANOS_NEVER;
+	incident_set_mark(run, state->incident, MARK_RESTORED, at);
 }
 
 /* An endpoint by its name, a job as a target names it. */
@@ -524,180 +488,11 @@ void incident_client(struct run *run, const struct completion *c)
 	} else {
 		state->bad_endpoints--;
 		state->good_since = c->since > state->good_since ? c->since : state->good_since;
-		end_bad_time(run, c->endpoint, c->since);
+		measure_end_bad_time(run, c->endpoint, c->since);
 		if (state->bad_endpoints == 0 && state->incident >= 0)
 			note_carried(run, place, state->incident, c->since);
 	}
 	update_restored(run, place, false);
-}
-
-/* ---- losses ---- */
-
-/* Of several restarts the one that lost the most counts: what the others lost is part of that, or
- * was done again in between. */
-void incident_restart(struct run *run, const struct completion *c)
-{
-	struct place_state *state = &run->places[c->action.domain];
-	struct incident *incident = open_incident(run, c->action.domain);
-	double lost = (double)c->lost / 1e9;
-	if (!incident)
-		return;
-	if (!state->restarted || lost > incident->lost_work) {
-		set_mark(run, state->incident, MARK_LOSS, c->stopped);
-		set_mark(run, state->incident, MARK_BP, c->saved);
-		incident->lost_work = lost;
-	}
-	state->restarted = true;
-}
-
-/* Writes of the class that nobody can read any more: those of the site that the traffic left last,
- * and of all that it left before, unless what is read now is from after them. */
-static void count_lost(const struct run *run, const struct place_state *state, enum data_class c,
-		       nanos at, nanos loss, uint64_t *ret_bytes, uint64_t *ret_records)
-{
-	const struct driver_ops *driver = run->options.driver;
-	uint64_t bytes, records;
-	driver->ledger(run->driver, state->moved_from, c, at, loss, ret_bytes, ret_records);
-	for (size_t i = state->past_count; i-- > 0;) {
-		const struct past_move *move = &state->past[i];
-		at = move->as_of[c] < at ? move->as_of[c] : at;
-		driver->ledger(run->driver, move->site, c, at,
-			       driver->last_write(run->driver, move->site), &bytes, &records);
-		*ret_bytes += bytes;
-		*ret_records += records;
-	}
-}
-
-/* What the move lost, class by class: from the point restored from to the last write that only the
- * old copy had. */
-void incident_losing(struct run *run, uint32_t place)
-{
-	struct place_state *state = &run->places[place];
-	struct incident *incident = open_incident(run, place);
-	if (!incident || place != 0 ||
-	    (incident->marks[MARK_SWITCHED] == NANOS_NEVER && !state->return_lost))
-		return;
-	nanos loss = run->options.driver->last_write(run->driver, state->moved_from),
-	      bp = NANOS_NEVER;
-	nanos any = NANOS_NEVER;
-	if (loss > run->now)
-		loss = run->now;
-	for (int c = 0; c < DATA_CLASSES; c++) {
-		const struct data *data = &run->scenario->deployment.data[c];
-		nanos at = state->as_of[c] < loss ? state->as_of[c] : loss;
-		if (!data->declared || state->as_of[c] == NANOS_NEVER)
-			continue;
-		any = at < any ? at : any;
-		if (data->change > 0 || data->records > 0)
-			bp = at < bp ? at : bp;
-	}
-	set_mark(run, state->incident, MARK_LOSS, loss);
-	set_mark(run, state->incident, MARK_BP, bp != NANOS_NEVER ? bp : any);
-	for (int c = 0; c < DATA_CLASSES; c++) {
-		uint64_t bytes, records;
-		if (state->as_of[c] == NANOS_NEVER || state->as_of[c] >= loss)
-			continue;
-		count_lost(run, state, (enum data_class)c, state->as_of[c], loss, &bytes, &records);
-		run->lost_records = records > run->lost_records ? records : run->lost_records;
-	}
-}
-
-static void lose_class(struct run *run, uint32_t place, struct incident *incident, int c)
-{
-	const struct data *data = &run->scenario->deployment.data[c];
-	struct place_state *state = &run->places[place];
-	nanos loss = incident->marks[MARK_LOSS],
-	      at = state->as_of[c] < loss ? state->as_of[c] : loss;
-	struct brp *brp = &incident->brp;
-	bool moved = incident->path == PATH_FAILOVER || incident->path == PATH_FALSE_ALARM ||
-		     state->return_lost;
-	if (incident->path == PATH_UNRECOVERED || (!moved && is_damaged(run, state, c)))
-		return; /* nothing can be read yet, or what is read is in doubt: not known */
-	brp->by_class[c].known = true;
-	if (!moved)
-		return; /* nothing was restored, the ledger is whole */
-	if (loss == NANOS_NEVER)
-		return;
-	uint64_t bytes, records;
-	if (state->as_of[c] == NANOS_NEVER) { /* no point at all: everything there was */
-		run->options.driver->ledger(run->driver, state->moved_from, (enum data_class)c, 0,
-					    loss, &bytes, &records);
-		brp->by_class[c].seconds = INFINITY;
-		brp->by_class[c].bytes = data->bytes + bytes;
-		brp->by_class[c].records = records;
-		return;
-	}
-	count_lost(run, state, (enum data_class)c, at, loss, &brp->by_class[c].bytes,
-		   &brp->by_class[c].records);
-	brp->by_class[c].seconds = (double)(loss - at) / 1e9;
-}
-
-/* The headline is the worst class; a class that never changes loses nothing by being old. */
-static void sum_losses(struct run *run, uint32_t place, struct incident *incident)
-{
-	struct brp *brp = &incident->brp;
-	bool changing = false;
-	brp->known = incident->path != PATH_UNRECOVERED;
-	for (int c = 0; c < DATA_CLASSES; c++) {
-		const struct data *data = &run->scenario->deployment.data[c];
-		if (data->declared && place == 0)
-			lose_class(run, place, incident, c);
-		if (data->declared && place == 0 && !brp->by_class[c].known)
-			brp->known = false;
-		changing |= data->declared && (data->change > 0 || data->records > 0);
-	}
-	brp->seconds = incident->lost_work;
-	for (int c = 0; c < DATA_CLASSES; c++) {
-		const struct data *data = &run->scenario->deployment.data[c];
-		if (!brp->by_class[c].known)
-			continue;
-		bool counts = !changing || data->change > 0 || data->records > 0 ||
-			      isinf(brp->by_class[c].seconds);
-		if (counts && brp->by_class[c].seconds > brp->seconds)
-			brp->seconds = brp->by_class[c].seconds;
-		if (brp->by_class[c].bytes > brp->bytes)
-			brp->bytes = brp->by_class[c].bytes;
-		if (brp->by_class[c].records > brp->records)
-			brp->records = brp->by_class[c].records;
-	}
-}
-
-/*
- * The standby died before what it had written was back: the own copy of the primary, as of its
- * last write, is what remains, and what only the standby had is the loss.
- */
-void incident_return_lost(struct run *run, uint32_t domain, uint32_t site)
-{
-	struct place_state *state = &run->places[domain];
-	nanos kept =
-		run->options.driver->last_write(run->driver, recovery_site(run->recovery, domain));
-	for (int c = 0; c < DATA_CLASSES; c++)
-		state->as_of[c] = kept;
-	state->moved_from = site;
-	state->past_count = 0; /* on the primary they are */
-	state->return_lost = true;
-	incident_losing(run, domain);
-}
-
-/*
- * A split brain ends: the primary's history goes on, and what clients wrote to the standby since
- * it began is lost. Once the standby serves, it is the primary's copy that was left behind, which
- * the move counts.
- */
-void incident_healed(struct run *run, const struct injection *injection)
-{
-	const struct effect *effect = &injection->effects[0];
-	struct place_state *state = &run->places[0];
-	if (injection->effect_count == 0 || effect->kind != EFFECT_SPLIT_BRAIN ||
-	    injection->incident < 0 || injection->incident != state->incident ||
-	    recovery_active_site(run->recovery, 0) != recovery_site(run->recovery, 0))
-		return;
-	for (int c = 0; c < DATA_CLASSES; c++)
-		state->as_of[c] = injection->began;
-	state->moved_from = effect->entity.site;
-	state->past_count = 0;
-	state->return_lost = true;
-	incident_losing(run, 0);
 }
 
 /* ---- marks from the controller ---- */
@@ -725,13 +520,14 @@ void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
 		return;
 	if (mark == MARK_SWITCH_BEGIN && at != NANOS_NEVER)
 		begin_move(run, domain);
-	set_mark(run, run->places[domain].incident, mark, at);
+	incident_set_mark(run, run->places[domain].incident, mark, at);
 	if (mark == MARK_SWITCHED || mark == MARK_DATA_RESTORED) {
 		if (at == NANOS_NEVER) {
-			set_mark(run, run->places[domain].incident, MARK_LOSS, NANOS_NEVER);
-			set_mark(run, run->places[domain].incident, MARK_BP, NANOS_NEVER);
+			incident_set_mark(run, run->places[domain].incident, MARK_LOSS,
+					  NANOS_NEVER);
+			incident_set_mark(run, run->places[domain].incident, MARK_BP, NANOS_NEVER);
 		}
-		incident_losing(run, domain);
+		losses_look(run, domain);
 		update_restored(run, domain, false);
 	}
 }
@@ -753,7 +549,8 @@ static bool harms_unseen(const struct run *run, const struct incident *incident)
 			bool there =
 				injection->dormant ||
 				run->options.driver->present(run->driver, &injection->undos[k]);
-			if ((damages_data(&injection->effects[k]) || incident->wrong > 0) && there)
+			if ((losses_damages(&injection->effects[k]) || incident->wrong > 0) &&
+			    there)
 				return true;
 		}
 	}
@@ -763,7 +560,7 @@ static bool harms_unseen(const struct run *run, const struct incident *incident)
 static enum path path_of(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
-	struct incident *incident = open_incident(run, place);
+	struct incident *incident = incident_at(run, place);
 	if (incident->marks[MARK_FAULT] == NANOS_NEVER)
 		return PATH_FALSE_ALARM;
 	incident->silent = state->bad_endpoints == 0 && harms_unseen(run, incident);
@@ -787,13 +584,13 @@ static enum path path_of(struct run *run, uint32_t place)
 static void close_incident(struct run *run, uint32_t place)
 {
 	struct place_state *state = &run->places[place];
-	struct incident *incident = open_incident(run, place);
+	struct incident *incident = incident_at(run, place);
 	double wrong = wrong_so_far(run, place) - state->wrong_before;
 	incident->wrong = (uint64_t)llround(fmax(wrong, 0));
 	update_restored(run, place, true);
 	incident->path = path_of(run, place);
 	if (incident->path == PATH_UNRECOVERED)
-		set_mark(run, state->incident, MARK_RESTORED, NANOS_NEVER);
+		incident_set_mark(run, state->incident, MARK_RESTORED, NANOS_NEVER);
 	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM) {
 		/* A move that was begun and did not come about is no phase of this path. */
 		static const enum mark of_move[] = {
@@ -803,10 +600,10 @@ static void close_incident(struct run *run, uint32_t place)
 			bool of_loss = of_move[i] == MARK_LOSS || of_move[i] == MARK_BP;
 			if (incident->marks[of_move[i]] != NANOS_NEVER &&
 			    !(of_loss && (state->return_lost || state->restarted)))
-				set_mark(run, state->incident, of_move[i], NANOS_NEVER);
+				incident_set_mark(run, state->incident, of_move[i], NANOS_NEVER);
 		}
 	}
-	sum_losses(run, place, incident);
+	losses_sum(run, place, incident);
 	incident_measure(incident);
 	incident->closed = run->now;
 	timeline_begin(run->timeline, run->now, "incident.close");
@@ -827,28 +624,20 @@ void incident_normal(struct run *run, uint32_t domain)
 	run_clear_fixed(run, domain);
 }
 
-/* Endpoints, then jobs. */
-static size_t services(const struct run *run)
-{
-	return run->scenario->deployment.endpoint_count + run->scenario->deployment.job_count;
-}
-
 void incidents_close(struct run *run)
 {
 	for (size_t i = 0; i < run->active_count; i++)
-		incident_healed(run, &run->injections[run->active[i]]); /* it ends with the drill */
+		losses_of_split(run, &run->injections[run->active[i]]); /* it ends with the drill */
 	for (uint32_t p = 0; p < run->place_count; p++) {
 		if (run->places[p].incident < 0)
 			continue;
 		bool away = p < recovery_domains(run->recovery) &&
 			    recovery_active_site(run->recovery, p) != run->places[p].moved_from;
 		if (away) /* the old copy may have gone on taking writes that nobody will read */
-			incident_losing(run, p);
+			losses_look(run, p);
 		close_incident(run, p);
 	}
-	for (size_t i = 0; i < services(run); i++)
-		if (run->bad_since[i] != NANOS_NEVER)
-			end_bad_time(run, i, run->now);
+	measure_end(run);
 }
 
 /* ---- repair ---- */
@@ -897,8 +686,8 @@ void incident_ended_faults(struct run *run, int index)
 		recovery_repaired(run->recovery, place, run->now, whole);
 		return;
 	}
-	set_mark(run, index, MARK_REPAIRED, run->now);
-	set_mark(run, index, MARK_NORMAL, run->now);
+	incident_set_mark(run, index, MARK_REPAIRED, run->now);
+	incident_set_mark(run, index, MARK_NORMAL, run->now);
 	close_incident(run, place);
 }
 
@@ -954,125 +743,4 @@ void incident_notice(struct run *run, uint32_t index)
 				 broken_site(run, place, injection->effects[0].entity));
 	else
 		repair_start(run, place, injection);
-}
-
-/* ---- reset and sums ---- */
-
-void incidents_reset(struct run *run)
-{
-	run->incidents = NULL;
-	run->incident_count = run->incident_capacity = 0;
-	run->lost_records = 0;
-	run->held = 0;
-	run->bad = NULL;
-	run->bad_count = run->bad_capacity = 0;
-	run->bad_since = arena_array(&run->trial, services(run) + 1, sizeof(*run->bad_since));
-	for (size_t i = 0; i < services(run); i++)
-		run->bad_since[i] = NANOS_NEVER;
-	for (size_t p = 0; p < run->place_count; p++)
-		run->places[p] = (struct place_state){.incident = -1, .calm = true};
-	for (size_t g = 0; g < SCENARIO_GUARDS_MAX; g++)
-		run->guards[g].since = NANOS_NEVER;
-}
-
-/* From the first fault to redundancy restored, over all incidents; where two overlap the time
- * counts once. They are in order of opening. */
-static double unprotected_time(const struct run *run)
-{
-	nanos sum = 0, covered = 0;
-	for (size_t i = 0; i < run->incident_count; i++) {
-		const struct incident *incident = &run->incidents[i];
-		nanos from = incident->opened, to = incident->marks[MARK_NORMAL];
-		if (incident->marks[MARK_FAULT] == NANOS_NEVER)
-			continue;
-		if (to == NANOS_NEVER)
-			to = incident->closed;
-		from = from > covered ? from : covered;
-		if (to <= from)
-			continue;
-		sum += to - from;
-		covered = to;
-	}
-	return (double)sum / 1e9;
-}
-
-static void find_headline(const struct run *run, struct record *record)
-{
-	record->headline = -1;
-	for (size_t i = 0; i < run->incident_count; i++) {
-		const struct incident *incident = &run->incidents[i];
-		const struct incident *best =
-			record->headline < 0 ? NULL : &run->incidents[record->headline];
-		if (incident->path == PATH_FALSE_ALARM)
-			continue;
-		/* NANOS_NEVER, unrecovered, is longer than any */
-		if (!best || incident->frt > best->frt)
-			record->headline = (int)i;
-	}
-}
-
-static void worst_brp(const struct run *run, struct record *record)
-{
-	struct brp *worst = &record->brp;
-	memset(worst, 0, sizeof(*worst));
-	worst->known = true;
-	for (size_t i = 0; i < run->incident_count; i++) {
-		const struct brp *brp = &run->incidents[i].brp;
-		worst->known = worst->known && brp->known;
-		worst->seconds = fmax(worst->seconds, brp->seconds);
-		worst->bytes = brp->bytes > worst->bytes ? brp->bytes : worst->bytes;
-		worst->records = brp->records > worst->records ? brp->records : worst->records;
-		for (int c = 0; c < DATA_CLASSES; c++) {
-			if (!brp->by_class[c].known)
-				continue;
-			worst->by_class[c].known = true;
-			worst->by_class[c].seconds =
-				fmax(worst->by_class[c].seconds, brp->by_class[c].seconds);
-			if (brp->by_class[c].bytes > worst->by_class[c].bytes)
-				worst->by_class[c].bytes = brp->by_class[c].bytes;
-			if (brp->by_class[c].records > worst->by_class[c].records)
-				worst->by_class[c].records = brp->by_class[c].records;
-		}
-	}
-}
-
-static int compare_bad_times(const void *left, const void *right)
-{
-	const struct bad_time *a = left, *b = right;
-	if (a->from != b->from)
-		return a->from < b->from ? -1 : 1;
-	return (a->to > b->to) - (a->to < b->to);
-}
-
-/* The union of what was bad, its longest stretch, and from its first to its last instant. */
-static void measure_bad_time(struct run *run, struct record *record)
-{
-	nanos sum = 0, covered = 0, last = 0, began = 0, longest = 0;
-	if (run->bad_count > 0)
-		qsort(run->bad, run->bad_count, sizeof(*run->bad), compare_bad_times);
-	for (size_t i = 0; i < run->bad_count; i++) {
-		nanos from = run->bad[i].from > covered ? run->bad[i].from : covered;
-		last = run->bad[i].to > last ? run->bad[i].to : last;
-		if (run->bad[i].to <= from)
-			continue;
-		if (from > covered || covered == 0)
-			began = from; /* a gap: another stretch */
-		sum += run->bad[i].to - from;
-		covered = run->bad[i].to;
-		longest = covered - began > longest ? covered - began : longest;
-	}
-	record->longest_bad_s = (double)longest / 1e9;
-	record->bad_s = (double)sum / 1e9;
-	record->span_s = run->bad_count > 0 ? (double)(last - run->bad[0].from) / 1e9 : 0;
-	record->availability_time = run->now > 0 ? 1 - (double)sum / (double)run->now : NAN;
-}
-
-void incidents_measure(struct run *run, struct record *record)
-{
-	record->incidents = run->incidents;
-	record->incident_count = run->incident_count;
-	find_headline(run, record);
-	worst_brp(run, record);
-	measure_bad_time(run, record);
-	record->unprotected_s = unprotected_time(run);
 }

@@ -194,14 +194,13 @@ bool failure_of_broken(const struct run *run, const struct injection *injection)
 void failures_measure(struct run *run, struct record *record); /* before the run is unwound */
 
 /* run_incident.c */
-void incidents_reset(struct run *run);
 int incident_fault(struct run *run,
 		   struct injection *injection); /* opens or joins; returns the incident */
-void incident_healed(struct run *run, const struct injection *injection); /* of a split brain */
-void incident_return_lost(struct run *run, uint32_t domain, uint32_t site);
+struct incident *incident_at(struct run *run, uint32_t place); /* the open one; NULL: none */
+/* t_detect and t_decide: the first counts; the others: the last. */
+void incident_set_mark(struct run *run, int incident, enum mark mark, nanos at);
 void incident_declared(struct run *run, uint32_t domain, uint32_t detector);
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
-void incident_restart(struct run *run, const struct completion *completion); /* of a job */
 void incident_client(struct run *run, const struct completion *completion); /* bad or good */
 void incident_ended_faults(struct run *run,
 			   int incident); /* one of its faults is gone: was it the last? */
@@ -213,8 +212,23 @@ void incident_repaired(struct run *run, const struct completion *completion);
 void incident_normal(struct run *run, uint32_t domain);
 void incident_calm(struct run *run, uint32_t domain, bool calm); /* as the client sees it */
 void incidents_look_calm(struct run *run); /* where it was held back: does a fault still go on? */
-void incident_losing(struct run *run, uint32_t domain); /* t_loss and BRP as of now */
-void incidents_close(struct run *run);                  /* the end of the trial */
-void incidents_measure(struct run *run, struct record *record);
+void incidents_close(struct run *run);     /* the end of the trial */
+
+/* run_losses.c */
+/* Does it make the live content of a data class another one than was written? Did a fault of the
+ * open incident damage this class? */
+bool losses_damages(const struct effect *effect);
+bool losses_damaged(const struct run *run, const struct place_state *state, int data_class);
+void losses_look(struct run *run, uint32_t domain); /* t_loss and t_bp as of now */
+void losses_of_split(struct run *run, const struct injection *injection);     /* it ends */
+void losses_of_return(struct run *run, uint32_t domain, uint32_t site);       /* what only it had */
+void losses_of_restart(struct run *run, const struct completion *completion); /* of a job */
+void losses_sum(struct run *run, uint32_t place, struct incident *incident);  /* at its close */
+
+/* run_measure.c */
+void measure_reset(struct run *run);
+void measure_end_bad_time(struct run *run, size_t service, nanos to);
+void measure_end(struct run *run); /* what is bad until the end */
+void measure_drill(struct run *run, struct record *record);
 
 #endif

@@ -478,7 +478,7 @@ void injection_revert(struct run *run, struct injection *injection, const char *
 	injection->change_at = NANOS_NEVER;
 	injection_settle(run, injection); /* a ramp that ends before it shows had no effect */
 	injection_take_back(run, injection);
-	incident_healed(run, injection);
+	losses_of_split(run, injection);
 	bool undone = record->residue_count == 0;
 	injection->active = false;
 	if (!injection->dormant)
