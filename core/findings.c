@@ -533,6 +533,11 @@ static void find_way_back(const struct report *report, const struct incident *in
 			    "A move to a place that works would not have to wait for it.",
 			    incident->frt};
 
+	if (incident->lost_work > 0) {
+		way.name = "The restart of the job, with the steps since its checkpoint done "
+			   "again,";
+		way.advice = "Save more often, keep spare nodes, start faster.";
+	}
 	if (incident->path == PATH_ABSORBED) {
 		way.name = "Taking the load over by what was left (gateway, restart or "
 			   "rescheduling)";
@@ -962,7 +967,7 @@ static void find_recovery(const struct report *report)
 		standby = true;
 		find_standby_size(report, site);
 	}
-	if (!standby) {
+	if (!standby && scenario->deployment.endpoint_count > 0) {
 		add(report, SEVERITY_MEDIUM, NAN,
 		    "There is no standby site: every fault that redundancy cannot carry waits for "
 		    "the repair.");

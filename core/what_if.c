@@ -423,8 +423,8 @@ void what_if_compute(struct record *record, const struct run_options *options, s
 			record, SEVERITY_INFO, NAN,
 			arena_printf(arena,
 				     "None of the %zu changes that were recomputed (detection, "
-				     "switch, restore, standby, backups) would have saved more "
-				     "than 1 s or 1 %%.",
+				     "switch, restore, standby, backups, jobs) would have saved "
+				     "more than 1 s or 1 %%.",
 				     c->tried));
 	if (count < found)
 		findings_add(record, SEVERITY_INFO, NAN,

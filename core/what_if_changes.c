@@ -393,6 +393,47 @@ static void change_crews(struct search *s)
 	       value);
 }
 
+/* ---- training jobs ---- */
+
+static void change_job(struct search *s, size_t index, const struct yaml_node *node)
+{
+	const struct job *job = &s->scenario->deployment.jobs[index];
+	const char *path = arena_printf(s->arena, "deployment.jobs[%zu]", index);
+	struct what_if_change *made;
+
+	if (job->checkpoint.every > 1) {
+		made = change(s, "Checkpoints of job %s every %s instead of every %s", job->name,
+			      duration_text(s, job->checkpoint.every / 2),
+			      duration_text(s, job->checkpoint.every));
+		made->aim = WHAT_IF_LOSS;
+		simple(s, made, arena_printf(s->arena, "%s.checkpoint.every", path),
+		       duration_text(s, job->checkpoint.every / 2));
+	}
+	made = change(s, "A restart of job %s in half the time", job->name);
+	halve(s, made, yaml_get(node, "restart"), arena_printf(s->arena, "%s.restart", path));
+	done(s, made);
+	if (job->timeout > 1)
+		simple(s,
+		       change(s, "A step of job %s that hangs aborted after %s instead of %s",
+			      job->name, duration_text(s, job->timeout / 2),
+			      duration_text(s, job->timeout)),
+		       arena_printf(s->arena, "%s.timeout", path),
+		       duration_text(s, job->timeout / 2));
+	simple(s,
+	       change(s, "%u spare nodes for job %s instead of %u", job->spares + 1, job->name,
+		      job->spares),
+	       arena_printf(s->arena, "%s.spares", path),
+	       arena_printf(s->arena, "%u", job->spares + 1));
+}
+
+static void change_jobs(struct search *s)
+{
+	const struct yaml_node *jobs = yaml_get(yaml_get(s->root, "deployment"), "jobs");
+
+	for (size_t i = 0; i < s->scenario->deployment.job_count; i++)
+		change_job(s, i, item(jobs, i));
+}
+
 /* ---- backups ---- */
 
 static bool loses(const struct search *s, const struct backup_policy *policy)
@@ -443,12 +484,16 @@ size_t what_if_changes(const struct record *record, struct arena *arena,
 	s.root = root;
 	change_standby(&s);
 	change_detectors(&s);
+	change_jobs(&s);
 	if (headline->path == PATH_FAILOVER || headline->path == PATH_UNRECOVERED) {
 		change_switch(&s);
 		change_store(&s);
 		change_restore(&s);
 	} else {
-		change_gateway(&s);
+		if (scenario->deployment.job_count > 0) /* restarts read their checkpoint */
+			change_store(&s);
+		if (scenario->deployment.endpoint_count > 0)
+			change_gateway(&s);
 	}
 	change_start(&s);
 	change_crews(&s);

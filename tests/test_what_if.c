@@ -271,6 +271,37 @@ START_TEST(training_data_may_come_later)
 END_TEST
 
 /* Two nodes, one crew, an hour for each; the replica is on the one whose turn comes last. */
+/* Saves at 10, 20 and 30 min take no time, the node dies at 38 min: a restart of 4 min, then 8 min
+ * are done again. With saves every 5 min it is 3 min, with half the restart 2 min less. */
+START_TEST(jobs_save_and_restart)
+{
+	struct bench b = {0};
+
+	compute(&b,
+		"apiVersion: drsim/v1\n"
+		"name: job\n"
+		"duration: 3h\n"
+		"deployment:\n"
+		"  sites: [{name: primary, nodes: 3, shape: gpu.8xh100-sxm}]\n"
+		"  jobs:\n"
+		"    - name: pretrain\n"
+		"      site: primary\n"
+		"      nodes: 2\n"
+		"      spares: 1\n"
+		"      checkpoint: {every: 10m, takes: 0s}\n"
+		"      restart: 4m\n"
+		"detector: {kind: watchdog, timeout: 1m}\n"
+		"recovery: {repair: {time: 20m}}\n"
+		"steps: [{at: 38m, fault: node.crash, target: \"primary/node[0]\"}]\n",
+		NULL, 1);
+	ck_assert_double_eq_tol(must_find(&b, "jobs[0].restart=2m")->seconds, 120, 1e-6);
+	ck_assert_double_eq_tol(must_find(&b, "checkpoint.every=5m")->seconds, 300, 1e-6);
+	ck_assert_ptr_null(find(&b, "spares")); /* one was there */
+	ck_assert_ptr_null(find(&b, "There is no standby site"));
+	bench_close(&b);
+}
+END_TEST
+
 START_TEST(repairs_that_wait_for_a_crew)
 {
 	static const char both[] = "steps=[{at: 30m, fault: node.crash, target: \"p/node[1]\"}, "
@@ -509,6 +540,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "changes_of_lists_and_distributions", changes_of_lists_and_distributions);
 	test_add(suite, "what_it_costs_is_told_too", what_it_costs_is_told_too);
 	test_add(suite, "training_data_may_come_later", training_data_may_come_later);
+	test_add(suite, "jobs", jobs_save_and_restart);
 	test_add(suite, "repairs_that_wait_for_a_crew", repairs_that_wait_for_a_crew);
 	test_add(suite, "what_would_have_recovered", what_would_have_recovered);
 	test_add(suite, "what_would_have_found_it", what_would_have_found_it);
