@@ -17,6 +17,7 @@ enum fate {
 	FATE_RUNNING,
 	FATE_FAILED,
 	FATE_BAD,
+	FATE_CORRUPT,
 	FATE_PRUNED,
 	FATE_GOOD,
 	FATES
@@ -30,6 +31,8 @@ static const struct {
 			 "pt 6 ps 1.0 lw 1.6 lc rgb '" PLOT_BLUE "'"},
 	[FATE_BAD] = {"bad", "finished, not restorable", PLOT_ORANGE,
 		      "pt 13 ps 1.4 lc rgb '" PLOT_ORANGE "'"},
+	[FATE_CORRUPT] = {"corrupt", "corrupt, as the restore found", PLOT_ORANGE,
+			  "pt 12 ps 1.3 lw 1.6 lc rgb '" PLOT_ORANGE "'"},
 	[FATE_FAILED] = {"failed", "failed", PLOT_RED, "pt 2 ps 1.1 lw 2.5 lc rgb '" PLOT_RED "'"},
 	[FATE_RUNNING] = {"running", "did not finish", "#B9BEC5",
 			  "pt 8 ps 1.2 lc rgb '" PLOT_GREY "'"},
@@ -79,6 +82,28 @@ static struct backup *find_backup(struct backups *all, double id)
 	return NULL;
 }
 
+/* What listed as restorable, and turned out corrupt when it was read back. */
+static void mark_corrupt(struct backups *all, const cJSON *events)
+{
+	const cJSON *event, *later;
+
+	cJSON_ArrayForEach (event, events) {
+		struct backup *backup;
+
+		if (!view_is(event, "event", "action.begin") || !view_is(event, "kind", "restore"))
+			continue;
+		for (later = event->next; later; later = later->next)
+			if (view_is(later, "event", "action.end") &&
+			    view_real(later, "action") == view_real(event, "action"))
+				break;
+		if (!later || !view_is(later, "reason", "the digest does not match"))
+			continue;
+		backup = find_backup(all, view_real(event, "backup"));
+		if (backup)
+			backup->fate = FATE_CORRUPT;
+	}
+}
+
 static bool collect(struct backups *all, const cJSON *events)
 {
 	const cJSON *event;
@@ -106,6 +131,7 @@ static bool collect(struct backups *all, const cJSON *events)
 			       : view_bool(event, "restorable") == 0 ? FATE_BAD
 								     : FATE_GOOD;
 	}
+	mark_corrupt(all, events);
 	return all->count > 0;
 }
 
@@ -165,13 +191,13 @@ static void put_source(FILE *script, const struct backups *all, double t_bp, dou
 	for (size_t i = 0; i < all->count; i++)
 		if (isfinite(t_bp) && fabs(all->list[i].as_of - t_bp) < 1e-6 &&
 		    isfinite(all->list[i].end) && all->list[i].fate != FATE_FAILED &&
-		    all->list[i].fate != FATE_BAD)
+		    all->list[i].fate != FATE_BAD && all->list[i].fate != FATE_CORRUPT)
 			source = &all->list[i];
 	if (!source)
 		return;
 	left = (source->end - begin) / (end - begin) < 0.2;
 	fprintf(script,
-		"set label 'restored from this one' at %.9g,%g %s,-1.9 front\n"
+		"set label 'restored from this one' at %.9g,%g %s,1.6 front\n"
 		"set label '' at %.9g,%g point pt 6 ps 2.6 lw 2 lc rgb '" PLOT_INK "' front\n",
 		source->end / scale, isfinite(source->policy) ? -source->policy : 0.0,
 		left ? "left offset 0.6" : "right offset -0.6", source->end / scale,
