@@ -195,40 +195,58 @@ static void put_bands(FILE *script, const cJSON *events, const struct window *wi
 	}
 }
 
-/* The marks as dashed lines; on top of the upper panel their names, in the first of three rows with
- * room. */
+#define LABEL_ROWS 3
+
+struct label {
+	double left, right; /* shares of the width */
+	int row;
+};
+
+/* The lowest row in which no label stands at that place; -1 when there is none. */
+static int free_row(const struct label *labels, size_t count, double left, double right)
+{
+	for (int row = 0; row < LABEL_ROWS; row++) {
+		size_t i = 0;
+
+		while (i < count &&
+		       (labels[i].row != row || labels[i].right <= left || labels[i].left >= right))
+			i++;
+		if (i == count)
+			return row;
+	}
+	return -1;
+}
+
+/* The marks as dashed lines; on top of the upper panel their names, the weightiest first, in the
+ * lowest row with room. Where there is none the line stands alone: the table of marks names it. */
 static void put_marks(FILE *script, const cJSON *incident, const struct window *window, bool names)
 {
 	static const struct {
 		const char *key, *name;
 	} marks[] = {
-		{"t_fault_ns", "fault"},
-		{"t_detect_ns", "detected"},
-		{"t_switch_begin_ns", "switch begins"},
-		{"t_switched_ns", "switched"},
-		{"t_data_restored_ns", "data restored"},
-		{"t_restored_ns", "restored"},
-		{"t_repaired_ns", "repaired"},
-		{"t_failback_ns", "failback"},
+		{"t_fault_ns", "fault"},       {"t_restored_ns", "restored"},
+		{"t_detect_ns", "detected"},   {"t_switch_begin_ns", "switch begins"},
+		{"t_switched_ns", "switched"}, {"t_data_restored_ns", "data restored"},
+		{"t_repaired_ns", "repaired"}, {"t_failback_ns", "failback"},
 		{"t_normal_ns", "normal"},
 	};
-	double used[3] = {-1, -1, -1}, previous = NAN;
+	struct label labels[sizeof(marks) / sizeof(marks[0])];
+	double previous = NAN;
+	size_t count = 0;
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
 		double t = view_seconds(incident, marks[i].key);
 		double place = (t - window->begin) / (window->end - window->begin);
-		double width = (double)(strlen(marks[i].name) + 2) * 0.0082;
-		int row = 0;
+		double half = (double)(strlen(marks[i].name) + 2) * 0.0041;
+		int row = free_row(labels, count, place - half, place + half);
 
 		if (!(place >= 0 && place <= 1) || t == previous)
 			continue;
 		previous = t;
 		plot_vertical(script, t / window->axis.scale, PLOT_INK);
-		if (!names)
+		if (!names || row < 0)
 			continue;
-		while (row < 2 && place - width / 2 < used[row])
-			row++;
-		used[row] = place + width / 2;
+		labels[count++] = (struct label){place - half, place + half, row};
 		fputs("set label ", script);
 		plot_quote(script, marks[i].name);
 		fprintf(script,
