@@ -113,6 +113,17 @@ static void put_judgement(FILE *page, const cJSON *item)
 	fputs(met > 0 ? ": met" : met == 0 ? ": missed" : ": not evaluable", page);
 }
 
+/* " node.crash", with how many there were when it was not the only incident. */
+static void put_worst(FILE *page, const cJSON *record, const cJSON *incident, const char *after)
+{
+	int count = cJSON_GetArraySize(view_get(record, "incidents"));
+
+	fputc(' ', page);
+	text_escape(page, view_text(incident, "fault"));
+	if (count > 1)
+		fprintf(page, ", the worst of %d incidents%s", count, after);
+}
+
 static void put_sentence(FILE *page, const cJSON *record)
 {
 	const cJSON *incident = view_headline(record);
@@ -140,17 +151,17 @@ static void put_sentence(FILE *page, const cJSON *record)
 		fputs("a false alarm, there was no fault", page);
 	} else if (isnan(frt)) {
 		text_escape(page, view_text(record, "drill.name"));
-		fputs(" did not recover from ", page);
-		text_escape(page, view_text(incident, "fault"));
+		fputs(" did not recover from", page);
+		put_worst(page, record, incident, "");
 	} else if (view_is(incident, "path", "absorbed") && frt == 0) {
 		text_escape(page, view_text(record, "drill.name"));
-		fputs(" carried ", page);
-		text_escape(page, view_text(incident, "fault"));
+		fputs(" carried", page);
+		put_worst(page, record, incident, ",");
 		fputs(" without a bad request", page);
 	} else {
 		text_escape(page, view_text(record, "drill.name"));
-		fputs(" recovered from ", page);
-		text_escape(page, view_text(incident, "fault"));
+		fputs(" recovered from", page);
+		put_worst(page, record, incident, ",");
 		fprintf(page, " in <span class=\"w\">%s</span>", words_duration(text, frt));
 	}
 	if (frt_judged && incident && !view_is(record, "verdict", "invalid") &&

@@ -136,16 +136,18 @@ static void mark_row(FILE *page, const cJSON *incident, const char *key, const c
 static void marks_table(FILE *page, const cJSON *incident)
 {
 	static const char *const rows[][2] = {
-		{"t_bp_ns", "backup point: the restored data is as of this"},
-		{"t_loss_ns", "last acknowledged write that only the lost copy had"},
+		{"t_bp_ns",
+		 "backup point: the restored data, or a job's checkpoint, is as of this"},
+		{"t_loss_ns",
+		 "last acknowledged write that only the lost copy had; of a job the last progress"},
 		{"t_fault_ns", "the fault takes effect"},
 		{"t_detect_ns", "the detector declares it"},
-		{"t_decide_ns", "failover authorised"},
+		{"t_decide_ns", "failover authorised, where there is a place to go"},
 		{"t_switch_begin_ns", "first failover action"},
 		{"t_switched_ns", "traffic on the backup, old primary fenced"},
 		{"t_data_begin_ns", "restore starts"},
 		{"t_data_restored_ns", "data usable on the backup"},
-		{"t_restored_ns", "first good request of a stable window"},
+		{"t_restored_ns", "service, or a job, is good again and stays good"},
 		{"t_verified_ns", "integrity checked, ledger reconciled"},
 		{"t_diagnosed_ns", "cause named"},
 		{"t_repaired_ns", "component fixed"},
@@ -177,7 +179,7 @@ static void incident_list(FILE *page, const cJSON *incidents, int count)
 	cJSON_ArrayForEach (incident, incidents) {
 		if (index == INCIDENTS_SHOWN)
 			break;
-		fprintf(page, "<tr><td>%d</td>", index++);
+		fprintf(page, "<tr><td>%d</td>", ++index);
 		html_cell(page, NULL, view_text(incident, "path"));
 		html_cell(page, "key", view_text(incident, "fault"));
 		html_cell(page, "key", view_text(incident, "target"));
@@ -196,14 +198,19 @@ static void incident_list(FILE *page, const cJSON *incidents, int count)
 void html_incidents(FILE *page, const cJSON *record)
 {
 	const cJSON *incident = view_headline(record), *incidents = view_get(record, "incidents");
-	int count = cJSON_GetArraySize(incidents);
+	int count = cJSON_GetArraySize(incidents),
+	    faults = cJSON_GetArraySize(view_get(incident, "faults"));
 	char text[WORDS_MAX];
 
 	if (!incident) {
 		fputs("<h2>Incident</h2>\n<p>No incident was opened in this drill.</p>\n", page);
 		return;
 	}
-	fputs("<h2>Incident with the largest FRT</h2>\n<dl><dt>Path</dt><dd>", page);
+	fputs("<h2>Incident with the largest FRT</h2>\n<dl>", page);
+	if (count > 1)
+		fprintf(page, "<dt>Number</dt><dd>%g of %d</dd>",
+			view_real(record, "metrics.incident") + 1, count);
+	fputs("<dt>Path</dt><dd>", page);
 	text_escape(page, view_text(incident, "path"));
 	fputs("</dd><dt>Fault</dt><dd class=\"key\">", page);
 	text_escape(page, view_text(incident, "fault"));
@@ -211,7 +218,12 @@ void html_incidents(FILE *page, const cJSON *record)
 	text_escape(page, view_text(incident, "target"));
 	fputs(" (", page);
 	text_escape(page, view_text(incident, "place"));
-	fputs(")</dd><dt>Diagnosis</dt><dd>", page);
+	fputs(")</dd>", page);
+	if (faults > 1)
+		fprintf(page,
+			"<dt>Faults</dt><dd>%d; the others came before all was as before</dd>",
+			faults);
+	fputs("<dt>Diagnosis</dt><dd>", page);
 	text_escape(page, view_text(incident, "diagnosis"));
 	fputs("</dd><dt>Action</dt><dd>", page);
 	text_escape(page, view_text(incident, "action"));
