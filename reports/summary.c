@@ -261,6 +261,18 @@ static void put_unseen(const struct page *page, const struct incident *incident)
 		fputs("  Not noticed by any detector, nor by the platform.\n", page->file);
 }
 
+/* An incident that lasts because new faults keep coming does not tell about its first fault alone. */
+static void put_others(const struct page *page, const struct incident *incident)
+{
+	char text[WORDS_MAX];
+
+	if (incident->fault_count < 2)
+		return;
+	put(page, INK_PLAIN, "  Faults in it", NAME_COLUMNS);
+	put(page, INK_PLAIN, words_number(text, (double)incident->fault_count), -VALUE_COLUMNS);
+	fputs("   the others came before all was as before\n", page->file);
+}
+
 static void put_measures(const struct page *page, const struct record *record)
 {
 	const struct incident *incident = headline(record);
@@ -275,6 +287,7 @@ static void put_measures(const struct page *page, const struct record *record)
 			 path_names[incident->path]);
 		heading(page, line);
 		put_phases(page, incident);
+		put_others(page, incident);
 		put_unseen(page, incident);
 	} else {
 		heading(page, "No incident");
@@ -327,7 +340,7 @@ static void put_faults(const struct page *page, const struct record *record)
 		    : fault->applied                     ? "effect not known"
 							 : "not injected",
 		    0);
-		if (fault->observed) {
+		if (fault->observed && !record->sham) {
 			fputs(": ", page->file);
 			put(page, INK_PLAIN, fault->observed, 0);
 		}
