@@ -16,6 +16,7 @@
 
 #define DOMINANT 0.5 /* a phase that takes this share of FRT or more is worth a change */
 #define MINUTES_UNPROTECTED 15
+#define OUT_OF_SIGHT 10 /* times what a declaration takes from the first bad look */
 #define MISSING_NAMED_MAX 3
 #define FALSE_ALARM_HORIZON (30.0 * 86400) /* rarer false alarms are not worth a line */
 
@@ -474,11 +475,37 @@ static nanos retried(const struct incident *incident)
 	return begin - marks[MARK_DECIDE];
 }
 
+static bool looks_around(const struct detector_config *detector)
+{
+	return detector->kind == DETECTOR_PROBE || detector->kind == DETECTOR_POLL;
+}
+
+/* Far later than any look takes: there was nothing to see for the detectors until then. */
+static bool out_of_sight(nanos looking, nanos detection)
+{
+	return looking > 0 && detection / OUT_OF_SIGHT > looking;
+}
+
+static const char *detection_advice(const struct report *report, nanos detection)
+{
+	const struct scenario *scenario = report->scenario;
+
+	for (size_t i = 0; i < scenario->detector_count; i++) {
+		const struct detector_config *detector = &scenario->detectors[i];
+
+		if (!looks_around(detector) ||
+		    !out_of_sight(detector->interval * detector->misses, detection))
+			return "Look more often, or with fewer misses before a declaration.";
+	}
+	return "It did nothing that the detectors look for until then. Look at the data and the "
+	       "answers themselves: read backups back, add a canary.";
+}
+
 static void find_phase(const struct report *report, const struct incident *incident)
 {
 	nanos waited = retried(incident);
 	const struct share phases[] = {
-		{"Detection", "Look more often, or with fewer misses before a declaration.",
+		{"Detection", detection_advice(report, known(incident->detection)),
 		 known(incident->detection)},
 		{"The decision to fail over", "Let the plan authorise this case in advance.",
 		 known(incident->decision) - waited},
@@ -512,7 +539,7 @@ static void find_repair(const struct report *report, const struct incident *inci
 	bool seen = marks[MARK_DETECT] != NANOS_NEVER && marks[MARK_DETECT] <= marks[MARK_REPAIRED];
 	nanos from = seen ? marks[MARK_DETECT] : marks[MARK_FAULT];
 	const struct share parts[] = {
-		{"Detection", "Look more often, or with fewer misses before a declaration.",
+		{"Detection", detection_advice(report, from - marks[MARK_FAULT]),
 		 from - marks[MARK_FAULT]},
 		{"The repair", "A standby, or a spare in place, would not have to wait for it.",
 		 marks[MARK_REPAIRED] - from},
@@ -702,11 +729,6 @@ static void find_false_alarms(const struct report *report, const struct detector
 	    words_duration(text, every));
 }
 
-static bool looks_around(const struct detector_config *detector)
-{
-	return detector->kind == DETECTOR_PROBE || detector->kind == DETECTOR_POLL;
-}
-
 /* Looking seldom sets a floor under FRT, whatever else gets faster. */
 static void find_interval(const struct report *report, const struct detector_config *detector)
 {
@@ -716,7 +738,8 @@ static void find_interval(const struct report *report, const struct detector_con
 
 	if (!incident || incident->frt == NANOS_NEVER || incident->detection == NANOS_NEVER ||
 	    report->scenario->detector_count != 1 || incident->detection > incident->frt ||
-	    (double)incident->detection < DOMINANT * (double)incident->frt)
+	    (double)incident->detection < DOMINANT * (double)incident->frt ||
+	    out_of_sight(detector->interval * detector->misses, incident->detection))
 		return;
 	add(report, SEVERITY_MEDIUM, blind,
 	    "The %s detector looks every %s and needs %u of them: up to %s pass before it can "
