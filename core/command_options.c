@@ -82,8 +82,8 @@ void command_print_wrapped(FILE *out, const char *text, int column)
 		fprintf(out, "%.*s", length, text);
 		at += length;
 		text += length;
-		if (*text == '\n') {
-			fprintf(out, "\n%*s", text[1] ? column : 0, "");
+		if (*text == '\n' && text[1]) {
+			fprintf(out, "\n%*s", column, "");
 			at = column;
 		}
 		text += *text != '\0';
