@@ -333,6 +333,18 @@ static void tell_controller(struct run *run, uint32_t domain, struct entity enti
 		detector_fault(&run->detectors[i], recovery_site(run->recovery, domain), run->now);
 }
 
+/* Of some faults the harm comes later: of one that grows, or pulses, and of a queue that fills. */
+static bool is_building(const struct run *run, int index)
+{
+	for (size_t i = 0; i < run->active_count; i++) {
+		const struct injection *injection = &run->injections[run->active[i]];
+		if (injection->incident == index &&
+		    injection->effects[0].kind == EFFECT_LOAD_SURGE)
+			return true;
+	}
+	return goes_on(run, index);
+}
+
 /* Nothing has come of the open incident so far: no request was answered badly or wrongly, nobody
  * declared anything, and no live data are damaged, which is an onset that nobody sees. */
 static bool is_harmless(const struct run *run, uint32_t place)
@@ -340,6 +352,7 @@ static bool is_harmless(const struct run *run, uint32_t place)
 	const struct place_state *state = &run->places[place];
 	const struct incident *incident = &run->incidents[state->incident];
 	if (state->ever_bad || incident->marks[MARK_DETECT] != NANOS_NEVER ||
+	    incident->marks[MARK_FAULT] == run->now || is_building(run, state->incident) ||
 	    wrong_so_far(run, place) > state->wrong_before)
 		return false;
 	for (int c = 0; c < DATA_CLASSES; c++)
@@ -379,12 +392,13 @@ int incident_fault(struct run *run, struct injection *injection)
 	incident = incident_at(run, place);
 	if (!incident)
 		return -1;
+	bool onset = !joins || is_harmless(run, place); /* before this one counts as part of it */
 	incident->faults = arena_grow(&run->trial, incident->faults, incident->fault_count,
 				      &incident->fault_capacity, sizeof(*incident->faults));
 	incident->faults[incident->fault_count++] = injection->step->index;
 	run->faults[injection->record].incident = state->incident;
 	injection->incident = state->incident;
-	if (joins && is_harmless(run, place))
+	if (joins && onset)
 		move_onset(run, place, injection);
 	else
 		incident_set_mark(run, state->incident, MARK_FAULT, run->now);

@@ -372,6 +372,42 @@ START_TEST(pulses_that_nobody_feels_are_one_incident)
 }
 END_TEST
 
+#define DELAY_AT(when)                                                                             \
+	"  - {at: " when ", fault: net.delay, target: primary, latency: 1ms, for: 40m}\n"
+
+/* Of two faults of one incident: which is its onset? */
+static const struct {
+	const char *steps, *fault;
+	nanos at;
+} onsets[] = {
+	{"  - {at: 10m, fault: zone.outage, target: primary}\n" DELAY_AT("10m"), "zone.outage",
+	 S(600)},
+	{"  - {at: 10m, fault: traffic.surge, target: endpoint/chat, multiplier: 1000, ramp: 10m,\n"
+	 "     for: 40m}\n" DELAY_AT("601s"),
+	 "traffic.surge", S(600)},
+	{"  - {at: 10m, fault: traffic.surge, target: endpoint/chat, multiplier: 80, for: 40m}\n" DELAY_AT(
+		 "601s"),
+	 "traffic.surge", S(600)},
+	{DELAY_AT("10m") "  - {at: 20m, fault: data.encrypt, target: data/io}\n", "data.encrypt",
+	 S(1200)},
+	{DELAY_AT("10m") "  - {at: 20m, fault: zone.outage, target: primary, for: 20m,\n"
+			 "     pulse: {active: 30s, dormant: 30s}}\n",
+	 "zone.outage", S(1200)},
+};
+
+START_TEST(the_onset_is_the_fault_that_does_harm)
+{
+	struct drill d;
+
+	drill(&d, onsets[_i].steps, NULL);
+	ck_assert_uint_eq(d.record.incident_count, 1);
+	ck_assert_str_eq(d.record.incidents[0].fault, onsets[_i].fault);
+	ck_assert_int_eq(d.record.incidents[0].marks[MARK_FAULT], onsets[_i].at);
+	ck_assert_double_gt(d.record.bad_s, 0);
+	done(&d);
+}
+END_TEST
+
 /* Two nodes die one after the other, and the platform moves what ran there: calm in between is not
  * the end of it, calm after the second is. */
 START_TEST(calm_counts_when_a_ramp_is_over)
@@ -1029,6 +1065,8 @@ static void add_cases(Suite *suite)
 	add(suite, "pulse: not gone", a_pulse_is_never_gone_by_itself, 1);
 	add(suite, "pulse: target", a_pause_ends_no_incident, 1);
 	add(suite, "pulse: not felt", pulses_that_nobody_feels_are_one_incident, 1);
+	add(suite, "onset", the_onset_is_the_fault_that_does_harm,
+	    sizeof(onsets) / sizeof(onsets[0]));
 	add(suite, "ramp: calm", calm_counts_when_a_ramp_is_over, 1);
 	add(suite, "pulse: shows", every_pulse_has_to_show, 1);
 	add(suite, "pulse: fails", a_pulse_that_cannot_be_applied_says_why, 1);
