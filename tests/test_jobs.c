@@ -218,6 +218,10 @@ static const struct row hangs[] = {
 	{"a rank is stopped: its restart is another process",
 	 {STEP("at: 65m, for: 30m, fault: proc.pause, target: 'job/pretrain/rank[0]'")},
 	 {FRT(600 + 660), LOST(300), OF_JOB("interruptions", 1)}},
+	{"stopped while it reads its checkpoint: aborted too", /* runs at 71, aborted at 81 min */
+	 {"steps=[{at: 65m, fault: node.crash, target: 'primary/node[3]'}, {at: 4230s, for: "
+	  "permanent, fault: proc.pause, target: 'job/pretrain'}]"},
+	 {FRT(960 + 660), LOST(300), OF_JOB("interruptions", 2), OF_JOB("restarts", 2)}},
 	{"a watchdog sees that no step ends",
 	 {STEP("at: 65m, fault: node.hang, target: 'primary/node[3]'"),
 	  "detector={kind: watchdog, timeout: 2m, interval: 30s}"},

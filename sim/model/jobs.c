@@ -410,6 +410,22 @@ static void interrupt(struct world *w, struct job_state *job, const char *why)
 	schedule(w, job);
 }
 
+static void timed_out(void *context, uint64_t index, nanos now)
+{
+	struct world *w = context;
+	struct job_state *job = &w->jobs[index];
+	(void)now;
+	job->hang_event = EVENT_NONE;
+	interrupt(w, job, "the watchdog aborted a collective operation that hangs");
+}
+
+/* No step ends from now on. */
+static void await_abort(struct world *w, struct job_state *job)
+{
+	job->hang_event = engine_at(w->engine, world_now(w) + job->config->timeout, timed_out, w,
+				    job->index);
+}
+
 static void run(struct world *w, struct job_state *job)
 {
 	struct completion done = {.kind = COMPLETION_RESTART, .stopped = job->hung_since};
@@ -428,6 +444,8 @@ static void run(struct world *w, struct job_state *job)
 	world_complete(w, &done);
 	tell(w, job, "Running", "restarted");
 	job->pace = gang_pace(w, job);
+	if (job->pace <= 0) /* stopped while it read its checkpoint */
+		await_abort(w, job);
 	look_wrong(w, job);
 	next_save(w, job);
 	judge(w, job);
@@ -561,15 +579,6 @@ static void schedule(struct world *w, struct job_state *job)
 			engine_at(w->engine, world_now(w) + takes, started, w, job->index);
 }
 
-static void timed_out(void *context, uint64_t index, nanos now)
-{
-	struct world *w = context;
-	struct job_state *job = &w->jobs[index];
-	(void)now;
-	job->hang_event = EVENT_NONE;
-	interrupt(w, job, "the watchdog aborted a collective operation that hangs");
-}
-
 static void set_pace(struct world *w, struct job_state *job, double pace)
 {
 	double old = job->pace;
@@ -581,8 +590,7 @@ static void set_pace(struct world *w, struct job_state *job, double pace)
 	job->pace = pace;
 	if (pace <= 0) {
 		job->hung_since = world_now(w);
-		job->hang_event = engine_at(w->engine, world_now(w) + job->config->timeout,
-					    timed_out, w, job->index);
+		await_abort(w, job);
 		tell(w, job, "Running", "a rank does not answer: no step ends");
 	} else {
 		cancel(w, &job->hang_event);
