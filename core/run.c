@@ -591,6 +591,15 @@ static void worst_case(const struct run *run, struct record *record)
 	}
 }
 
+/* As the drill left them, before what is still broken is taken back. */
+static void measure_jobs(struct run *run, struct record *record)
+{
+	record->job_count = run->scenario->deployment.job_count;
+	record->jobs = arena_array(&run->trial, record->job_count + 1, sizeof(*record->jobs));
+	for (uint32_t i = 0; i < record->job_count; i++)
+		run->options.driver->job(run->driver, i, &record->jobs[i]);
+}
+
 static void sum_up(struct run *run, struct record *record)
 {
 	struct account account;
@@ -601,10 +610,6 @@ static void sum_up(struct run *run, struct record *record)
 	record->wrong = (uint64_t)llround(account.wrong);
 	record->late = (uint64_t)llround(account.late);
 	record->failed = (uint64_t)llround(account.failed);
-	record->job_count = run->scenario->deployment.job_count;
-	record->jobs = arena_array(&run->trial, record->job_count + 1, sizeof(*record->jobs));
-	for (uint32_t i = 0; i < record->job_count; i++)
-		run->options.driver->job(run->driver, i, &record->jobs[i]);
 	record->duration = run->now;
 	record->work = run->turns;
 	if (run->options.driver->work)
@@ -671,6 +676,7 @@ int run_trial(struct run *run, uint64_t trial, struct timeline *timeline, struct
 				   INCIDENTS_MAX);
 	incidents_close(run);
 	failures_measure(run, record);
+	measure_jobs(run, record);
 	steps_unwind(run);
 	tell_finish(run);
 	sum_up(run, record);

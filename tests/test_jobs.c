@@ -179,6 +179,15 @@ static const struct row restarts[] = {
 	{"the work is complete",
 	 {JOB "work=2h"},
 	 {OF_JOB("work_s", 7200), OF_JOB("wall_s", 7200 + 660), OF_JOB("ettr", 7200. / 7860)}},
+	{"down at the end: what it will do again does not count",
+	 {"steps[0].at=235m"},
+	 {WORK(230 * 60), OF_JOB("ettr", 230. / 240), OF_JOB("lost_work_s", 0),
+	  PATH("unrecovered")}},
+	{"down at the end: nor does what is in a save of no use",
+	 {"steps=[{at: 232m, fault: ckpt.corrupt, target: 'job/pretrain/ckpt[-1]', for: "
+	  "permanent}, "
+	  "{at: 237m, fault: node.crash, target: 'primary/node[3]'}]"},
+	 {WORK(220 * 60)}},
 	{"a process is killed",
 	 {STEP("at: 65m, fault: proc.kill, target: 'job/pretrain/rank[3]'")},
 	 {FRT(660), LOST(300), PATH("in_place")}},

@@ -819,15 +819,29 @@ double jobs_wrong(const struct world *w, uint32_t site)
 	return steps;
 }
 
+/* The save that a job that is down goes on from; NULL: it begins again. */
+static const struct checkpoint *fallback(const struct job_state *job)
+{
+	for (int64_t i = (int64_t)job->save_count - 1; is_kept(job, i); i--)
+		if (!job->saves[i].bad && !badness(&job->saves[i]))
+			return &job->saves[i];
+	return NULL;
+}
+
 void jobs_account(const struct world *w, uint32_t index, struct job_record *ret)
 {
 	const struct job_state *job = &w->jobs[index];
 	bool complete = job->stage == JOB_COMPLETE;
 	nanos wall = complete ? job->done_at : world_now(w), work = progress(w, job);
-	nanos wrong = job->wrong ? work - job->wrong_from : 0;
 	nanos down = job->down;
-	if (!complete && job->stage != JOB_RUNNING)
+	bool is_wrong = job->wrong;
+	if (!complete && job->stage != JOB_RUNNING) {
+		const struct checkpoint *save = fallback(job);
 		down += world_now(w) - job->down_since;
+		work = save ? save->progress : 0; /* what came after it is lost already */
+		is_wrong = save && save->wrong;
+	}
+	nanos wrong = is_wrong ? work - job->wrong_from : 0;
 	*ret = (struct job_record){
 		.name = job->config->name,
 		.work_s = (double)work / 1e9,
