@@ -871,7 +871,7 @@ static void find_old_point(const struct report *report, const struct incident *i
 	double worst = report->record->worst_seconds, age;
 	char text[WORDS_MAX], actual[WORDS_MAX];
 
-	if (fault == NANOS_NEVER || bp == NANOS_NEVER || !isfinite(worst))
+	if (fault == NANOS_NEVER || bp == NANOS_NEVER || !isfinite(worst) || incident->of_work)
 		return;
 	age = (double)(fault - bp) / 1e9;
 	if (age > worst)
@@ -938,7 +938,7 @@ static void find_split_brain(const struct report *report, const struct incident 
 	nanos point = incident->marks[MARK_BP];
 	char text[WORDS_MAX], count[WORDS_MAX];
 
-	if (loss == NANOS_NEVER)
+	if (loss == NANOS_NEVER || incident->of_work)
 		return;
 	words_number(count, (double)incident->brp.records);
 	if (incident->path != PATH_FAILOVER && has_split(report, incident) && loss > point)

@@ -88,6 +88,7 @@ struct incident {
 	bool undetected;  /* no detector declared it, and the platform did not notice it either */
 	double lost_work; /* s of training that a restart from a checkpoint does again; the most
 			     of any restart */
+	bool of_work;     /* t_loss and t_bp are those of lost_work, not of data */
 	bool silent;      /* unrecovered although the service looked good */
 	int detector, standby; /* which declared it first; the site moved to last; -1: none */
 };

@@ -179,6 +179,8 @@ static int incident_open(struct run *run, uint32_t place, const struct injection
 				      .bad_endpoints = bad,
 				      .good_since = since,
 				      .ever_bad = bad > 0,
+				      .loss = NANOS_NEVER,
+				      .point = NANOS_NEVER,
 				      .calm = calm,
 				      .held = held};
 	state->wrong_before = wrong_so_far(run, place);
@@ -338,8 +340,7 @@ static bool is_building(const struct run *run, int index)
 {
 	for (size_t i = 0; i < run->active_count; i++) {
 		const struct injection *injection = &run->injections[run->active[i]];
-		if (injection->incident == index &&
-		    injection->effects[0].kind == EFFECT_LOAD_SURGE)
+		if (injection->incident == index && injection->effects[0].kind == EFFECT_LOAD_SURGE)
 			return true;
 	}
 	return goes_on(run, index);
@@ -537,9 +538,7 @@ void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
 	incident_set_mark(run, run->places[domain].incident, mark, at);
 	if (mark == MARK_SWITCHED || mark == MARK_DATA_RESTORED) {
 		if (at == NANOS_NEVER) {
-			incident_set_mark(run, run->places[domain].incident, MARK_LOSS,
-					  NANOS_NEVER);
-			incident_set_mark(run, run->places[domain].incident, MARK_BP, NANOS_NEVER);
+			losses_forget(run, domain);
 		}
 		losses_look(run, domain);
 		update_restored(run, domain, false);
@@ -607,15 +606,14 @@ static void close_incident(struct run *run, uint32_t place)
 		incident_set_mark(run, state->incident, MARK_RESTORED, NANOS_NEVER);
 	if (incident->path != PATH_FAILOVER && incident->path != PATH_FALSE_ALARM) {
 		/* A move that was begun and did not come about is no phase of this path. */
-		static const enum mark of_move[] = {
-			MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN, MARK_DATA_RESTORED,
-			MARK_VERIFIED,     MARK_LOSS,     MARK_BP};
-		for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++) {
-			bool of_loss = of_move[i] == MARK_LOSS || of_move[i] == MARK_BP;
-			if (incident->marks[of_move[i]] != NANOS_NEVER &&
-			    !(of_loss && (state->return_lost || state->restarted)))
+		static const enum mark of_move[] = {MARK_SWITCH_BEGIN, MARK_SWITCHED,
+						    MARK_DATA_BEGIN, MARK_DATA_RESTORED,
+						    MARK_VERIFIED};
+		for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++)
+			if (incident->marks[of_move[i]] != NANOS_NEVER)
 				incident_set_mark(run, state->incident, of_move[i], NANOS_NEVER);
-		}
+		if (!state->return_lost)
+			losses_forget(run, place);
 	}
 	losses_sum(run, place, incident);
 	incident_measure(incident);

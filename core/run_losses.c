@@ -31,6 +31,23 @@ bool losses_damaged(const struct run *run, const struct place_state *state, int 
 	return false;
 }
 
+/* t_loss and t_bp are those of the worse loss: of data, or of work. */
+static void mark_loss(struct run *run, uint32_t place)
+{
+	struct place_state *state = &run->places[place];
+	double data = state->loss == NANOS_NEVER ? -1 : (double)(state->loss - state->point) / 1e9;
+	bool work = state->restarted && run->incidents[state->incident].lost_work >= data;
+	run->incidents[state->incident].of_work = work;
+	incident_set_mark(run, state->incident, MARK_LOSS, work ? state->work_loss : state->loss);
+	incident_set_mark(run, state->incident, MARK_BP, work ? state->work_point : state->point);
+}
+
+void losses_forget(struct run *run, uint32_t place)
+{
+	run->places[place].loss = run->places[place].point = NANOS_NEVER;
+	mark_loss(run, place);
+}
+
 /* Of several restarts the one that lost the most counts: what the others lost is part of that, or
  * was done again in between. */
 void losses_of_restart(struct run *run, const struct completion *c)
@@ -41,11 +58,12 @@ void losses_of_restart(struct run *run, const struct completion *c)
 	if (!incident)
 		return;
 	if (!state->restarted || lost > incident->lost_work) {
-		incident_set_mark(run, state->incident, MARK_LOSS, c->stopped);
-		incident_set_mark(run, state->incident, MARK_BP, c->saved);
+		state->work_loss = c->stopped;
+		state->work_point = c->saved;
 		incident->lost_work = lost;
 	}
 	state->restarted = true;
+	mark_loss(run, c->action.domain);
 }
 
 /* Writes of the class that nobody can read any more: those of the site that the traffic left last,
@@ -89,8 +107,9 @@ void losses_look(struct run *run, uint32_t place)
 		if (data->change > 0 || data->records > 0)
 			bp = at < bp ? at : bp;
 	}
-	incident_set_mark(run, state->incident, MARK_LOSS, loss);
-	incident_set_mark(run, state->incident, MARK_BP, bp != NANOS_NEVER ? bp : any);
+	state->loss = loss;
+	state->point = bp != NANOS_NEVER ? bp : any;
+	mark_loss(run, place);
 	for (int c = 0; c < DATA_CLASSES; c++) {
 		uint64_t bytes, records;
 		if (state->as_of[c] == NANOS_NEVER || state->as_of[c] >= loss)
@@ -104,8 +123,7 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 {
 	const struct data *data = &run->scenario->deployment.data[c];
 	struct place_state *state = &run->places[place];
-	nanos loss = incident->marks[MARK_LOSS],
-	      at = state->as_of[c] < loss ? state->as_of[c] : loss;
+	nanos loss = state->loss, at = state->as_of[c] < loss ? state->as_of[c] : loss;
 	struct brp *brp = &incident->brp;
 	bool moved = incident->path == PATH_FAILOVER || incident->path == PATH_FALSE_ALARM ||
 		     state->return_lost;

@@ -61,16 +61,18 @@ struct place_state {
 	int incident; /* open one; -1: none */
 	size_t first; /* the injections before this one are none of its */
 	uint32_t bad_endpoints;
-	nanos good_since;          /* of the last endpoint that came back */
-	bool ever_bad;             /* since the incident opened */
-	bool repair_wanted;        /* the controller asked; faults that join are mended too */
-	uint32_t moved_from;       /* site that lost the traffic */
-	nanos as_of[DATA_CLASSES]; /* points restored from; NANOS_NEVER: none */
-	bool restarted;            /* a job went on from a checkpoint: that is its recovery */
-	bool calm;                 /* as the client sees it */
-	bool held;                 /* the controller is told that it is not */
-	bool return_lost;          /* the primary goes on without what the standby had written */
-	struct past_move *past;    /* earlier moves of the incident: what they lost stays lost */
+	nanos good_since;            /* of the last endpoint that came back */
+	bool ever_bad;               /* since the incident opened */
+	bool repair_wanted;          /* the controller asked; faults that join are mended too */
+	uint32_t moved_from;         /* site that lost the traffic */
+	nanos as_of[DATA_CLASSES];   /* points restored from; NANOS_NEVER: none */
+	nanos loss, point;           /* of the data: last write that is lost, headline's point */
+	bool restarted;              /* a job went on from a checkpoint: that is its recovery */
+	nanos work_loss, work_point; /* of the restart that lost the most */
+	bool calm;                   /* as the client sees it */
+	bool held;                   /* the controller is told that it is not */
+	bool return_lost;            /* the primary goes on without what the standby had written */
+	struct past_move *past;      /* earlier moves of the incident: what they lost stays lost */
 	size_t past_count, past_capacity;
 	double wrong_before; /* answers of its endpoints when the incident opened */
 };
@@ -219,7 +221,8 @@ void incidents_close(struct run *run);     /* the end of the trial */
  * open incident damage this class? */
 bool losses_damages(const struct effect *effect);
 bool losses_damaged(const struct run *run, const struct place_state *state, int data_class);
-void losses_look(struct run *run, uint32_t domain); /* t_loss and t_bp as of now */
+void losses_look(struct run *run, uint32_t domain);   /* t_loss and t_bp as of now */
+void losses_forget(struct run *run, uint32_t domain); /* nothing was restored after all */
 void losses_of_split(struct run *run, const struct injection *injection);     /* it ends */
 void losses_of_return(struct run *run, uint32_t domain, uint32_t site);       /* what only it had */
 void losses_of_restart(struct run *run, const struct completion *completion); /* of a job */

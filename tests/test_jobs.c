@@ -272,6 +272,36 @@ static const struct row contents[] = {
 	 {FRT(1500 + 300 + 5400), LOST(5400)}},
 };
 
+/* An endpoint with data beside the job; the cut-off primary goes on taking writes for 40 min. */
+#define SERVICE                                                                                    \
+	"deployment={sites: [{name: primary, nodes: 10, shape: gpu.8xh100-sxm}, {name: backup, "   \
+	"nodes: 2, shape: gpu.8xh100-sxm, standby: {heat: hot}}], links: [{between: [primary, "    \
+	"backup], rate: 100Gbit/s, latency: 12ms}], endpoints: [{name: chat, site: primary, "      \
+	"replicas: 1, gpus_per_replica: 8, load: {rate: 50/s, requests: never}}], data: {io: "     \
+	"{bytes: 20GB, change: 1MB/s, records: 100/s}}, store: {site: backup, read: 10GB/s, "      \
+	"write: 10GB/s}, jobs: [{name: pretrain, site: primary, nodes: 8, spares: 1, restart: "    \
+	"5m, checkpoint: {every: 10m, bytes: 600GB}}]}",                                           \
+		"backup={every: 10m}", "recovery.fence={timeout: 10s, on_fail: proceed}"
+#define CUT_OFF STEP("at: 65m, for: 40m, fault: net.partition, target: primary")
+
+static const struct row beside[] = {
+	{"what the job lost does not hide what the data lost",
+	 {SERVICE, CUT_OFF},
+	 {PATH("failover"),
+	  LOST(2400),
+	  {"metrics.brp.bytes", 2.4e9, NULL},
+	  {"metrics.brp.records", 240000, NULL},
+	  {"incidents[0].t_loss_ns", 105 * 60e9, NULL},
+	  {"incidents[0].t_bp_ns", 65 * 60e9, NULL}}},
+	{"nor the other way round",
+	 {SERVICE, CUT_OFF, "deployment.jobs[0].checkpoint.every=5h"},
+	 {PATH("failover"),
+	  LOST(3900),
+	  {"metrics.brp.bytes", 2.4e9, NULL},
+	  {"incidents[0].t_loss_ns", 65 * 60e9, NULL},
+	  {"incidents[0].t_bp_ns", 0, NULL}}},
+};
+
 /* The record against its own events. */
 static void check_books(const cJSON *record)
 {
@@ -323,6 +353,25 @@ START_TEST(hang)
 }
 END_TEST
 
+START_TEST(service)
+{
+	check_row(&beside[_i]);
+}
+END_TEST
+
+/* The backup policy has no say in how old a checkpoint is. */
+START_TEST(no_backup_is_blamed)
+{
+	static const char *const sets[SETS_MAX] = {SERVICE, JOB "checkpoint.every=2h"};
+	cJSON *record = run(sets);
+	char *json = cJSON_PrintUnformatted(find(record, "findings"));
+
+	ck_assert_msg(strstr(json, "the policy allows") == NULL, "%s", json);
+	cJSON_free(json);
+	cJSON_Delete(record);
+}
+END_TEST
+
 START_TEST(content)
 {
 	check_row(&contents[_i]);
@@ -343,6 +392,8 @@ static void add_cases(Suite *suite)
 {
 	add_rows(suite, "interruptions and restarts", restart, COUNT(restarts));
 	add_rows(suite, "hangs and stragglers", hang, COUNT(hangs));
+	add_rows(suite, "beside a service", service, COUNT(beside));
+	add_rows(suite, "findings", no_backup_is_blamed, 1);
 	add_rows(suite, "what saves hold", content, COUNT(contents));
 }
 
