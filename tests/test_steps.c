@@ -385,8 +385,8 @@ static const struct {
 	{"  - {at: 10m, fault: traffic.surge, target: endpoint/chat, multiplier: 1000, ramp: 10m,\n"
 	 "     for: 40m}\n" DELAY_AT("601s"),
 	 "traffic.surge", S(600)},
-	{"  - {at: 10m, fault: traffic.surge, target: endpoint/chat, multiplier: 80, for: 40m}\n" DELAY_AT(
-		 "601s"),
+	{"  - {at: 10m, fault: traffic.surge, target: endpoint/chat, multiplier: 80,\n"
+	 "     for: 40m}\n" DELAY_AT("601s"),
 	 "traffic.surge", S(600)},
 	{DELAY_AT("10m") "  - {at: 20m, fault: data.encrypt, target: data/io}\n", "data.encrypt",
 	 S(1200)},
