@@ -65,8 +65,27 @@ static double unprotected_time(const struct run *run)
 	return (double)sum / 1e9;
 }
 
+/* By chance or from a log something may break just before the end. */
+static bool is_long_run(const struct scenario *scenario)
+{
+	bool traced = false;
+	for (size_t i = 0; i < scenario->step_count; i++)
+		traced |= scenario->steps[i].when == WHEN_TRACE;
+	return traced || scenario->failure_count > 0;
+}
+
+/* So long it took at least. What is not recovered from took longer than anything, but for what a
+ * long run has no time left to mend: that counts by how long it has lasted so far. */
+static nanos length_of(const struct run *run, const struct incident *incident, bool cut_short)
+{
+	if (incident->frt == NANOS_NEVER && cut_short && !incident->silent)
+		return run->now - incident->marks[MARK_FAULT];
+	return incident->frt;
+}
+
 static void find_headline(const struct run *run, struct record *record)
 {
+	bool cut_short = is_long_run(run->scenario);
 	record->headline = -1;
 	for (size_t i = 0; i < run->incident_count; i++) {
 		const struct incident *incident = &run->incidents[i];
@@ -74,8 +93,7 @@ static void find_headline(const struct run *run, struct record *record)
 			record->headline < 0 ? NULL : &run->incidents[record->headline];
 		if (incident->path == PATH_FALSE_ALARM)
 			continue;
-		/* NANOS_NEVER, unrecovered, is longer than any */
-		if (!best || incident->frt > best->frt)
+		if (!best || length_of(run, incident, cut_short) > length_of(run, best, cut_short))
 			record->headline = (int)i;
 	}
 }
