@@ -238,6 +238,21 @@ static void change_detector(struct search *s, size_t index)
 	change_misses(s, path, detector);
 }
 
+static void change_to_canary(struct search *s)
+{
+	const struct deployment *deployment = &s->scenario->deployment;
+	const char *answers = "{kind: canary, scope: replica, every: " CANARY_EVERY "}";
+	const char *results = "{kind: canary, scope: job, every: " CANARY_EVERY "}";
+	const char *both = arena_printf(s->arena, "[%s, %s]", answers, results);
+
+	if (deployment->job_count > 0)
+		answers = deployment->endpoint_count > 0 ? both : results;
+	simple(s,
+	       change(s, "A canary that compares %s every %s in place of what detects now",
+		      answers == results ? "results" : "answers", CANARY_EVERY),
+	       "detector", answers);
+}
+
 static void change_detectors(struct search *s)
 {
 	const struct incident *incident = s->headline;
@@ -245,13 +260,7 @@ static void change_detectors(struct search *s)
 	if (incident->undetected) {
 		/* No look at a pulse finds a wrong answer, however often. */
 		if (incident->wrong > 0 || incident->silent)
-			simple(s,
-			       change(s,
-				      "A canary that compares answers every %s in place of "
-				      "what detects now",
-				      CANARY_EVERY),
-			       "detector",
-			       "{kind: canary, scope: replica, every: " CANARY_EVERY "}");
+			change_to_canary(s);
 		return;
 	}
 	if (incident->detector >= 0) {

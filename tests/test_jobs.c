@@ -372,6 +372,19 @@ START_TEST(no_backup_is_blamed)
 }
 END_TEST
 
+/* What looks at answers finds nothing in a job: the change that is tried looks at its results. */
+START_TEST(a_canary_for_jobs_is_tried)
+{
+	static const char *const sets[SETS_MAX] = {SDC, "detector={kind: watchdog}"};
+	cJSON *record = run(sets);
+	char *json = cJSON_PrintUnformatted(find(record, "findings"));
+
+	ck_assert_msg(strstr(json, "kind: canary, scope: job") != NULL, "%s", json);
+	cJSON_free(json);
+	cJSON_Delete(record);
+}
+END_TEST
+
 START_TEST(content)
 {
 	check_row(&contents[_i]);
@@ -394,6 +407,7 @@ static void add_cases(Suite *suite)
 	add_rows(suite, "hangs and stragglers", hang, COUNT(hangs));
 	add_rows(suite, "beside a service", service, COUNT(beside));
 	add_rows(suite, "findings", no_backup_is_blamed, 1);
+	add_rows(suite, "what if", a_canary_for_jobs_is_tried, 1);
 	add_rows(suite, "what saves hold", content, COUNT(contents));
 }
 
