@@ -643,6 +643,23 @@ void recovery_declared(struct recovery *r, uint32_t domain, nanos now, bool wron
 		begin_diagnosis(r, d, d->active);
 }
 
+void recovery_declared_job(struct recovery *r, uint32_t domain, nanos now, bool wrong_answers)
+{
+	struct domain *d = &r->domains[domain];
+	if (standby_for(r, d, d->active) < 0) {
+		recovery_declared(r, domain, now, wrong_answers);
+		return;
+	}
+	d->wrong_answers |= wrong_answers;
+	if (d->repaired)
+		return; /* a crew has been there already; what is missing is calm */
+	mark(r, d, MARK_DETECT, now);
+	if (d->diagnosed)
+		mark(r, d, MARK_DIAGNOSED, now); /* the platform had noticed before: it is known */
+	else if (!d->diagnose && !d->repairing)
+		begin_diagnosis(r, d, d->site);
+}
+
 /* By a standby, from which no further move was begun that came to nothing. */
 static bool is_served(const struct domain *d)
 {

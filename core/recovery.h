@@ -84,6 +84,11 @@ void recovery_tick(struct recovery *recovery, nanos now);
 /* A detector declared, or cleared, a target of the place that serves `domain`; `wrong_answers` when
  * it was the content of an answer that told. */
 void recovery_declared(struct recovery *recovery, uint32_t domain, nanos now, bool wrong_answers);
+
+/* A detector declares of a training job, which no move brings back: a crew comes, and traffic stays
+ * where it is. Without a standby it is as any declaration. */
+void recovery_declared_job(struct recovery *recovery, uint32_t domain, nanos now,
+			   bool wrong_answers);
 void recovery_cleared(struct recovery *recovery, uint32_t domain, nanos now);
 /* An action ended. Probes do not come here. */
 void recovery_completed(struct recovery *recovery, const struct completion *completion, nanos now);

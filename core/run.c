@@ -225,22 +225,27 @@ static bool about_service(const struct run *run, const struct detector_target *t
 	return recovery_active_site(run->recovery, (uint32_t)domain) == target->domain;
 }
 
-bool run_declared(const struct run *run, uint32_t domain)
+bool run_declared(const struct run *run, uint32_t domain, bool *ret_of_jobs)
 {
+	bool any = false;
+	*ret_of_jobs = true;
 	for (size_t i = 0; i < run->scenario->detector_count; i++)
 		for (size_t t = 0; t < run->detectors[i].target_count; t++) {
 			const struct detector_target *target = &run->detectors[i].targets[t];
-			if (target->declared && about_service(run, target) &&
-			    recovery_domain_of(run->recovery, target->domain) == (int)domain)
-				return true;
+			if (!target->declared || !about_service(run, target) ||
+			    recovery_domain_of(run->recovery, target->domain) != (int)domain)
+				continue;
+			any = true;
+			*ret_of_jobs = *ret_of_jobs && target->entity.kind == ENTITY_JOB;
 		}
-	return false;
+	return any;
 }
 
 static void heard(struct run *run, struct detector *detector, const struct detector_news *news,
 		  bool wrong_answer)
 {
 	uint32_t domain;
+	bool of_jobs;
 	if (news->verdict == DETECTOR_QUIET)
 		return;
 	tell_detector(run, detector, news);
@@ -250,8 +255,11 @@ static void heard(struct run *run, struct detector *detector, const struct detec
 			recovery_noticed(run->recovery, domain, news->target->domain);
 	} else if (news->verdict == DETECTOR_DECLARE) {
 		incident_declared(run, domain, detector->index);
-		recovery_declared(run->recovery, domain, run->now, wrong_answer);
-	} else if (news->verdict == DETECTOR_CLEAR && !run_declared(run, domain)) {
+		if (news->target->entity.kind == ENTITY_JOB)
+			recovery_declared_job(run->recovery, domain, run->now, wrong_answer);
+		else
+			recovery_declared(run->recovery, domain, run->now, wrong_answer);
+	} else if (news->verdict == DETECTOR_CLEAR && !run_declared(run, domain, &of_jobs)) {
 		recovery_cleared(run->recovery, domain, run->now);
 	}
 }
@@ -318,11 +326,12 @@ static void tell_end(struct run *run, const struct completion *c)
 static void follow(struct run *run, const struct completion *c)
 {
 	uint32_t before = recovery_active_site(run->recovery, c->action.domain);
+	bool of_jobs;
 	recovery_completed(run->recovery, c, run->now);
 	if (recovery_active_site(run->recovery, c->action.domain) == before)
 		return;
 	run_clear_fixed(run, c->action.domain);
-	if (!run_declared(run, c->action.domain))
+	if (!run_declared(run, c->action.domain, &of_jobs))
 		recovery_cleared(run->recovery, c->action.domain, run->now);
 }
 

@@ -323,12 +323,14 @@ static bool hits_service(const struct run *run, uint32_t domain, struct entity e
 /* A declaration that stands already, false until now, is acted on like a new one. */
 static void tell_controller(struct run *run, uint32_t domain, struct entity entity, bool joined)
 {
-	bool hits = hits_service(run, domain, entity);
+	bool hits = hits_service(run, domain, entity), of_jobs;
 	if (joined)
 		recovery_broken(run->recovery, domain);
-	if (run_declared(run, domain)) {
+	if (run_declared(run, domain, &of_jobs)) {
 		incident_set_mark(run, run->places[domain].incident, MARK_DETECT, run->now);
-		if (hits)
+		if (hits && of_jobs)
+			recovery_declared_job(run->recovery, domain, run->now, false);
+		else if (hits)
 			recovery_declared(run->recovery, domain, run->now, false);
 	}
 	for (size_t i = 0; hits && i < run->scenario->detector_count; i++)

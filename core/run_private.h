@@ -144,8 +144,8 @@ struct run {
 /* run.c */
 action_id run_start(struct run *run, struct action action);
 void run_drain(struct run *run);
-/* Does any detector's declaration about the place that serves stand? */
-bool run_declared(const struct run *run, uint32_t domain);
+/* Does any detector's declaration about the place that serves stand? If so, of jobs alone? */
+bool run_declared(const struct run *run, uint32_t domain, bool *ret_of_jobs);
 /* What `domain` was told to be broken is gone, or its traffic is: detectors that cannot see it. */
 void run_clear_fixed(struct run *run, uint32_t domain);
 
