@@ -225,6 +225,23 @@ static bool about_service(const struct run *run, const struct detector_target *t
 	return recovery_active_site(run->recovery, (uint32_t)domain) == target->domain;
 }
 
+/* A job, or a node on which no replica of an endpoint stands where jobs have nodes too: what is
+ * wrong there is no reason to move the traffic. */
+bool run_is_of_job(const struct run *run, struct entity entity)
+{
+	const struct deployment *deployment = &run->scenario->deployment;
+	struct reading reading;
+	if (entity.kind == ENTITY_JOB)
+		return true;
+	if ((entity.kind != ENTITY_NODE && entity.kind != ENTITY_GPU) ||
+	    deployment->job_count == 0 || deployment->endpoint_count == 0)
+		return false;
+	entity.kind = ENTITY_NODE;
+	entity.part = 0;
+	run->options.driver->read(run->driver, entity, &reading);
+	return reading.replicas == 0;
+}
+
 bool run_declared(const struct run *run, uint32_t domain, bool *ret_of_jobs)
 {
 	bool any = false;
@@ -236,7 +253,7 @@ bool run_declared(const struct run *run, uint32_t domain, bool *ret_of_jobs)
 			    recovery_domain_of(run->recovery, target->domain) != (int)domain)
 				continue;
 			any = true;
-			*ret_of_jobs = *ret_of_jobs && target->entity.kind == ENTITY_JOB;
+			*ret_of_jobs = *ret_of_jobs && run_is_of_job(run, target->entity);
 		}
 	return any;
 }
@@ -255,7 +272,7 @@ static void heard(struct run *run, struct detector *detector, const struct detec
 			recovery_noticed(run->recovery, domain, news->target->domain);
 	} else if (news->verdict == DETECTOR_DECLARE) {
 		incident_declared(run, domain, detector->index);
-		if (news->target->entity.kind == ENTITY_JOB)
+		if (run_is_of_job(run, news->target->entity))
 			recovery_declared_job(run->recovery, domain, run->now, wrong_answer);
 		else
 			recovery_declared(run->recovery, domain, run->now, wrong_answer);

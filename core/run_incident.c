@@ -333,6 +333,7 @@ static void tell_controller(struct run *run, uint32_t domain, struct entity enti
 		else if (hits)
 			recovery_declared(run->recovery, domain, run->now, false);
 	}
+	hits = hits && !run_is_of_job(run, entity);
 	for (size_t i = 0; hits && i < run->scenario->detector_count; i++)
 		detector_fault(&run->detectors[i], recovery_site(run->recovery, domain), run->now);
 }
