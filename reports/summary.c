@@ -261,7 +261,7 @@ static void put_unseen(const struct page *page, const struct incident *incident)
 		fputs("  Not noticed by any detector, nor by the platform.\n", page->file);
 }
 
-/* An incident that lasts because faults keep coming does not tell about its first fault alone. */
+/* An incident that lasts because new faults keep coming is not about its first fault alone. */
 static void put_others(const struct page *page, const struct incident *incident)
 {
 	char text[WORDS_MAX];
