@@ -437,6 +437,40 @@ static void write_objectives(const struct plan *plan, FILE *out)
 		fputc('.', out);
 }
 
+static void write_jobs(const struct plan *plan, FILE *out)
+{
+	const struct deployment *deployment = &plan->scenario->deployment;
+	char text[WORDS_MAX];
+
+	for (size_t i = 0; i < deployment->job_count; i++) {
+		const struct job *job = &deployment->jobs[i];
+
+		fprintf(out, "Job %s trains on %u node%s of %s, with %u spare%s. ", job->name,
+			job->nodes, job->nodes == 1 ? "" : "s", deployment->sites[job->site].name,
+			job->spares, job->spares == 1 ? "" : "s");
+		fprintf(out, "Checkpoint every %s", nanos_text(plan, job->checkpoint.every));
+		if (job->checkpoint.takes != NANOS_NEVER)
+			fprintf(out, ", which takes %s", nanos_text(plan, job->checkpoint.takes));
+		else if (job->checkpoint.bytes > 0)
+			fprintf(out, ", %s", words_bytes(text, (double)job->checkpoint.bytes));
+		fprintf(out, "; training %s meanwhile; %u kept. ",
+			job->checkpoint.async ? "goes on" : "stands still", job->checkpoint.keep);
+		fprintf(out, "Restart %s, ", dist_text(plan, &job->restart));
+		fprintf(out, "a step that hangs is aborted after %s. ",
+			nanos_text(plan, job->timeout));
+	}
+}
+
+static void write_lemons(const struct plan *plan, FILE *out)
+{
+	const struct lemons *lemons = &plan->scenario->lemons;
+	char text[WORDS_MAX];
+
+	if (lemons->share > 0 && lemons->factor > 1)
+		fprintf(out, "%s of the nodes, drawn in each trial, fail %g times as often. ",
+			words_percent(text, lemons->share), lemons->factor);
+}
+
 static int print_paragraph(const struct plan *plan)
 {
 	char *text = NULL;
@@ -456,8 +490,10 @@ static int print_paragraph(const struct plan *plan)
 			write_detector(plan, &plan->scenario->detectors[i], out);
 		write_failover(plan, out);
 	}
+	write_jobs(plan, out);
 	if (strcmp(plan->driver->kind, "simulated") == 0)
 		write_links(plan, out);
+	write_lemons(plan, out);
 	write_objectives(plan, out);
 	if (fclose(out) == 0)
 		command_print_wrapped(stdout, text, 0);

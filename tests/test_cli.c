@@ -821,6 +821,11 @@ START_TEST(shipped_scenarios_plan)
 	}
 	closedir(dir);
 	ck_assert_uint_gt(count, 0);
+	snprintf(line, sizeof(line), "plan %s/scenarios/training_gpu_loss.yaml", workplace_root);
+	expect(line, 0, "64 nodes of primary, with 2 spares.");
+	snprintf(line, sizeof(line), "plan %s/scenarios/long_run.yaml --set %s", workplace_root,
+		 "lemons.share=10% --set lemons.factor=4");
+	expect(line, 0, "10 % of the nodes, drawn in each trial, fail 4 times");
 }
 END_TEST
 
