@@ -411,7 +411,7 @@ static double guard_value(struct run *run, enum guard_metric metric)
 	case GUARD_LATENCY_P99:
 		return (double)latency;
 	case GUARD_LOST_RECORDS:
-		return (double)run->lost_records;
+		return (double)losses_so_far(run);
 	case GUARD_DURATION:
 		return (double)run->now;
 	}

@@ -195,6 +195,23 @@ void losses_of_return(struct run *run, uint32_t domain, uint32_t site)
 	losses_look(run, domain);
 }
 
+uint64_t losses_so_far(struct run *run)
+{
+	uint64_t most = run->lost_records;
+	for (size_t i = 0; i < run->active_count; i++) {
+		const struct injection *injection = &run->injections[run->active[i]];
+		const struct effect *effect = &injection->effects[0];
+		for (int c = 0; c < DATA_CLASSES && effect->kind == EFFECT_SPLIT_BRAIN; c++) {
+			uint64_t bytes, records;
+			run->options.driver->ledger(run->driver, effect->entity.site,
+						    (enum data_class)c, injection->began, run->now,
+						    &bytes, &records);
+			most = records > most ? records : most;
+		}
+	}
+	return most;
+}
+
 /*
  * A split brain ends: the primary's history goes on, and what clients wrote to the standby since
  * it began is lost. Once the standby serves, it is the primary's copy that was left behind, which

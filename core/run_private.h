@@ -223,6 +223,9 @@ void incidents_close(struct run *run);     /* the end of the trial */
 bool losses_damages(const struct effect *effect);
 bool losses_damaged(const struct run *run, const struct place_state *state, int data_class);
 void losses_look(struct run *run, uint32_t domain);   /* t_loss and t_bp as of now */
+/* Records of the worst class that are lost as far as is known now, a split brain that goes on
+ * included: what the standby took by itself will not be kept. */
+uint64_t losses_so_far(struct run *run);
 void losses_forget(struct run *run, uint32_t domain); /* nothing was restored after all */
 void losses_of_split(struct run *run, const struct injection *injection);     /* it ends */
 void losses_of_return(struct run *run, uint32_t domain, uint32_t site);       /* what only it had */

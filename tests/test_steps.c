@@ -1013,6 +1013,24 @@ END_TEST
 
 /* ---- what `drsim plan` says ---- */
 
+/* A guard sees what a split brain loses while it goes on: 60 of 120 records a second go to the
+ * standby, more than 1000 of them before the probe at 10 min 20 s. */
+START_TEST(a_guard_sees_a_split_brain)
+{
+	static const char *const sets[] = {
+		"deployment.data.io={bytes: 20GB, records: 120/s}",
+		"abort=[{when: 'lost_records > 1000', for: 1m}]",
+	};
+	struct drill d;
+
+	load(&d, "  - {at: 10m, fault: repl.split_brain, target: standby, share: 50%}\n", sets, 2);
+	run_options(&d, &(struct run_options){.driver = sim(), .seed = 1});
+	ck_assert_int_eq(d.record.verdict, VERDICT_ABORTED);
+	ck_assert_int_eq(d.record.duration, S(680));
+	done(&d);
+}
+END_TEST
+
 START_TEST(plan_says_it)
 {
 	static const char *const lines[] = {
@@ -1090,6 +1108,7 @@ static void add_cases(Suite *suite)
 	add(suite, "chance: stream", chance_has_a_stream_of_its_own, 1);
 	add(suite, "count", occurrences_are_counted, 1);
 	add(suite, "seed", a_seed_of_its_own_stays, 1);
+	add(suite, "guard: split brain", a_guard_sees_a_split_brain, 1);
 	add(suite, "plan", plan_says_it, 1);
 }
 
