@@ -468,12 +468,15 @@ static void requests_table(FILE *page, const cJSON *record)
 
 void html_operations(FILE *page, const struct report_input *input)
 {
-	double begun = 0, restorable = 0, bad = 0, failed = 0, pruned = 0;
+	double begun = 0, restorable = 0, bad = 0, failed = 0, pruned = 0, refused = 0;
 	const cJSON *event;
 
 	cJSON_ArrayForEach (event, input->events) {
 		begun += view_is(event, "event", "backup.begin");
 		pruned += view_is(event, "event", "backup.prune");
+		refused += view_is(event, "event", "action.end") &&
+			   view_is(event, "kind", "restore") &&
+			   view_is(event, "reason", "the digest does not match");
 		if (!view_is(event, "event", "backup.end"))
 			continue;
 		failed += view_bool(event, "ok") == 0;
@@ -485,7 +488,9 @@ void html_operations(FILE *page, const struct report_input *input)
 		fputs("<table><thead><tr><th></th><th class=\"n\">Count</th><th "
 		      "class=\"n\">Share</th></tr></thead><tbody>\n",
 		      page);
-		count_row(page, "finished and restorable", restorable, begun);
+		count_row(page, "finished, and listed as restorable", restorable, begun);
+		if (refused > 0)
+			count_row(page, "found corrupt by a restore of a class", refused, NAN);
 		count_row(page, "finished, not restorable", bad, begun);
 		count_row(page, "failed", failed, begun);
 		count_row(page, "did not finish", begun - restorable - bad - failed, begun);
