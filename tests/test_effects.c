@@ -1051,10 +1051,11 @@ static const struct {
 
 START_TEST(single_routes)
 {
-	const char *sets[SETS_MAX] = {TWO, LATE, SINGLE, LIMIT("700ms"), NULL};
+	const char *sets[SETS_MAX] = {TWO, LATE, SINGLE};
 	struct arena arena = {0};
 	struct drill drill;
 
+	sets[3] = LIMIT("700ms");
 	sets[4] = arena_printf(&arena, "steps=[{at: 20m, fault: %s, for: %s}]", routes[_i].fault,
 			       LONG);
 	drill_run(&drill, sets);
