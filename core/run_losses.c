@@ -2,7 +2,6 @@
 /* What an incident lost: which writes nobody can read any more, class by class, and which work is
  * done again. */
 #include <math.h>
-#include <string.h>
 
 #include "core/run_private.h"
 
