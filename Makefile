@@ -24,22 +24,30 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-6s %s\n' '$(1)' '$(2)')
 
 # ---- sources ----
-LIB_SRC := $(filter-out core/main.c,$(sort $(foreach d,core sim faults drivers reports,$(wildcard $(d)/*.c $(d)/*/*.c))))
+LIB_SRC := $(filter-out core/main.c sim/minilepton/main.c,$(sort $(foreach d,core sim faults drivers reports,$(wildcard $(d)/*.c $(d)/*/*.c))))
 MAIN_SRC := $(wildcard core/main.c)
+# The stand-in platform is a program of its own: what the driver process starts as nodes.
+LEPTON_SRC := $(wildcard sim/minilepton/main.c)
 TEST_SRC := $(sort $(wildcard tests/test_*.c))
+# Tests that start processes, servers and namespaces of their own: make check-real, and longer in make soak.
+REAL_SRC := $(sort $(wildcard tests/real_*.c))
 FUZZ_SRC := $(filter-out tests/fuzz_replay.c,$(sort $(wildcard tests/fuzz_*.c)))
 BENCH_SRC := $(sort $(wildcard tests/bench_*.c))
+# Those that run other tools beside ours: make bench-peers.
+PEERS_SRC := $(sort $(wildcard tests/peers_*.c))
 # Any other tests/*.c is shared by all test programs.
-HELP_SRC := $(filter-out $(TEST_SRC) $(FUZZ_SRC) $(BENCH_SRC) tests/fuzz_replay.c,$(sort $(wildcard tests/*.c)))
-ALL_SRC := $(LIB_SRC) $(MAIN_SRC) $(TEST_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(HELP_SRC) $(wildcard tests/fuzz_replay.c)
+HELP_SRC := $(filter-out $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) tests/fuzz_replay.c,$(sort $(wildcard tests/*.c)))
+ALL_SRC := $(LIB_SRC) $(MAIN_SRC) $(LEPTON_SRC) $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(HELP_SRC) $(wildcard tests/fuzz_replay.c)
 
 LIB := $(B)/libdrsim.a
-BIN := $(if $(MAIN_SRC),$(B)/drsim)
+BIN := $(if $(MAIN_SRC),$(B)/drsim) $(if $(LEPTON_SRC),$(B)/minilepton)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 TESTS := $(patsubst %.c,$(B)/%,$(TEST_SRC))
+REALS := $(patsubst %.c,$(B)/%,$(REAL_SRC))
 REPLAYS := $(patsubst tests/fuzz_%.c,$(B)/tests/replay_%,$(FUZZ_SRC))
 FUZZERS := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
 BENCHES := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
+PEERS := $(patsubst %.c,$(B)/%,$(PEERS_SRC))
 
 # ---- flags: the project's own first, then the mode's, then the user's CFLAGS ----
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla
@@ -60,15 +68,17 @@ ALL_FLAGS = $(PROJECT_FLAGS) $(MODE_FLAGS) $(CFLAGS)
 
 # pkg-config runs at the first use only, since `make deps` may have to install it before.
 once = $(eval $(1) := $(2))$($(1))
-PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags yaml-0.1 libcjson libcrypto))
-PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs yaml-0.1 libcjson libcrypto))
+LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libcurl libmicrohttpd libpcap libnl-route-3.0
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(LIBRARIES)))
+PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs $(LIBRARIES)))
 CHECK_LIBS = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
 LINK = $(CC) $(MODE_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread
-LIBS = $(PKG_LIBS) -lm -lpthread
+# Each program loads only the libraries that it calls: starting must stay quick.
+LIBS = -Wl,--as-needed $(PKG_LIBS) -lm -lpthread
 
 # ---- what people call ----
-.PHONY: all help deps drill check check-real asan tsan valgrind fuzz bench lint coverage install uninstall dist clean
-.PHONY: format deps-dev check-run valgrind-run fuzz-run bench-run coverage-run tests FORCE
+.PHONY: all help deps drill check check-real soak asan tsan valgrind fuzz bench bench-peers lint coverage install
+.PHONY: uninstall dist clean format deps-dev deps-real check-run check-real-run bench-peers-run valgrind-run fuzz-run bench-run coverage-run tests FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -80,11 +90,13 @@ help:
 	@echo 'make deps        install what building and testing need (Debian, apt)'
 	@echo 'make drill       set everything up and run scenarios/gpu_loss.yaml'
 	@echo 'make check       set everything up and run all tests'
-	@echo 'make check-real  tests of the drivers that touch a real system'
+	@echo 'make check-real  tests that start processes, servers and namespaces of their own, and end them'
+	@echo 'make soak        the same for longer: hundreds of kills'
 	@echo 'make asan tsan   make check under AddressSanitizer + UBSan, ThreadSanitizer'
 	@echo 'make valgrind    the unit tests under valgrind'
 	@echo 'make fuzz        each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
 	@echo 'make bench       the benchmarks, -O2'
+	@echo 'make bench-peers backup and restore beside restic and borg'
 	@echo 'make lint        layer rules, style, clang-tidy, cppcheck (FILES=... for some files only)'
 	@echo 'make format      clang-format in place, FILES=... for some files only'
 	@echo 'make coverage    line coverage of make check (gcovr)'
@@ -94,6 +106,9 @@ help:
 
 deps:
 	$(Q)ci/deps.sh
+
+deps-real:
+	$(Q)ci/deps.sh --real
 
 deps-dev:
 	$(Q)ci/deps.sh --dev
@@ -105,8 +120,11 @@ drill: deps
 check: deps
 	$(Q)$(MAKE) --no-print-directory check-run
 
-check-real:
-	@echo 'check-real: no driver for a real system is part of version $(VERSION); nothing was tested on one'
+check-real: deps-real
+	$(Q)$(MAKE) --no-print-directory check-real-run
+
+soak: deps-real
+	$(Q)DRSIM_SOAK=1 $(MAKE) --no-print-directory check-real-run
 
 asan tsan:
 	$(Q)$(MAKE) --no-print-directory MODE=$@ check
@@ -119,6 +137,9 @@ fuzz: deps-dev
 
 bench: deps
 	$(Q)$(MAKE) --no-print-directory MODE=release bench-run
+
+bench-peers: deps-real
+	$(Q)$(MAKE) --no-print-directory MODE=release bench-peers-run
 
 coverage: deps-dev
 	$(Q)$(MAKE) --no-print-directory MODE=cov coverage-run
@@ -142,14 +163,14 @@ format: deps-dev
 
 install: all
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/drsim/scenarios' '$(DESTDIR)$(PREFIX)/share/drsim/reports'
-	install -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/drsim'
+	install -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/'
 	set -e; for file in $(wildcard scenarios/*.yaml scenarios/*.json); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/'; done
 	install -d '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/traces'
 	set -e; for file in $(wildcard scenarios/traces/*); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/traces/'; done
 	set -e; for file in $(wildcard reports/*.yaml reports/*.json); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/reports/'; done
 
 uninstall:
-	rm -f '$(DESTDIR)$(PREFIX)/bin/drsim'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/drsim' '$(DESTDIR)$(PREFIX)/bin/minilepton'
 	rm -rf '$(DESTDIR)$(PREFIX)/share/drsim'
 
 dist:
@@ -165,6 +186,9 @@ tests: $(BIN) $(TESTS) $(REPLAYS)
 
 check-run: all tests
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) ci/check.sh $(TESTS) $(REPLAYS)
+
+check-real-run: all $(REALS)
+	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) ci/check.sh $(REALS)
 
 valgrind-run: all $(TESTS)
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) CK_FORK=no \
@@ -182,6 +206,9 @@ fuzz-run: $(FUZZERS)
 
 bench-run: all $(BENCHES)
 	$(Q)set -e; for bench in $(BENCHES); do echo "== $${bench##*/}"; DRSIM=$(B)/drsim DRSIM_BUILD=$(B) $$bench; done
+
+bench-peers-run: all $(PEERS)
+	$(Q)set -e; for bench in $(PEERS); do echo "== $${bench##*/}"; DRSIM=$(B)/drsim DRSIM_BUILD=$(B) $$bench; done
 
 coverage-run: check-run
 	gcovr --root . --object-directory $(B) --exclude 'tests/' --print-summary
@@ -209,7 +236,11 @@ $(B)/drsim: $(call obj,core/main.c) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(TESTS) $(BENCHES): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HELP_SRC)) $(LIB)
+$(B)/minilepton: $(call obj,sim/minilepton/main.c) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+$(TESTS) $(REALS) $(BENCHES) $(PEERS): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HELP_SRC)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)

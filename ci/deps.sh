@@ -1,8 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that building and testing need, --dev those of lint, valgrind, fuzz and coverage too.
+# Installs the Debian packages that building and testing need, --dev those of lint, valgrind, fuzz and coverage too,
+# --real those of the tests on a real system.
 set -eu
-packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox'
+packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox
+	liblz4-dev libcurl4-openssl-dev libmicrohttpd-dev libpcap-dev libnl-3-dev libnl-route-3-dev'
+# --real: what `make check-real` and `make bench-peers` start or compare with.
+if [ "${1-}" = --real ]; then
+	packages="$packages redis-server restic borgbackup"
+fi
 if [ "${1-}" = --dev ]; then
 	packages="$packages clang clang-tidy clang-format libclang-rt-14-dev cppcheck valgrind gcovr"
 fi

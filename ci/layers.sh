@@ -9,12 +9,15 @@ files=({core,sim,faults,drivers,reports}/**/*.[ch])
 
 LC_ALL=C awk '
 function room(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : "" }
-function allowed(file, from, to)
+function allowed(file, from, to, path)
 {
 	if (file == "core/main.c" || to == from || to == "core")
 		return 1
 	if (to == "sim")
 		return file == "drivers/sim.c"
+	# The stand-in platform runs the real backup engine as its backup agent.
+	if (file ~ /^sim\/minilepton\//)
+		return path ~ /^drivers\/store\//
 	return 0
 }
 /^[ \t]*#[ \t]*include[ \t]*"/ {
@@ -23,7 +26,7 @@ function allowed(file, from, to)
 	to = room(part[2])
 	if (to !~ /^(core|sim|faults|drivers|reports|tests)$/)
 		why = "write project includes from the root, like \"core/error.h\""
-	else if (allowed(FILENAME, from, to))
+	else if (allowed(FILENAME, from, to, part[2]))
 		next
 	else
 		why = from "/ must not include " to "/"
