@@ -22,6 +22,36 @@ struct dist dist_constant_nanos(nanos value)
 	return (struct dist){.kind = DIST_CONSTANT, .a = (double)value, .exact = value};
 }
 
+/* Through long double: a factor of 1 gives every integer back. */
+static int64_t scale_exact(int64_t value, double factor)
+{
+	return (int64_t)llroundl((long double)value * (long double)factor);
+}
+
+struct dist dist_scale(const struct dist *dist, double factor, struct arena *arena)
+{
+	struct dist scaled = *dist;
+	double *values;
+
+	assert(factor > 0 && isfinite(factor));
+	scaled.exact = scale_exact(dist->exact, factor);
+	if (dist->kind == DIST_CONSTANT && dist->exact > 0) {
+		scaled.exact = scaled.exact > 0 ? scaled.exact : 1;
+		scaled.a = (double)scaled.exact;
+		return scaled;
+	}
+	scaled.a = dist->a * factor;
+	if (dist->kind == DIST_UNIFORM || dist->kind == DIST_NORMAL)
+		scaled.b = dist->b * factor;
+	if (dist->kind == DIST_EMPIRICAL) {
+		values = arena_array(arena, dist->count, sizeof(*values));
+		for (size_t i = 0; i < dist->count; i++)
+			values[i] = dist->values[i] * factor;
+		scaled.values = values;
+	}
+	return scaled;
+}
+
 bool dist_is_zero(const struct dist *dist)
 {
 	return dist->kind == DIST_CONSTANT && dist->exact == 0 && !(dist->a > 0) && !(dist->a < 0);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/arena.h"
 #include "core/clock.h"
 #include "core/prng.h"
 
@@ -33,6 +34,8 @@ struct dist {
 };
 
 struct dist dist_constant_nanos(nanos value);
+/* The same distribution of `factor` times each value; new observed values live in `arena`. */
+struct dist dist_scale(const struct dist *dist, double factor, struct arena *arena);
 bool dist_is_zero(const struct dist *dist); /* the constant 0 */
 
 double dist_sample(const struct dist *dist, struct prng *prng); /* never below 0 */

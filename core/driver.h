@@ -227,6 +227,9 @@ struct driver_ops {
 	/* What this trial has cost so far, as a count that depends on scenario, seed and version
 	 * only; NULL: not known. */
 	uint64_t (*work)(void *self);
+	/* It plays a scenario shrunk by its `process` block: open() gets the scenario_scale()d
+	 * one. */
+	bool scaled;
 };
 
 extern const struct driver_ops *const driver_table[]; /* NULL-terminated */

@@ -418,11 +418,13 @@ static void find_incident(const struct report *report, const struct incident *in
 static void find_unprotected(const struct report *report)
 {
 	double seconds = report->record->unprotected_s;
+	double scale = report->record->scenario->scale.time_scale;
 	char text[WORDS_MAX];
 
 	if (!(seconds > 0) || report->record->sham)
 		return;
-	add(report, seconds >= 60.0 * MINUTES_UNPROTECTED ? SEVERITY_MEDIUM : SEVERITY_LOW, seconds,
+	add(report, seconds >= 60.0 * MINUTES_UNPROTECTED * scale ? SEVERITY_MEDIUM : SEVERITY_LOW,
+	    seconds,
 	    "Unprotected for %s, from the fault until redundancy was back: a second fault in that "
 	    "time would have met less than the plan counts on.",
 	    words_duration(text, seconds));
@@ -720,7 +722,7 @@ static void find_false_alarms(const struct report *report, const struct detector
 	double every = p > 0 && p < 1 ? false_alarm_every(detector, p) : INFINITY;
 	char percent[WORDS_MAX], text[WORDS_MAX];
 
-	if (every > FALSE_ALARM_HORIZON)
+	if (every > FALSE_ALARM_HORIZON * report->record->scenario->scale.time_scale)
 		return;
 	add(report, SEVERITY_MEDIUM, every,
 	    "With %s of its looks failing by themselves and %u misses for a declaration, the %s "

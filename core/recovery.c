@@ -325,7 +325,7 @@ static void enter_in_place(struct recovery *r, struct domain *d, nanos now)
 	d->retry_at = NANOS_NEVER;
 	if (!d->no_retry && r->scenario->recovery.prefer == PREFER_FAILOVER &&
 	    standby_for(r, d, d->active) >= 0)
-		d->retry_at = now + RETRY_EVERY;
+		d->retry_at = now + scenario_time(r->scenario, RETRY_EVERY);
 	settle(r, d, now);
 }
 
@@ -391,7 +391,7 @@ static void check_moved(struct recovery *r, struct domain *d, nanos now)
 		d->active = d->to;
 		d->moved = true;
 		d->served = d->calm;
-		d->grace_ends = now + TAKEOVER_GRACE;
+		d->grace_ends = now + scenario_time(r->scenario, TAKEOVER_GRACE);
 		d->retry_at = d->served ? NANOS_NEVER : d->grace_ends;
 	}
 	if (d->state == RECOVERY_ON_STANDBY && !d->verify && !d->verified &&
@@ -492,7 +492,7 @@ static void restore_done(struct recovery *r, struct domain *d, const struct comp
 		if (d->state == RECOVERY_MOVING)
 			move_failed(r, d, now);
 		else
-			d->restore_at = now + RETRY_EVERY;
+			d->restore_at = now + scenario_time(r->scenario, RETRY_EVERY);
 		return;
 	}
 	if (r->scenario->recovery.restore.order == RESTORE_SEQUENTIAL)
@@ -752,7 +752,7 @@ static void return_done(struct recovery *r, struct domain *d, const struct compl
 	}
 	/* The primary broke again: look again, and come back when that is mended. */
 	d->state = is_served(d) ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
-	d->return_at = now + RETRY_EVERY;
+	d->return_at = now + scenario_time(r->scenario, RETRY_EVERY);
 	begin_diagnosis(r, d, d->site);
 }
 
@@ -762,7 +762,7 @@ static void switch_back_done(struct recovery *r, struct domain *d, const struct 
 	d->switch_back = 0;
 	if (!c->ok) {
 		d->state = is_served(d) ? RECOVERY_ON_STANDBY : RECOVERY_IN_PLACE;
-		d->return_at = now + RETRY_EVERY;
+		d->return_at = now + scenario_time(r->scenario, RETRY_EVERY);
 		begin_diagnosis(r, d, d->site);
 		return;
 	}
@@ -929,7 +929,7 @@ static void retry(struct recovery *r, struct domain *d, nanos now)
 static void restore_again(struct recovery *r, struct domain *d, nanos now)
 {
 	bool later = d->state != RECOVERY_ON_STANDBY && d->moved;
-	d->restore_at = later ? now + RETRY_EVERY : NANOS_NEVER;
+	d->restore_at = later ? now + scenario_time(r->scenario, RETRY_EVERY) : NANOS_NEVER;
 	for (size_t i = 0; d->state == RECOVERY_ON_STANDBY && i < d->next_class; i++) {
 		enum data_class c = d->order[i];
 		if (!d->restore[c] && !((d->restored | d->given_up) & DATA_BIT(c)))

@@ -273,6 +273,7 @@ static int parse(const char *path, const char *folder, const char *text, size_t 
 	struct error e = {0};
 
 	scenario->path = path;
+	scenario->scale = (struct process_scale){1, 1};
 	if (read_tree(path, text, size, overrides, override_count, &loader, &root, &e) < 0)
 		error_list_add(list, e.kind, e.place, "%s", e.text);
 	else

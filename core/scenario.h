@@ -27,6 +27,9 @@ struct trace;
 #define SCENARIO_LINKS_MAX 1024
 #define SCENARIO_ENDPOINTS_MAX 256
 #define SCENARIO_JOBS_MAX 64
+#define SCENARIO_SERVICES_MAX 64
+#define SCENARIO_WORDS_MAX 256       /* of one command */
+#define SCENARIO_ENV_MAX 64          /* variables of one service */
 #define SCENARIO_REPLICAS_MAX 100000 /* over all endpoints */
 #define SCENARIO_STEPS_MAX 10000
 #define SCENARIO_FAILURES_MAX 256 /* rows of `failures` */
@@ -189,6 +192,46 @@ struct job {
 	struct place place;
 };
 
+/* ---- a user's own server ---- */
+
+/* Words with their placeholders as they were written: ${NAME}, $$ for a dollar. Checked by the
+ * loader; expanded by command_expand() when the values are known. */
+struct argv {
+	const char *const *words; /* NULL-terminated */
+	size_t count;             /* 0: not given */
+};
+
+enum check_kind {
+	CHECK_TCP,  /* a connection to the service's port */
+	CHECK_EXEC, /* a command that exits with 0 */
+	CHECK_HTTP  /* GET `path` answers 200 to 299 */
+};
+
+/* Is it ready, is it healthy? Times are real ones: no time scale makes a server start faster. */
+struct check {
+	bool given;
+	enum check_kind kind;
+	struct argv exec;
+	const char *path;
+	nanos interval, timeout; /* of one look: 200 ms, and ready: 30 s in all, health: 1 s each */
+};
+
+/* A server that the driver process runs from the user's own command in place of minilepton. It is
+ * the endpoint of the same name too, of one replica without GPUs. */
+struct service_config {
+	const char *name;
+	uint32_t site, endpoint; /* index in deployment.endpoints */
+	struct argv command;
+	struct argv standby;        /* started on the standby site; count 0: `command` is */
+	struct check ready, health; /* health not given: as ready */
+	struct argv ledger; /* adapter that speaks the line protocol; count 0: nothing is written */
+	struct {
+		const char *name, *value;
+	} * env;
+	size_t env_count;
+	struct place place;
+};
+
 struct deployment {
 	const struct site *sites;
 	size_t site_count;
@@ -202,6 +245,8 @@ struct deployment {
 	struct platform platform;
 	struct data data[DATA_CLASSES];
 	struct store store;
+	const struct service_config *services;
+	size_t service_count;
 };
 
 /* ---- the DR plan ---- */
@@ -220,6 +265,7 @@ struct backup_policy {
 	uint32_t keep;  /* retention, default 24 */
 	double failure; /* probability that a backup fails at its end */
 	nanos takes;    /* overrides transfer and verification; NANOS_NEVER when not given */
+	struct argv command, restore; /* a tool such as restic instead of the engine built in */
 	struct place place;
 };
 
@@ -427,10 +473,24 @@ struct guard { /* abort: [{when: "availability < 50%", for: 20m}] */
 	struct place place;
 };
 
-/* `process:` how the driver process shrinks the scenario; `prices:`; `drill:` what a person
- * supplies for the evidence. */
+/* By what durations and sizes of a scenario were multiplied; rates follow. */
 struct process_scale {
 	double time_scale, bytes_scale;
+};
+
+enum isolation {
+	ISOLATION_AUTO, /* namespaces where this host lets us make them, else loopback */
+	ISOLATION_NAMESPACES,
+	ISOLATION_LOOPBACK
+};
+extern const char *const isolation_names[]; /* "auto", "namespaces", "loopback", NULL */
+
+/* `process:` how the driver process plays the scenario; `prices:`; `drill:` what a person supplies
+ * for the evidence. */
+struct process_config {
+	double time_scale, bytes_scale;
+	uint64_t disk; /* of each machine's own size-limited mount; real bytes, default 64 MiB */
+	enum isolation isolation;
 };
 struct prices {
 	double gpu_hour, tb_month;
@@ -456,7 +516,8 @@ struct scenario {
 	struct lemons lemons;
 	struct guard guards[SCENARIO_GUARDS_MAX];
 	size_t guard_count;
-	struct process_scale process;
+	struct process_config process;
+	struct process_scale scale; /* what scenario_scale() did: 1, 1 as it was loaded */
 	struct prices prices;
 	const char *drill_json; /* the `drill:` block as one JSON object, or NULL; copied into the
 				   record */
@@ -485,6 +546,20 @@ int scenario_parse(const char *path, const char *text, size_t size, const char *
 int scenario_variant(const struct scenario *base, const char *const *overrides,
 		     size_t override_count, struct arena *arena, struct scenario **ret_scenario,
 		     struct error *e);
+
+/*
+ * A copy of `scenario` that goes `time_scale` times as long with `bytes_scale` times as much data:
+ * every duration is multiplied by the one, every size by the other (what was not 0 stays at least
+ * 1), requests and records a second are divided by time_scale, byte rates multiplied by bytes_scale
+ * / time_scale, so that all counts stay. Text and sha256 stay those of the file. Fails when
+ * `scenario` was scaled before or a factor is not above 0 and finite. The copy shares with
+ * `scenario` what does not change, so it lives at most as long.
+ */
+int scenario_scale(const struct scenario *scenario, double time_scale, double bytes_scale,
+		   struct arena *arena, struct scenario **ret_scenario, struct error *e);
+/* A duration that the program, not the scenario, sets (the platform's back-off, a retransmission),
+ * as long as it is at the scenario's scale. */
+nanos scenario_time(const struct scenario *scenario, nanos duration);
 
 /* The site that stands by for `site`: the first standby site in order of declaration after it, or
  * -1. */

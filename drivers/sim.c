@@ -150,7 +150,8 @@ static int sim_apply(void *self, const struct effect *effect, struct undo_record
 	undo->applied = true;
 	effect_apply(w, effect, &undo->token);
 	if (rows[effect->kind].noticed && !again)
-		engine_at(w->engine, world_now(w) + NOTICE_AFTER, notice, w, effect->injection);
+		engine_at(w->engine, world_now(w) + scenario_time(w->scenario, NOTICE_AFTER),
+			  notice, w, effect->injection);
 	return 0;
 }
 

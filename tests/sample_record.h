@@ -47,6 +47,7 @@ static void sample_scenario(struct sample *s)
 		.duration = 2 * NANOS_HOUR,
 		.steps = &s->step,
 		.step_count = 1,
+		.scale = {1, 1},
 		.objective_count = sizeof(objectives) / sizeof(objectives[0]),
 		.drill_json = "{\"purpose\":\"nightly\",\"plan\":{\"id\":\"DR-7\",\"version\":3},"
 			      "\"seed\":1,"

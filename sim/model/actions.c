@@ -101,13 +101,16 @@ static uint32_t draw(const struct service *s, struct prng *prng, const uint32_t 
 }
 
 /* What becomes of a look that comes to this replica, and what it adds to the latency. */
-static enum serve look_at_replica(const struct replica *replica, struct prng *prng, nanos *latency)
+static enum serve look_at_replica(const struct world *w, const struct replica *replica,
+				  struct prng *prng, nanos *latency)
 {
 	const struct conditions *now = &replica->now;
 	enum serve serve = replica->serve;
 	if (serve != SERVE_OK && serve != SERVE_WRONG)
 		return serve;
-	*latency += now->added + load_retransmits(now->loss, CONNECT_RETRANSMIT, prng);
+	*latency +=
+		now->added +
+		load_retransmits(now->loss, scenario_time(w->scenario, CONNECT_RETRANSMIT), prng);
 	if (now->error > 0 && prng_uniform(prng) < now->error)
 		return SERVE_REFUSE;
 	if (now->wrong > 0 && prng_uniform(prng) < now->wrong)
@@ -127,7 +130,7 @@ static enum serve through_gateway(struct world *w, struct service *s, struct prn
 		const struct replica *replica = &w->replicas[tried[k]];
 		last = replica->serve;
 		if (last == SERVE_OK || last == SERVE_WRONG)
-			return look_at_replica(replica, prng, latency);
+			return look_at_replica(w, replica, prng, latency);
 		if (last == SERVE_HANG)
 			*latency += w->scenario->deployment.gateway.timeout;
 	}
@@ -183,7 +186,8 @@ static enum serve look_at(struct world *w, const struct action *action, nanos *l
 	if (entity.kind == ENTITY_REPLICA) {
 		const struct replica *replica =
 			replica_at_home(w, (uint32_t)entity.index, entity.part);
-		return replica ? look_at_replica(replica, &w->probe_prng[action->detector], latency)
+		return replica ? look_at_replica(w, replica, &w->probe_prng[action->detector],
+						 latency)
 			       : SERVE_REFUSE;
 	}
 	if (entity.kind == ENTITY_JOB)
@@ -213,7 +217,7 @@ static void probe(struct world *w, const struct action *action)
 	struct prng *prng = &w->probe_prng[action->detector];
 	struct completion done = {
 		.kind = COMPLETION_ACTION, .action = *action, .ok = true, .success = 1};
-	nanos latency = PROBE_BASE, mean = 0;
+	nanos latency = scenario_time(w->scenario, PROBE_BASE), mean = 0;
 	if (config->kind == DETECTOR_SLO) {
 		struct service *s = &w->services[action->entity.index];
 		load_look(w, action->entity.index);

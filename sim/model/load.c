@@ -101,7 +101,7 @@ static double answered_within(const struct load *load, const struct service *s, 
 		double rest = left - (double)grade->added;
 		for (int k = 0; k < RETRANSMITS_MAX && reach > 0; k++) {
 			sum += reach * (1 - lost) * answered_well(load, s, rest, grade->pace);
-			rest -= (double)(RETRANSMIT_FIRST << k);
+			rest -= (double)(s->retransmit << k);
 			reach *= lost;
 		}
 	}
@@ -390,7 +390,7 @@ static double mean_service(const struct world *w, const struct service *s)
 		const struct grade *grade = &s->grades[g];
 		double lost = lost_once(grade->loss), waits = 0, reach = lost;
 		for (int k = 0; k < RETRANSMITS_MAX; k++, reach *= lost)
-			waits += reach * (double)(RETRANSMIT_FIRST << k);
+			waits += reach * (double)(s->retransmit << k);
 		sum += grade->weight * (mean / grade->pace + (double)grade->added + waits);
 	}
 	return s->grade_count && s->share_right > 0 ? sum : mean;
@@ -412,7 +412,7 @@ static nanos p99_now(const struct world *w, const struct service *s)
 		return expected_latency(w, s) +
 		       (nanos)(dist_quantile(service, 0.99) - dist_mean(service));
 	}
-	while (high - low > NANOS_MS) {
+	while (high - low > scenario_time(w->scenario, NANOS_MS)) {
 		nanos middle = low + (high - low) / 2;
 		if (answered_within(load_of(w, s), s, (double)middle) >= 0.99)
 			high = middle;
@@ -698,6 +698,8 @@ void load_open(struct world *w)
 		if (fallback && w->services[fallback - 1].all_count > most)
 			most = w->services[fallback - 1].all_count;
 		s->endpoint = s->source = e;
+		s->retransmit = scenario_time(w->scenario, RETRANSMIT_FIRST);
+		s->second_length = scenario_time(w->scenario, NANOS_S);
 		s->members = arena_array(&w->arena, most ? most : 1, sizeof(*s->members));
 		w->fallbacks |= fallback != 0;
 	}

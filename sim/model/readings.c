@@ -114,7 +114,7 @@ static void read_replicas(const struct world *w, struct entity entity, struct re
 static void read_path(const struct world *w, struct entity entity, struct reading *ret)
 {
 	bool open = true;
-	nanos trip = ROUND_TRIP_BASE;
+	nanos trip = scenario_time(w->scenario, ROUND_TRIP_BASE);
 	if (entity.kind == ENTITY_LINK) {
 		const struct link *link = &w->scenario->deployment.links[entity.index];
 		open = link_open(w, (size_t)entity.index);

@@ -322,7 +322,8 @@ void replica_exit(struct world *w, uint32_t r)
 	struct replica *replica = &w->replicas[r];
 	nanos now = world_now(w), wait = 0;
 	if (replica->stage == STAGE_RUNNING &&
-	    now - replica->running_since > LEPTON_BACKOFF_RESET_S * NANOS_S)
+	    now - replica->running_since >
+		    scenario_time(w->scenario, LEPTON_BACKOFF_RESET_S * NANOS_S))
 		replica->crashes = 0;
 	halt(w, r);
 	if (replica->crashes) {
@@ -330,6 +331,7 @@ void replica_exit(struct world *w, uint32_t r)
 		wait = (nanos)(LEPTON_BACKOFF_FIRST_S << doublings) * NANOS_S;
 		if (wait > LEPTON_BACKOFF_MAX_S * NANOS_S)
 			wait = LEPTON_BACKOFF_MAX_S * NANOS_S;
+		wait = scenario_time(w->scenario, wait);
 	}
 	replica->crashes++;
 	tell(w, replica, LEPTON_REASON_SYSTEM_ERROR, "process exited");
@@ -368,7 +370,8 @@ static void reschedule(void *context, uint64_t argument, nanos now)
 	if (!node_lost(w, replica) || (w->sites[replica->site].fenced & domain_bit(w, replica)))
 		return;
 	if (w->sites[replica->site].api_out || w->sites[replica->site].full) {
-		replica->move_event = engine_at(w->engine, now + MOVE_RETRY, reschedule, w, r);
+		replica->move_event = engine_at(
+			w->engine, now + scenario_time(w->scenario, MOVE_RETRY), reschedule, w, r);
 		return;
 	}
 	uint32_t node = replica->node, gpu = replica->gpu;
@@ -383,7 +386,8 @@ static void reschedule(void *context, uint64_t argument, nanos now)
 	replica->gpu = gpu;
 	if (endpoint_of(w, replica)->gpus_per_replica)
 		w->nodes[node].gpus_used |= gpu_mask(w, replica);
-	replica->move_event = engine_at(w->engine, now + MOVE_RETRY, reschedule, w, r);
+	replica->move_event = engine_at(w->engine, now + scenario_time(w->scenario, MOVE_RETRY),
+					reschedule, w, r);
 }
 
 static void look(struct world *w, uint32_t r)
@@ -450,8 +454,8 @@ static void bring_up(struct world *w, uint32_t site, uint32_t domain, bool first
 	if (pending && (full || nodes_cordoned(w, site)) &&
 	    !(w->sites[site].pending & DOMAIN_BIT(domain))) {
 		w->sites[site].pending |= DOMAIN_BIT(domain);
-		engine_at(w->engine, world_now(w) + MOVE_RETRY, allocated, w,
-			  (uint64_t)domain << 32 | site);
+		engine_at(w->engine, world_now(w) + scenario_time(w->scenario, MOVE_RETRY),
+			  allocated, w, (uint64_t)domain << 32 | site);
 	}
 	load_look_all(w);
 }
@@ -467,7 +471,8 @@ static void allocated(void *context, uint64_t packed, nanos now)
 	if (site_usable(w, site))
 		bring_up(w, site, domain, false);
 	else
-		engine_at(w->engine, now + MOVE_RETRY, allocated, w, packed);
+		engine_at(w->engine, now + scenario_time(w->scenario, MOVE_RETRY), allocated, w,
+			  packed);
 }
 
 void replicas_activate(struct world *w, uint32_t site, uint32_t domain)

@@ -52,6 +52,11 @@ static double quantile_of(const struct second *second, double p)
 	return NAN;
 }
 
+static nanos second_begin(const struct world *w, const struct service *s)
+{
+	return world_now(w) / s->second_length * s->second_length;
+}
+
 static void flush_second(struct world *w, struct service *s)
 {
 	struct second *second = &s->second;
@@ -61,7 +66,7 @@ static void flush_second(struct world *w, struct service *s)
 		timeline_text(w->timeline, "endpoint",
 			      w->scenario->deployment.endpoints[s->endpoint].name);
 		timeline_int(w->timeline, "from_ns", second->from);
-		timeline_int(w->timeline, "to_ns", second->from + NANOS_S);
+		timeline_int(w->timeline, "to_ns", second->from + s->second_length);
 		timeline_int(w->timeline, "sent", second->sent);
 		timeline_int(w->timeline, "good", second->good);
 		timeline_int(w->timeline, "wrong", second->wrong);
@@ -73,12 +78,12 @@ static void flush_second(struct world *w, struct service *s)
 		timeline_end(w->timeline);
 	}
 	memset(second, 0, sizeof(*second));
-	second->from = world_now(w) / NANOS_S * NANOS_S;
+	second->from = second_begin(w, s);
 }
 
 static struct second *this_second(struct world *w, struct service *s)
 {
-	if (world_now(w) >= s->second.from + NANOS_S)
+	if (world_now(w) >= s->second.from + s->second_length)
 		flush_second(w, s);
 	return &s->second;
 }
@@ -266,7 +271,7 @@ static nanos service_time(struct world *w, struct service *s, struct request *re
 		request->fate = SERVE_WRONG;
 	}
 	return (nanos)(takes / now->pace) + now->added +
-	       load_retransmits(now->loss, RETRANSMIT_FIRST, &s->route_prng);
+	       load_retransmits(now->loss, s->retransmit, &s->route_prng);
 }
 
 static void dispatch(struct world *w, struct service *s, uint32_t q)
@@ -464,7 +469,7 @@ void requests_open(struct world *w, struct service *s, bool confirming, nanos en
 	if (!s->window) {
 		pour_backlog(w, s);
 		s->window = true;
-		s->second.from = world_now(w) / NANOS_S * NANOS_S;
+		s->second.from = second_begin(w, s);
 	}
 	s->window_opened = world_now(w);
 	s->window_ends = load_of(w, s)->requests == REQUESTS_ALWAYS ? NANOS_NEVER : ends;

@@ -253,8 +253,9 @@ static double connection_cap(const struct world *w, const struct transfer *trans
 	kept *= 1 - condition_loss(w, (struct entity){.kind = ENTITY_SITE, .site = to});
 	if (kept >= 1 || trip <= 0)
 		return node_rate(w, transfer);
-	return fmin(node_rate(w, transfer),
-		    TCP_SEGMENT / ((double)trip / 1e9) * sqrt(1.5) / sqrt(1 - kept));
+	return fmin(node_rate(w, transfer), TCP_SEGMENT * w->scenario->scale.bytes_scale /
+						    ((double)trip / 1e9) * sqrt(1.5) /
+						    sqrt(1 - kept));
 }
 
 /* The NICs of a site, the ways out, the link, the store's port; or a disk alone. */
@@ -749,7 +750,7 @@ static void arrived(void *context, uint64_t index, nanos now)
 		finished(w, (uint32_t)index);
 		return;
 	}
-	transfer->arrives = now + RETRANSMIT;
+	transfer->arrives = now + scenario_time(w->scenario, RETRANSMIT);
 	transfer->event = engine_at(w->engine, transfer->arrives, arrived, w, index);
 }
 

@@ -186,6 +186,8 @@ struct grade {
 
 struct service {
 	uint32_t endpoint, route; /* the site that gets the traffic */
+	nanos retransmit, second_length; /* RETRANSMIT_FIRST and a second, at the scale of the
+					    scenario */
 	uint32_t source; /* the endpoint whose replicas serve it: its own, or its fallback */
 	uint32_t *members;
 	size_t member_count; /* replicas in rotation */
