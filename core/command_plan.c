@@ -501,14 +501,26 @@ static int print_paragraph(const struct plan *plan)
 	return 0;
 }
 
+/* "time scale 1:20, bytes 1:100000; times and sizes below are those of the drill" */
+static void print_scale(const struct scenario *scenario)
+{
+	char text[WORDS_MAX];
+
+	if (scenario_is_scaled(scenario))
+		printf("%s; times and sizes below are those of the drill\n",
+		       words_scale(text, scenario->scale.time_scale, scenario->scale.bytes_scale));
+	fputc('\n', stdout);
+}
+
 static void print_plan(const struct plan *plan)
 {
 	const struct scenario *scenario = plan->scenario;
 	size_t refused = 0;
 
-	printf("%s: %s on driver %s (%s), seed %" PRIu64 "\n\n", scenario->name,
+	printf("%s: %s on driver %s (%s), seed %" PRIu64 "\n", scenario->name,
 	       nanos_text(plan, scenario->duration), plan->driver->name, plan->driver->kind,
 	       scenario->seed);
+	print_scale(scenario);
 	if (scenario->step_count == 0)
 		puts("No faults are injected.");
 	else
@@ -540,6 +552,8 @@ static int plan_main(struct invocation *in)
 	if (!plan.driver)
 		return EXIT_USAGE;
 	if (command_load(in->words[0], &command.set, in->arena, &scenario))
+		return EXIT_USAGE;
+	if (command_scale(plan.driver, in->arena, &scenario))
 		return EXIT_USAGE;
 	plan.scenario = scenario;
 	print_plan(&plan);

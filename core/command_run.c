@@ -299,6 +299,14 @@ static int run_main(struct invocation *in)
 		return EXIT_USAGE;
 	if (command_load(drill->path, &command.set, in->arena, &drill->scenario))
 		return EXIT_USAGE;
+	if (strcmp(drill->options.driver->kind, "injected") == 0 && command.trials.value > 1)
+		return command_usage(in->command,
+				     "--trials is for simulated drills: driver %s injects real "
+				     "faults, one drill at a time. Run it again for another one, "
+				     "or predict the spread with --driver sim",
+				     drill->options.driver->name);
+	if (command_scale(drill->options.driver, in->arena, &drill->scenario))
+		return EXIT_USAGE;
 	drill->options.seed = command.seed.given ? command.seed.value : drill->scenario->seed;
 	drill->options.sham = command.sham;
 	drill->options.signal = &stop_signal;

@@ -230,6 +230,9 @@ struct driver_ops {
 	/* It plays a scenario shrunk by its `process` block: open() gets the scenario_scale()d
 	 * one. */
 	bool scaled;
+	/* What it measured by means of its own, asked once at the end, after account(); texts live
+	 * in `arena`. NULL: nothing was. */
+	void (*measured)(void *self, struct arena *arena, struct measured *ret);
 };
 
 extern const struct driver_ops *const driver_table[]; /* NULL-terminated */

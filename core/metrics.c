@@ -421,13 +421,21 @@ static bool marks_hold(const struct record *record)
 	return true;
 }
 
+/* Two instruments that contradict one another prove nothing; one alone still counts. */
+static bool wire_agrees(const struct record *record)
+{
+	const struct measured *measured = record->measured;
+
+	return !measured || !measured->wire_known || measured->wire.agrees;
+}
+
 bool record_evaluable(const struct record *record)
 {
 	enum verdict verdict = of_faults(record);
 
 	if (record->verdict == VERDICT_INVALID && record->abort_reason)
 		return false;
-	return verdict != VERDICT_INVALID && marks_hold(record);
+	return verdict != VERDICT_INVALID && marks_hold(record) && wire_agrees(record);
 }
 
 /* Without objectives nothing is missed, but a service that stayed down is no success either. */
@@ -491,6 +499,12 @@ void record_judge(struct record *record)
 		verdict = worse(verdict, VERDICT_INVALID);
 		if (!record->abort_reason)
 			record->abort_reason = "the marks of an incident contradict one another";
+	}
+	if (!wire_agrees(record)) {
+		verdict = worse(verdict, VERDICT_INVALID);
+		if (!record->abort_reason)
+			record->abort_reason = "the capture of the client's link contradicts the "
+					       "client's own account of the outage";
 	}
 	/* Without a fault whatever opened an incident is the detector's doing. */
 	if (record->sham && record->incident_count > 0)

@@ -640,6 +640,12 @@ static void sum_up(struct run *run, struct record *record)
 	record->work = run->turns;
 	if (run->options.driver->work)
 		record->work += run->options.driver->work(run->driver);
+	record->measured = NULL;
+	if (run->options.driver->measured) {
+		struct measured *measured = arena_alloc(&run->trial, sizeof(*measured));
+		run->options.driver->measured(run->driver, &run->trial, measured);
+		record->measured = measured;
+	}
 	record->faults = run->faults;
 	record->fault_count = run->fault_count;
 	record->left_out = run->left_out;

@@ -341,10 +341,17 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 		tell_verdict(run, record);
 		return 0;
 	}
+	bool real = strcmp(run->options.driver->kind, "injected") == 0;
 	/* Not applied is not evaluable, and what was applied before the failure is undone at the
 	 * end. */
 	if (strength_start(run, injection, e))
 		injection_failed(run, injection, e);
+	if (real && injection->active) {
+		nanos after = run->clock.ops->now(run->clock.self);
+		record->timed = true;
+		record->before = run->now;
+		record->after = after > run->now ? after : run->now;
+	}
 	if (injection->active) {
 		run->active = arena_grow(&run->trial, run->active, run->active_count,
 					 &run->active_capacity, sizeof(*run->active));

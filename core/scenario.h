@@ -557,6 +557,7 @@ int scenario_variant(const struct scenario *base, const char *const *overrides,
  */
 int scenario_scale(const struct scenario *scenario, double time_scale, double bytes_scale,
 		   struct arena *arena, struct scenario **ret_scenario, struct error *e);
+bool scenario_is_scaled(const struct scenario *scenario);
 /* A duration that the program, not the scenario, sets (the platform's back-off, a retransmission),
  * as long as it is at the scenario's scale. */
 nanos scenario_time(const struct scenario *scenario, nanos duration);

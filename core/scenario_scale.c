@@ -290,6 +290,12 @@ static void scale_steps(const struct scaling *scaling, struct scenario *s)
 
 /* ---- the whole ---- */
 
+bool scenario_is_scaled(const struct scenario *scenario)
+{
+	return fabs(scenario->scale.time_scale - 1) > 0 ||
+	       fabs(scenario->scale.bytes_scale - 1) > 0;
+}
+
 static bool usable(double factor)
 {
 	return factor > 0 && isfinite(factor);
@@ -306,7 +312,7 @@ int scenario_scale(const struct scenario *scenario, double time_scale, double by
 				 "a scenario cannot be scaled by %g in time and %g in bytes: both "
 				 "must be above 0",
 				 time_scale, bytes_scale);
-	if (fabs(scenario->scale.time_scale - 1) > 0 || fabs(scenario->scale.bytes_scale - 1) > 0)
+	if (scenario_is_scaled(scenario))
 		return error_set(e, ERROR_SCENARIO, NO_PLACE,
 				 "this scenario was scaled already, by %g in time and %g in bytes",
 				 scenario->scale.time_scale, scenario->scale.bytes_scale);

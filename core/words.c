@@ -221,3 +221,22 @@ const char *words_dist(char out[WORDS_MAX], const struct dist *dist)
 	}
 	return out;
 }
+
+/* "1:20" of 0.05; whole where it is meant to be. */
+static void ratio(char *out, size_t size, double scale)
+{
+	double times = 1 / scale;
+	bool whole = fabs(times - round(times)) < 1e-6 * times;
+
+	snprintf(out, size, whole ? "1:%.0f" : "1:%.4g", times);
+}
+
+const char *words_scale(char out[WORDS_MAX], double time_scale, double bytes_scale)
+{
+	char time[32], bytes[32];
+
+	ratio(time, sizeof(time), time_scale);
+	ratio(bytes, sizeof(bytes), bytes_scale);
+	snprintf(out, WORDS_MAX, "time scale %s, bytes %s", time, bytes);
+	return out;
+}

@@ -24,5 +24,7 @@ const char *words_percent(char out[WORDS_MAX], double fraction);
 const char *words_number(char out[WORDS_MAX], double value);
 /* Of times: "20 min", "uniform 20 s to 30 s", "lognormal, median 20 min, sigma 0.3". */
 const char *words_dist(char out[WORDS_MAX], const struct dist *dist);
+/* "time scale 1:20, bytes 1:100000". */
+const char *words_scale(char out[WORDS_MAX], double time_scale, double bytes_scale);
 
 #endif

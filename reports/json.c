@@ -102,7 +102,7 @@ static void add_drill(cJSON *root, const struct record *record)
 {
 	const struct scenario *scenario = record->scenario;
 	cJSON *drill = add_object(root, "drill");
-	cJSON *block = scenario->drill_json ? cJSON_Parse(scenario->drill_json) : NULL;
+	cJSON *block = scenario->drill_json ? cJSON_Parse(scenario->drill_json) : NULL, *scale;
 
 	add_text(drill, "id", record->id);
 	add_text(drill, "kind", record->kind);
@@ -114,6 +114,11 @@ static void add_drill(cJSON *root, const struct record *record)
 	add_text(drill, "scenario_sha256", scenario->sha256);
 	add_text(drill, "started", record->started);
 	add_seconds(drill, "duration_s", record->duration);
+	if (scenario_is_scaled(scenario)) {
+		scale = add_object(drill, "scale");
+		add_real(scale, "time", scenario->scale.time_scale);
+		add_real(scale, "bytes", scenario->scale.bytes_scale);
+	}
 	add_text(drill, "command", record->command);
 	add_text(drill, "host", record->host);
 	add_real(drill, "wall_s", record->wall_s);
@@ -326,6 +331,10 @@ static void add_faults(cJSON *root, const struct record *record)
 		assert(fault->residue_count <= RESIDUE_MAX);
 		for (size_t k = 0; k < fault->residue_count; k++)
 			cJSON_AddItemToArray(residue, must(cJSON_CreateString(fault->residue[k])));
+		if (fault->timed) {
+			add_nanos(object, "before_ns", fault->before);
+			add_nanos(object, "after_ns", fault->after);
+		}
 	}
 }
 
@@ -373,6 +382,57 @@ static void add_jobs(cJSON *root, const struct record *record)
 		add_real(object, "down_s", job->down_s);
 		add_real(object, "wrong_work_s", job->wrong_work_s);
 	}
+}
+
+static void add_wire(cJSON *root, const struct measured *measured)
+{
+	const struct wire_record *wire = &measured->wire;
+	cJSON *object;
+
+	if (!measured->wire_known) {
+		must(cJSON_AddNullToObject(root, "wire"));
+		add_text(root, "wire_reason", measured->wire_reason);
+		return;
+	}
+	object = add_object(root, "wire");
+	add_real(object, "outage_s", wire->outage_s);
+	add_real(object, "client_s", wire->client_s);
+	add_real(object, "difference_s", wire->difference_s);
+	add_real(object, "allowed_s", wire->allowed_s);
+	must(cJSON_AddBoolToObject(object, "agrees", wire->agrees));
+}
+
+static void add_ledger(cJSON *root, const struct ledger_record *ledger)
+{
+	cJSON *object = add_object(root, "ledger");
+
+	add_count(object, "written", ledger->written);
+	add_count(object, "acknowledged", ledger->acknowledged);
+	add_count(object, "failed", ledger->failed);
+	add_count(object, "unknown", ledger->unknown);
+	add_count(object, "lost", ledger->lost);
+	add_count(object, "stale", ledger->stale);
+	add_count(object, "altered", ledger->altered);
+	add_count(object, "duplicated", ledger->duplicated);
+	add_count(object, "acknowledged_twice", ledger->acknowledged_twice);
+	add_count(object, "foreign", ledger->foreign);
+	add_count(object, "read_back", ledger->read_back);
+}
+
+static void add_measured(cJSON *root, const struct measured *measured)
+{
+	cJSON *object, *lost;
+
+	add_wire(root, measured);
+	if (measured->ledger_known)
+		add_ledger(root, &measured->ledger);
+	object = add_object(root, "environment");
+	add_text(object, "isolation", measured->isolation);
+	add_text(object, "kernel", measured->kernel);
+	lost = must(cJSON_AddArrayToObject(object, "lost"));
+	assert(measured->lost_count <= ENVIRONMENT_LOST_MAX);
+	for (size_t i = 0; i < measured->lost_count; i++)
+		cJSON_AddItemToArray(lost, must(cJSON_CreateString(measured->lost[i])));
 }
 
 static void add_findings(cJSON *root, const struct record *record)
@@ -499,6 +559,8 @@ static cJSON *build(const struct record *record)
 		add_jobs(root, record);
 	if (record->repairs)
 		add_repairs(root, record);
+	if (record->measured)
+		add_measured(root, record->measured);
 	add_findings(root, record);
 	if (record->campaign)
 		add_campaign(root, record);
