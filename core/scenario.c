@@ -120,8 +120,7 @@ uint32_t loader_declared(const struct loader *loader)
 	return mask;
 }
 
-/* One class name of a list; DATA_CLASSES with an error when it is none that is declared. */
-static enum data_class read_class(struct loader *loader, const struct yaml_node *item)
+enum data_class loader_class(struct loader *loader, const struct yaml_node *item)
 {
 	const char *words[DATA_CLASSES + 1] = {"model", "training", "io", NULL}, *suggestion;
 	char quoted[YAML_QUOTE_MAX];
@@ -160,7 +159,7 @@ int loader_classes(struct loader *loader, const struct yaml_node *node, const ch
 	if (loader_list(loader, node, what, DATA_CLASSES) < 0)
 		return -1;
 	for (const struct yaml_node *item = node->first; item; item = item->next) {
-		enum data_class class = read_class(loader, item);
+		enum data_class class = loader_class(loader, item);
 
 		if (class == DATA_CLASSES) {
 			result = -1;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/arena.h"
+#include "core/argv.h"
 #include "core/clock.h"
 #include "core/dist.h"
 #include "core/error.h"
@@ -194,13 +195,6 @@ struct job {
 
 /* ---- a user's own server ---- */
 
-/* Words with their placeholders as they were written: ${NAME}, $$ for a dollar. Checked by the
- * loader; expanded by command_expand() when the values are known. */
-struct argv {
-	const char *const *words; /* NULL-terminated */
-	size_t count;             /* 0: not given */
-};
-
 enum check_kind {
 	CHECK_TCP,  /* a connection to the service's port */
 	CHECK_EXEC, /* a command that exits with 0 */
@@ -213,7 +207,7 @@ struct check {
 	enum check_kind kind;
 	struct argv exec;
 	const char *path;
-	nanos interval, timeout; /* of one look: 200 ms, and ready: 30 s in all, health: 1 s each */
+	nanos interval, timeout; /* 200 ms; ready: 30 s in all, health: 1 s for each look */
 };
 
 /* A server that the driver process runs from the user's own command in place of minilepton. It is
@@ -225,9 +219,9 @@ struct service_config {
 	struct argv standby;        /* started on the standby site; count 0: `command` is */
 	struct check ready, health; /* health not given: as ready */
 	struct argv ledger; /* adapter that speaks the line protocol; count 0: nothing is written */
-	struct {
-		const char *name, *value;
-	} * env;
+	bool has_data;
+	enum data_class data;         /* with has_data: what it keeps in ${DATA} is of this class */
+	const struct argv_value *env; /* values with placeholders; NULL name at the end */
 	size_t env_count;
 	struct place place;
 };
@@ -265,7 +259,8 @@ struct backup_policy {
 	uint32_t keep;  /* retention, default 24 */
 	double failure; /* probability that a backup fails at its end */
 	nanos takes;    /* overrides transfer and verification; NANOS_NEVER when not given */
-	struct argv command, restore; /* a tool such as restic instead of the engine built in */
+	struct argv command, restore; /* a tool such as restic in place of drsim's own engine; both
+					 or none */
 	struct place place;
 };
 

@@ -10,7 +10,7 @@
 
 struct deployment_form {
 	const struct yaml_node *sites, *links, *endpoints, *gateway, *platform, *jobs, *data,
-		*store;
+		*store, *services;
 };
 #define FORM(field) offsetof(struct deployment_form, field)
 static const struct param deployment_rows[] = {
@@ -22,10 +22,11 @@ static const struct param deployment_rows[] = {
 	 "Health checks of the routing layer."},
 	{"platform", PARAM_NODE, FORM(platform), "", 0, 0, NULL,
 	 "What the platform's own scheduler does."},
-	{"jobs", PARAM_NODE, FORM(jobs), "", 0, 0, NULL,
-	 "Training jobs."},
+	{"jobs", PARAM_NODE, FORM(jobs), "", 0, 0, NULL, "Training jobs."},
 	{"data", PARAM_NODE, FORM(data), "", 0, 0, NULL, "The three data classes."},
 	{"store", PARAM_NODE, FORM(store), "", 0, 0, NULL, "Where backups go."},
+	{"services", PARAM_NODE, FORM(services), "", 0, 0, NULL,
+	 "Servers of your own, such as Redis: endpoints that a real drill runs by a command."},
 	PARAMS_END,
 };
 
@@ -211,6 +212,10 @@ const struct scenario_table deployment_tables[] = {
 	{"store", store_rows},
 	{"job", job_rows},
 	{"checkpoint", checkpoint_rows},
+	{"service", service_rows},
+	{"service_command", service_command_rows},
+	{"service_ready", service_ready_rows},
+	{"service_health", service_health_rows},
 	{NULL, NULL},
 };
 
@@ -467,7 +472,7 @@ static int load_links(struct loader *loader, const struct yaml_node *node)
 	return result;
 }
 
-static int load_load(struct loader *loader, const struct yaml_node *node, struct load *load)
+int load_load(struct loader *loader, const struct yaml_node *node, struct load *load)
 {
 	struct load_form form = {0};
 	int result = 0;
@@ -514,8 +519,7 @@ static int check_room(struct loader *loader, const struct yaml_node *node,
 	return 0;
 }
 
-static int place_endpoint(struct loader *loader, const struct yaml_node *node,
-			  struct endpoint *endpoint)
+int place_endpoint(struct loader *loader, const struct yaml_node *node, struct endpoint *endpoint)
 {
 	const struct yaml_node *where = yaml_get(node, "site");
 	const struct deployment *d = &loader->scenario->deployment;
@@ -715,6 +719,7 @@ int load_deployment(struct loader *loader, const struct yaml_node *node)
 		return -1;
 	result |= load_links(loader, form.links);
 	result |= load_endpoints(loader, form.endpoints, sites == 0);
+	result |= load_services(loader, form.services);
 	result |= load_gateway(loader, form.gateway);
 	result |= load_platform(loader, form.platform);
 	result |= load_store(loader, form.store);

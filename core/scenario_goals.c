@@ -292,11 +292,19 @@ int load_guards(struct loader *loader, const struct yaml_node *node)
 
 /* ---- process, prices, drill ---- */
 
+#define DISK_MIN 1048576.0       /* 1 MiB */
+#define DISK_MAX 1099511627776.0 /* 1 TiB */
+const char *const isolation_names[] = {"auto", "namespaces", "loopback", NULL};
 static const struct param process_rows[] = {
-	{"time_scale", PARAM_NUMBER, offsetof(struct process_scale, time_scale), "0.05", 1e-6, 1,
+	{"time_scale", PARAM_NUMBER, offsetof(struct process_config, time_scale), "0.05", 1e-6, 1,
 	 NULL, "Seconds of real time per second of the scenario."},
-	{"bytes_scale", PARAM_NUMBER, offsetof(struct process_scale, bytes_scale), "1e-5", 1e-15, 1,
-	 NULL, "Real bytes per byte of the scenario."},
+	{"bytes_scale", PARAM_NUMBER, offsetof(struct process_config, bytes_scale), "1e-5", 1e-15,
+	 1, NULL, "Real bytes per byte of the scenario."},
+	{"disk", PARAM_SIZE, offsetof(struct process_config, disk), "64MiB", DISK_MIN, DISK_MAX,
+	 NULL, "Real size of the disk that each node has."},
+	{"isolation", PARAM_CHOICE, offsetof(struct process_config, isolation), "auto", 0, 0,
+	 isolation_names,
+	 "Namespaces of its own for each node, loopback ports, or what the host allows."},
 	PARAMS_END,
 };
 static const struct param price_rows[] = {

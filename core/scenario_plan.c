@@ -11,7 +11,7 @@
 
 struct policy_form {
 	struct backup_policy policy;
-	const struct yaml_node *classes;
+	const struct yaml_node *classes, *command, *restore;
 };
 #define POLICY(field) offsetof(struct policy_form, field)
 static const char *const backup_kinds[] = {"full", "incremental", NULL};
@@ -31,8 +31,33 @@ static const struct param policy_rows[] = {
 	 "Probability that a backup fails at its end."},
 	{"takes", PARAM_DURATION, POLICY(policy.takes), "", 0, 0, NULL,
 	 "Overrides transfer and verification."},
+	{"command", PARAM_NODE, POLICY(command), "", 0, 0, NULL,
+	 "Backs up with a tool of yours: a list of words, with ${DATA}, ${STORE}, ${BACKUP} and "
+	 "${CLASS}."},
+	{"restore", PARAM_NODE, POLICY(restore), "", 0, 0, NULL,
+	 "Restores what 'command' wrote: a list of words."},
 	PARAMS_END,
 };
+
+/* A tool of the user's own: what one command writes only its other half reads. */
+static int load_tool(struct loader *loader, const struct policy_form *form,
+		     struct backup_policy *policy)
+{
+	const struct yaml_node *one = form->command ? form->command : form->restore;
+	int result = 0;
+
+	if (!one)
+		return 0;
+	if (!form->command || !form->restore)
+		return loader_error(loader, one->key->place,
+				    "'command' and 'restore' belong together: what a tool backs "
+				    "up, the same tool restores");
+	result |= argv_load(form->command, "command", argv_backup_names, &loader->context,
+			    &policy->command);
+	result |= argv_load(form->restore, "restore", argv_backup_names, &loader->context,
+			    &policy->restore);
+	return result;
+}
 
 static int load_policy(struct loader *loader, const struct yaml_node *node,
 		       struct backup_policy *ret)
@@ -48,6 +73,8 @@ static int load_policy(struct loader *loader, const struct yaml_node *node,
 	else if (form.classes && form.policy.classes == 0)
 		result = loader_error(loader, form.classes->place,
 				      "a backup needs at least one data class");
+	if (load_tool(loader, &form, &form.policy) < 0)
+		result = -1;
 	if (result == 0 && !form.policy.at_start && form.policy.every == NANOS_NEVER)
 		result = loader_error(loader, node->place,
 				      "this backup never runs: give 'every' or 'at_start: true'");

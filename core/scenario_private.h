@@ -38,6 +38,8 @@ int loader_refuse(struct loader *loader, const struct yaml_node *map, const char
  */
 int loader_classes(struct loader *loader, const struct yaml_node *node, const char *what,
 		   uint32_t *ret_mask, enum data_class order[DATA_CLASSES], size_t *ret_count);
+/* One class name; DATA_CLASSES with an error when it is none that is declared. */
+enum data_class loader_class(struct loader *loader, const struct yaml_node *item);
 /* The bits of all declared data classes. */
 uint32_t loader_declared(const struct loader *loader);
 
@@ -49,6 +51,14 @@ int loader_site(struct loader *loader, const struct yaml_node *node);
 int load_deployment(struct loader *loader, const struct yaml_node *node);
 int load_jobs(struct loader *loader, const struct yaml_node *node, bool sites_ok);
 extern const struct param job_rows[], checkpoint_rows[];
+/* Services are endpoints too: those go behind the ones that are there. */
+int load_services(struct loader *loader, const struct yaml_node *node);
+extern const struct param service_rows[], service_command_rows[], service_ready_rows[],
+	service_health_rows[];
+/* `load` of an endpoint; NULL: none is given. */
+int load_load(struct loader *loader, const struct yaml_node *node, struct load *load);
+/* The endpoint's `site`, which must serve. */
+int place_endpoint(struct loader *loader, const struct yaml_node *node, struct endpoint *endpoint);
 int load_backup(struct loader *loader, const struct yaml_node *node);
 int load_detectors(struct loader *loader, const struct yaml_node *node);
 int load_recovery(struct loader *loader, const struct yaml_node *node);
