@@ -63,9 +63,6 @@ int argv_check(const struct yaml_node *node, const char *const *names,
 	const char *at = node->text;
 	size_t length, name;
 
-	if (strlen(node->text) != node->length)
-		return error_list_add(&context->errors, ERROR_SCENARIO, node->place,
-				      "a command cannot hold a character of code 0");
 	if (node->length > ARGV_WORD_MAX)
 		return error_list_add(&context->errors, ERROR_LIMIT, node->place,
 				      "%zu bytes in one word of a command; the limit is %d",
