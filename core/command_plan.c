@@ -461,6 +461,42 @@ static void write_jobs(const struct plan *plan, FILE *out)
 	}
 }
 
+static void write_words(const struct argv *argv, FILE *out)
+{
+	for (size_t i = 0; i < argv->count; i++)
+		fprintf(out, "%s%s", i == 0 ? "" : " ", argv->words[i]);
+}
+
+/* What a real drill runs of the user's own; a model runs nothing. */
+static void write_commands(const struct plan *plan, FILE *out)
+{
+	const struct deployment *deployment = &plan->scenario->deployment;
+	bool real = strcmp(plan->driver->kind, "injected") == 0;
+
+	for (size_t i = 0; i < deployment->service_count; i++) {
+		const struct service_config *service = &deployment->services[i];
+
+		fprintf(out, "Service %s of %s ", service->name,
+			deployment->sites[service->site].name);
+		fputs(real ? "is started by: " : "is an endpoint of the model; not started is: ",
+		      out);
+		write_words(&service->command, out);
+		fputs(". ", out);
+	}
+	for (size_t i = 0; i < plan->scenario->policy_count; i++) {
+		const struct backup_policy *policy = &plan->scenario->policies[i];
+
+		if (policy->command.count == 0)
+			continue;
+		fputs(real ? "Backups are made by: " : "Backups are the model's own; not run is: ",
+		      out);
+		write_words(&policy->command, out);
+		fputs(", and restored by: ", out);
+		write_words(&policy->restore, out);
+		fputs(". ", out);
+	}
+}
+
 static void write_lemons(const struct plan *plan, FILE *out)
 {
 	const struct lemons *lemons = &plan->scenario->lemons;
@@ -491,6 +527,7 @@ static int print_paragraph(const struct plan *plan)
 		write_failover(plan, out);
 	}
 	write_jobs(plan, out);
+	write_commands(plan, out);
 	if (strcmp(plan->driver->kind, "simulated") == 0)
 		write_links(plan, out);
 	write_lemons(plan, out);

@@ -1050,6 +1050,28 @@ static void find_campaign(const struct report *report)
 		    "%s trials are too few for an upper bound of the p99 of FRT.", count);
 }
 
+/* ---- what a model does not run ---- */
+
+static void find_not_run(const struct report *report)
+{
+	const struct scenario *scenario = report->scenario;
+	const char *kind = report->record->kind;
+
+	if (!kind || strcmp(kind, "simulated") != 0)
+		return;
+	for (size_t i = 0; i < scenario->deployment.service_count; i++)
+		add(report, SEVERITY_INFO, NAN,
+		    "Service %s was not started: the model plays it as an endpoint of one replica. "
+		    "A real drill runs its command.",
+		    scenario->deployment.services[i].name);
+	for (size_t i = 0; i < scenario->policy_count; i++)
+		if (scenario->policies[i].command.count > 0)
+			add(report, SEVERITY_INFO, NAN,
+			    "The backup tool %s was not run: the model plays its backups. A real "
+			    "drill runs it.",
+			    scenario->policies[i].command.words[0]);
+}
+
 void findings_compute(struct record *record, struct arena *arena)
 {
 	const struct report report = {
@@ -1083,6 +1105,7 @@ void findings_compute(struct record *record, struct arena *arena)
 		find_recovery(&report);
 	}
 	find_worst_case(&report);
+	find_not_run(&report);
 	if (record->campaign)
 		find_campaign(&report);
 	rank(record);
