@@ -702,14 +702,14 @@ static const struct figures {
 	{"control_plane_down", "failover", 0, 21, 320, 22.5, 363.5, 0.1, 240, 28800},
 	{"deploy_bad_model", "failover", 0, 90.271821766, 60, 10, 160.272, 0.1, 5.012, 451},
 	{"ecommerce_peak", "failover", 0, 11, 10, 20, 57.667, 0.1, 195, 351000},
-	{"failback_under_load", "failover", 0, 21, 0, 22.5, 1908.8, 2, 240, 60000},
+	{"failback_under_load", "failover", 0, 21, 0, 22.5, 1910.9, 2, 240, 14400},
 	{"finance_fraud", "failover", 0, 5, 5, 15, 25, 0.1, 0, 0},
 	{"gray_gpu", "in_place", 0, 20, UNKNOWN, UNKNOWN, 1820, 0.2, 0, 0},
 	{"logical_redundancy", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 7, 0.1, 0, 0},
 	{"medical_diagnosis", "failover", 0, 10.001, 120, 30, 215, 3, 30.008, 90},
 	{"ransomware_restore", "failover", 0, 1210865, 1200, 620, 1213033.333, 0.3, 1254000, 48000},
-	{"region_outage", "failover", 0, 21, 30, 1520, 1571, 0.1, 660, 132000},
-	{"restore_interrupted", "failover", 0, 21, 0, 710, 731, 0.2, 600, 48000},
+	{"region_outage", "failover", 0, 22, 30, 1520, 1572, 0.1, 660, 19800},
+	{"restore_interrupted", "failover", 0, 21, 0, 710, 731, 0.2, 600, 36000},
 	{"split_brain", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 0, 0, 600, 36000},
 	{"standby_full", "failover", 0, 21, 0, 22.5, 569.333, 0.1, 240, 28800},
 };
@@ -1072,7 +1072,7 @@ START_TEST(levels_are_told)
 	run_drill(&b, "scenarios/failback_under_load.yaml", NULL, &drill);
 	/* Minutes after the primary is back what had waited is worked off, the surge goes on. */
 	const cJSON *level = level_at(&drill, T(6000));
-	ck_assert_double_eq(audit_field(level, "rate")->valuedouble, 500);
+	ck_assert_double_eq(audit_field(level, "rate")->valuedouble, 120);
 	ck_assert_double_eq(audit_field(level, "backlog")->valuedouble, 0);
 	ck_assert_double_gt(audit_field(level, "success")->valuedouble, 0.99);
 	drill_free(&drill);

@@ -165,6 +165,40 @@ START_TEST(a_scaled_scenario_predicts_the_whole_one)
 }
 END_TEST
 
+/* ---- the shipped ones that a real host plays ---- */
+
+#define REAL 7 /* the first of `shipped` */
+
+static void in_bounds(const char *what, double is, double low, double high)
+{
+	ck_assert_msg(is >= low && is <= high, "%s: %g is not in %g ... %g", what, is, low, high);
+}
+
+START_TEST(a_real_drill_fits_on_one_host)
+{
+	const struct scenario *a = load(arena_printf(&arena, "scenarios/%s.yaml", shipped[_i]));
+	const struct scenario *b = scale(a, a->process.time_scale, a->process.bytes_scale);
+	double seconds = (double)b->duration / 1e9, rate = 0, bytes = 0;
+
+	in_bounds("minutes", seconds / 60, 1, 6);
+	for (size_t i = 0; i < b->deployment.endpoint_count; i++)
+		rate += b->deployment.endpoints[i].load.rate;
+	in_bounds("requests a second", rate, 0, 3000);
+	for (size_t i = 0; i < b->detector_count; i++)
+		in_bounds("time-out of a look, ms", (double)b->detectors[i].timeout / 1e6, 20, 1e6);
+	for (int i = 0; i < DATA_CLASSES; i++)
+		bytes += (double)b->deployment.data[i].bytes +
+			 b->deployment.data[i].change * seconds;
+	/* On each site, and in the store. */
+	bytes *= (double)b->deployment.site_count + 1;
+	for (size_t i = 0; i < b->deployment.job_count; i++)
+		bytes += (double)b->deployment.jobs[i].checkpoint.bytes *
+			 (b->deployment.jobs[i].checkpoint.keep + 1);
+	in_bounds("MB", bytes / 1e6, 0, 64);
+	arena_free(&arena);
+}
+END_TEST
+
 /* ---- what is scaled, and what is not ---- */
 
 static void same_time(const char *what, nanos is, nanos was)
@@ -416,6 +450,7 @@ static void add_cases(Suite *suite)
 {
 	test_add_loop(suite, "factors_of_one_change_no_byte", factors_of_one_change_no_byte,
 		      SHIPPED);
+	test_add_loop(suite, "a_real_drill_fits_on_one_host", a_real_drill_fits_on_one_host, REAL);
 	test_add(suite, "what_exists_is_scaled", what_exists_is_scaled);
 	test_add(suite, "the_plan_is_scaled", the_plan_is_scaled);
 	test_add(suite, "what_breaks_is_scaled", what_breaks_is_scaled);
