@@ -236,6 +236,10 @@ static void put_top(FILE *page, const cJSON *record)
 	text_escape(page, view_text(record, "drill.driver"));
 	fprintf(page, " \xc2\xb7 %s of drill time",
 		words_duration_exact(text, view_real(record, "drill.duration_s")));
+	if (view_get(record, "drill.scale"))
+		fprintf(page, " \xc2\xb7 %s",
+			words_scale(text, view_real(record, "drill.scale.time"),
+				    view_real(record, "drill.scale.bytes")));
 	if (view_text(record, "drill.started")) {
 		fputs(" \xc2\xb7 started ", page);
 		text_escape(page, view_text(record, "drill.started"));
@@ -351,6 +355,7 @@ static void put_body(FILE *page, const struct report_input *input)
 				  "gnuplot and run "
 				  "\xe2\x80\x9c"
 				  "drsim report\xe2\x80\x9d again.");
+	html_measured(page, record);
 	html_jobs(page, record);
 	html_repairs(page, record);
 	html_faults(page, record);

@@ -13,6 +13,7 @@ void html_identity(FILE *page, const cJSON *record);
 void html_incidents(FILE *page, const cJSON *record);
 void html_brp(FILE *page, const cJSON *record);
 void html_faults(FILE *page, const cJSON *record);
+void html_measured(FILE *page, const cJSON *record); /* by a real drill */
 void html_jobs(FILE *page, const cJSON *record);
 void html_repairs(FILE *page, const cJSON *record);
 void html_operations(FILE *page, const struct report_input *input); /* backups and requests */

@@ -307,6 +307,7 @@ static void residue_cell(FILE *page, const cJSON *fault)
 void html_faults(FILE *page, const cJSON *record)
 {
 	const cJSON *fault;
+	char text[WORDS_MAX];
 	int count = 0;
 
 	fputs("<h2>Faults and their "
@@ -337,6 +338,11 @@ void html_faults(FILE *page, const cJSON *record)
 		text_escape(page, view_text(fault, "mechanism"));
 		fputs("<br><small>fidelity: ", page);
 		text_escape(page, view_text(fault, "fidelity"));
+		if (view_get(fault, "after_ns"))
+			fprintf(page, "; injected within %s",
+				words_duration_exact(text,
+						     view_seconds(fault, "after_ns") -
+							     view_seconds(fault, "before_ns")));
 		fputs("</small></td>", page);
 		html_cell(page,
 			  effective > 0    ? "good"
@@ -677,7 +683,16 @@ void html_not_shown(FILE *page, const cJSON *record)
 	if (!(view_real(record, "requests.sent") > 0))
 		fputs("<li>Requests were not modelled, availability by requests is unknown.</li>\n",
 		      page);
-	if (!view_get(record, "drill.integrity"))
+	if (view_get(record, "drill.scale"))
+		fputs("<li>Time and data were shrunk: what does not shrink with them, such as the "
+		      "start of a process or the reach of a disk's cache, weighs more or less here "
+		      "than in the deployment that is meant.</li>\n",
+		      page);
+	if (view_get(record, "environment") && !cJSON_IsObject(view_get(record, "wire")))
+		fputs("<li>The outage was not seen on the wire: it is the client's account "
+		      "alone.</li>\n",
+		      page);
+	if (!view_get(record, "drill.integrity") && !(view_real(record, "ledger.read_back") > 0))
 		fputs("<li>The contents of restored data were not compared with the original by an "
 		      "independent check.</li>\n",
 		      page);

@@ -99,6 +99,26 @@ static const struct key job_keys[] = {
 	{"complete", 'b'},
 	{NULL, 0},
 };
+static const struct key scale_keys[] = {
+	{"drill.scale.time", 'n'}, {"drill.scale.bytes", 'n'}, {NULL, 0}};
+static const struct key environment_keys[] = {
+	{"wire", 'O'},
+	{"environment.isolation", 'S'},
+	{"environment.kernel", 'S'},
+	{"environment.lost", 'a'},
+	{NULL, 0},
+};
+static const struct key wire_keys[] = {
+	{"outage_s", 'N'},  {"client_s", 'N'}, {"difference_s", 'N'},
+	{"allowed_s", 'N'}, {"agrees", 'b'},   {NULL, 0},
+};
+static const struct key ledger_keys[] = {
+	{"written", 'n'}, {"acknowledged", 'n'}, {"failed", 'n'},
+	{"unknown", 'n'}, {"lost", 'n'},         {"stale", 'n'},
+	{"altered", 'n'}, {"duplicated", 'n'},   {"acknowledged_twice", 'n'},
+	{"foreign", 'n'}, {"read_back", 'n'},    {NULL, 0},
+};
+static const struct key interval_keys[] = {{"before_ns", 'n'}, {"after_ns", 'n'}, {NULL, 0}};
 static const struct key finding_keys[] = {{"severity", 's'}, {"text", 's'}, {NULL, 0}};
 static const struct key campaign_keys[] = {
 	{"campaign.trials", 'n'},
@@ -162,6 +182,28 @@ static int check_list(const cJSON *record, const char *name, const struct key *k
 	return 0;
 }
 
+/* What a real drill measured; a simulated one has none of it. */
+static int check_measured(const cJSON *record, const char *place, struct error *e)
+{
+	const cJSON *fault;
+
+	if (view_get(record, "drill.scale") && check_keys(record, scale_keys, "", place, e))
+		return -1;
+	if (view_get(record, "environment") && check_keys(record, environment_keys, "", place, e))
+		return -1;
+	if (cJSON_IsObject(view_get(record, "wire")) &&
+	    check_keys(view_get(record, "wire"), wire_keys, "wire.", place, e))
+		return -1;
+	if (view_get(record, "ledger") &&
+	    check_keys(view_get(record, "ledger"), ledger_keys, "ledger.", place, e))
+		return -1;
+	cJSON_ArrayForEach (fault, view_get(record, "faults"))
+		if ((view_get(fault, "before_ns") || view_get(fault, "after_ns")) &&
+		    check_keys(fault, interval_keys, "faults.", place, e))
+			return -1;
+	return 0;
+}
+
 static int check_record(const cJSON *record, const char *place, struct error *e)
 {
 	if (!view_is(record, "schema", "drsim/record/v1"))
@@ -180,6 +222,8 @@ static int check_record(const cJSON *record, const char *place, struct error *e)
 	    (check_keys(record, repairs_keys, "", place, e) ||
 	     check_keys(view_get(record, "repairs.all"), repair_keys, "repairs.all.", place, e) ||
 	     check_list(record, "repairs.by_cause", cause_keys, place, e)))
+		return -1;
+	if (check_measured(record, place, e))
 		return -1;
 	if (!cJSON_IsNull(view_get(record, "metrics.incident")) && !view_headline(record))
 		return error_set(e, ERROR_IO, NO_PLACE,

@@ -137,10 +137,15 @@ static void put_verdict(const struct page *page, const struct record *record)
 		fputs("  ", page->file);
 		put_wrapped(page, record->abort_reason, 2);
 	}
-	snprintf(text, sizeof(text), "  %s drill%s by driver %.12s, seed ",
+	snprintf(text, sizeof(text), "  %s drill%s by driver %.12s, ",
 		 strcmp(record->kind, "injected") == 0 ? "INJECTED" : "SIMULATED",
 		 record->sham ? " (SHAM)" : "", record->driver);
 	put(page, INK_DIM, text, 0);
+	if (scenario_is_scaled(record->scenario))
+		fprintf(page->file, "%s, ",
+			words_scale(text, record->scenario->scale.time_scale,
+				    record->scenario->scale.bytes_scale));
+	put(page, INK_DIM, "seed ", 0);
 	fprintf(page->file, "%" PRIu64 ", %s", record->seed,
 		words_duration_exact(text, seconds(record->duration)));
 	fprintf(page->file, " in %s\n", words_duration_exact(text, record->wall_s));
@@ -358,6 +363,76 @@ static void put_faults(const struct page *page, const struct record *record)
 		fprintf(page->file, "  and %zu more in the report\n", record->fault_count - shown);
 }
 
+static void put_wire(const struct page *page, const struct measured *measured)
+{
+	const struct wire_record *wire = &measured->wire;
+	char text[WORDS_MAX];
+
+	put(page, INK_PLAIN, "  On the wire", NAME_COLUMNS);
+	if (!measured->wire_known) {
+		put(page, INK_PLAIN, WORDS_NONE, -VALUE_COLUMNS);
+		fprintf(page->file, "   %s\n",
+			measured->wire_reason ? measured->wire_reason : "not captured");
+		return;
+	}
+	put(page, INK_PLAIN, words_duration_exact(text, wire->outage_s), -VALUE_COLUMNS);
+	fprintf(page->file,
+		"   outage; the client says %s: ", words_duration_exact(text, wire->client_s));
+	put(page, wire->agrees ? INK_GOOD : INK_BAD,
+	    wire->agrees ? "they agree" : "they contradict one another", 0);
+	fputc('\n', page->file);
+}
+
+static void put_ledger(const struct page *page, const struct ledger_record *ledger)
+{
+	const struct {
+		const char *name;
+		uint64_t count;
+	} wrong[] = {{"lost", ledger->lost},
+		     {"stale", ledger->stale},
+		     {"altered", ledger->altered},
+		     {"duplicated", ledger->duplicated},
+		     {"acknowledged twice", ledger->acknowledged_twice},
+		     {"foreign", ledger->foreign}};
+	char text[WORDS_MAX];
+	bool any = false;
+
+	put(page, INK_PLAIN, "  Ledger", NAME_COLUMNS);
+	put(page, INK_PLAIN, words_number(text, (double)ledger->acknowledged), -VALUE_COLUMNS);
+	fprintf(page->file, "   of %s records acknowledged; ",
+		words_number(text, (double)ledger->written));
+	fprintf(page->file, "%s read back", words_number(text, (double)ledger->read_back));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		if (wrong[i].count == 0)
+			continue;
+		fputs(any ? ", " : ": ", page->file);
+		put(page, INK_BAD, words_number(text, (double)wrong[i].count), 0);
+		fprintf(page->file, " %s", wrong[i].name);
+		any = true;
+	}
+	fputs(any ? "\n" : ", none missing or wrong\n", page->file);
+}
+
+static void put_measured(const struct page *page, const struct record *record)
+{
+	const struct measured *measured = record->measured;
+
+	if (!measured)
+		return;
+	heading(page, "Measured on this host");
+	put_wire(page, measured);
+	if (measured->ledger_known)
+		put_ledger(page, &measured->ledger);
+	put(page, INK_PLAIN, "  Isolation", NAME_COLUMNS);
+	put(page, INK_PLAIN, measured->isolation ? measured->isolation : WORDS_NONE,
+	    -VALUE_COLUMNS);
+	fprintf(page->file, "   %s\n", measured->kernel ? measured->kernel : "kernel unknown");
+	for (size_t i = 0; i < measured->lost_count; i++) {
+		fputs("  not here: ", page->file);
+		put_wrapped(page, measured->lost[i], 12);
+	}
+}
+
 static void put_jobs(const struct page *page, const struct record *record)
 {
 	char name[WORDS_MAX], value[WORDS_MAX], more[WORDS_MAX];
@@ -481,6 +556,7 @@ void summary_print(const struct record *record, const char *folder, FILE *out, b
 	put_objectives(&page, record);
 	put_campaign(&page, record);
 	put_measures(&page, record);
+	put_measured(&page, record);
 	put_jobs(&page, record);
 	put_repairs(&page, record);
 	put_faults(&page, record);
