@@ -98,13 +98,9 @@ int command_load(const char *path, const struct option_texts *overrides, struct 
 
 int command_scale(const struct driver_ops *driver, struct arena *arena, struct scenario **scenario)
 {
-	const struct process_config *process = &(*scenario)->process;
 	struct error error = {0};
 
-	if (!driver->scaled)
-		return 0;
-	if (scenario_scale(*scenario, process->time_scale, process->bytes_scale, arena, scenario,
-			   &error) == 0)
+	if (driver_scale(driver, arena, scenario, &error) == 0)
 		return 0;
 	error_print(&error);
 	return -1;

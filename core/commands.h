@@ -114,8 +114,7 @@ const char *command_quote(const char *word, struct arena *arena);
 /* Load a scenario and print every error it has. Returns 0, or -1 after the messages. */
 int command_load(const char *path, const struct option_texts *overrides, struct arena *arena,
 		 struct scenario **ret_scenario);
-/* The scenario as this driver plays it: shrunk by its `process` block where the driver says so.
- * Returns 0, or -1 after a message. */
+/* driver_scale(). Returns 0, or -1 after a message. */
 int command_scale(const struct driver_ops *driver, struct arena *arena,
 		  struct scenario **scenario);
 /* The folder of the shipped scenarios: ./scenarios, else where they were installed; NULL: neither

@@ -21,3 +21,14 @@ const struct driver_ops *driver_find(const char *name)
 			return driver_table[i];
 	return NULL;
 }
+
+int driver_scale(const struct driver_ops *driver, struct arena *arena, struct scenario **scenario,
+		 struct error *e)
+{
+	const struct process_config *process = &(*scenario)->process;
+
+	if (!driver->scaled)
+		return 0;
+	return scenario_scale(*scenario, process->time_scale, process->bytes_scale, arena, scenario,
+			      e);
+}

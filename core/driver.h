@@ -237,6 +237,9 @@ struct driver_ops {
 
 extern const struct driver_ops *const driver_table[]; /* NULL-terminated */
 const struct driver_ops *driver_find(const char *name);
+/* The scenario as this driver plays it: shrunk by its `process` block where the driver says so. */
+int driver_scale(const struct driver_ops *driver, struct arena *arena, struct scenario **scenario,
+		 struct error *e);
 
 /*
  * Did it take? Judged by two readings of the effect's entity, before and after, and nothing else.

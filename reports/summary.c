@@ -137,18 +137,17 @@ static void put_verdict(const struct page *page, const struct record *record)
 		fputs("  ", page->file);
 		put_wrapped(page, record->abort_reason, 2);
 	}
-	snprintf(text, sizeof(text), "  %s drill%s by driver %.12s, ",
+	snprintf(text, sizeof(text), "  %s drill%s by driver %.12s, seed ",
 		 strcmp(record->kind, "injected") == 0 ? "INJECTED" : "SIMULATED",
 		 record->sham ? " (SHAM)" : "", record->driver);
 	put(page, INK_DIM, text, 0);
-	if (scenario_is_scaled(record->scenario))
-		fprintf(page->file, "%s, ",
-			words_scale(text, record->scenario->scale.time_scale,
-				    record->scenario->scale.bytes_scale));
-	put(page, INK_DIM, "seed ", 0);
 	fprintf(page->file, "%" PRIu64 ", %s", record->seed,
 		words_duration_exact(text, seconds(record->duration)));
 	fprintf(page->file, " in %s\n", words_duration_exact(text, record->wall_s));
+	if (scenario_is_scaled(record->scenario))
+		fprintf(page->file, "  %s\n",
+			words_scale(text, record->scenario->scale.time_scale,
+				    record->scenario->scale.bytes_scale));
 }
 
 static void put_objectives(const struct page *page, const struct record *record)
@@ -371,8 +370,9 @@ static void put_wire(const struct page *page, const struct measured *measured)
 	put(page, INK_PLAIN, "  On the wire", NAME_COLUMNS);
 	if (!measured->wire_known) {
 		put(page, INK_PLAIN, WORDS_NONE, -VALUE_COLUMNS);
-		fprintf(page->file, "   %s\n",
-			measured->wire_reason ? measured->wire_reason : "not captured");
+		fputs("   ", page->file);
+		put_wrapped(page, measured->wire_reason ? measured->wire_reason : "not captured",
+			    NAME_COLUMNS + VALUE_COLUMNS + 3);
 		return;
 	}
 	put(page, INK_PLAIN, words_duration_exact(text, wire->outage_s), -VALUE_COLUMNS);
@@ -381,6 +381,13 @@ static void put_wire(const struct page *page, const struct measured *measured)
 	put(page, wire->agrees ? INK_GOOD : INK_BAD,
 	    wire->agrees ? "they agree" : "they contradict one another", 0);
 	fputc('\n', page->file);
+}
+
+static bool wrong_records(const struct ledger_record *ledger)
+{
+	return ledger->lost + ledger->stale + ledger->altered + ledger->duplicated +
+		       ledger->acknowledged_twice + ledger->foreign >
+	       0;
 }
 
 static void put_ledger(const struct page *page, const struct ledger_record *ledger)
@@ -401,16 +408,20 @@ static void put_ledger(const struct page *page, const struct ledger_record *ledg
 	put(page, INK_PLAIN, words_number(text, (double)ledger->acknowledged), -VALUE_COLUMNS);
 	fprintf(page->file, "   of %s records acknowledged; ",
 		words_number(text, (double)ledger->written));
-	fprintf(page->file, "%s read back", words_number(text, (double)ledger->read_back));
+	fprintf(page->file, "%s read back%s\n", words_number(text, (double)ledger->read_back),
+		wrong_records(ledger) ? "" : ": none missing or wrong");
+	if (!wrong_records(ledger))
+		return;
+	fprintf(page->file, "%*s", NAME_COLUMNS + VALUE_COLUMNS + 3, "");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		if (wrong[i].count == 0)
 			continue;
-		fputs(any ? ", " : ": ", page->file);
+		fputs(any ? ", " : "", page->file);
 		put(page, INK_BAD, words_number(text, (double)wrong[i].count), 0);
 		fprintf(page->file, " %s", wrong[i].name);
 		any = true;
 	}
-	fputs(any ? "\n" : ", none missing or wrong\n", page->file);
+	fputc('\n', page->file);
 }
 
 static void put_measured(const struct page *page, const struct record *record)
@@ -426,7 +437,9 @@ static void put_measured(const struct page *page, const struct record *record)
 	put(page, INK_PLAIN, "  Isolation", NAME_COLUMNS);
 	put(page, INK_PLAIN, measured->isolation ? measured->isolation : WORDS_NONE,
 	    -VALUE_COLUMNS);
-	fprintf(page->file, "   %s\n", measured->kernel ? measured->kernel : "kernel unknown");
+	fputs("   ", page->file);
+	put(page, INK_PLAIN, measured->kernel ? measured->kernel : "kernel unknown", 0);
+	fputc('\n', page->file);
 	for (size_t i = 0; i < measured->lost_count; i++) {
 		fputs("  not here: ", page->file);
 		put_wrapped(page, measured->lost[i], 12);

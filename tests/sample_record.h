@@ -20,6 +20,7 @@ struct sample {
 	struct campaign campaign;
 	double values[MEASURES][SAMPLE_TRIALS];
 	const char *endpoint;
+	struct measured measured; /* by a real drill */
 	struct record record;
 };
 

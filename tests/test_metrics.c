@@ -294,6 +294,29 @@ static void expect(struct drill *drill, enum verdict verdict, int exit_code)
 	ck_assert_int_eq(drill->record.verdict, verdict);
 }
 
+/* A drill whose two instruments contradict one another is not evaluable; one alone is. */
+START_TEST(the_wire_and_the_client_must_agree)
+{
+	struct measured measured = {.wire_known = true, .wire = {.agrees = true}};
+	struct drill drill;
+
+	drill_init(&drill);
+	objective(&drill, OBJECTIVE_FRT, 200);
+	drill.record.measured = &measured;
+	expect(&drill, VERDICT_PASSED, 0);
+	measured.wire.agrees = false;
+	ck_assert(!record_evaluable(&drill.record));
+	expect(&drill, VERDICT_INVALID, 3);
+	ck_assert_ptr_nonnull(strstr(drill.record.abort_reason, "capture"));
+	drill_init(&drill);
+	objective(&drill, OBJECTIVE_FRT, 200);
+	measured.wire_known = false;
+	drill.record.measured = &measured;
+	ck_assert(record_evaluable(&drill.record));
+	expect(&drill, VERDICT_PASSED, 0);
+}
+END_TEST
+
 static const struct {
 	enum objective_kind kind;
 	double kept, missed, achieved;
@@ -744,6 +767,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "worst wins", worst_wins);
 	test_add(suite, "sham", sham);
 	test_add(suite, "campaign quantile", campaign_quantile);
+	test_add(suite, "the_wire_and_the_client_must_agree", the_wire_and_the_client_must_agree);
 	test_add(suite, "campaign counts", campaign_counts);
 }
 

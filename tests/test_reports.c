@@ -121,9 +121,47 @@ static cJSON *parse_record(void)
 	return record;
 }
 
+/* The same failover on a real host, twenty times as fast. */
+static void sample_injected(struct sample *s)
+{
+	sample_failover(s);
+	s->scenario.scale = (struct process_scale){0.05, 1e-5};
+	s->record.driver = "process";
+	s->record.kind = "injected";
+	s->fault.fidelity = FIDELITY_REAL;
+	s->fault.timed = true;
+	s->fault.before = SAMPLE_FAULT - 2 * NANOS_MS;
+	s->fault.after = SAMPLE_FAULT + NANOS_MS;
+	s->measured = (struct measured){
+		.wire_known = true,
+		.ledger_known = true,
+		.wire = {.outage_s = 211.9,
+			 .client_s = 212.4,
+			 .difference_s = 0.5,
+			 .allowed_s = 0.6,
+			 .agrees = true},
+		.ledger = {.written = 864000,
+			   .acknowledged = 838512,
+			   .failed = 23088,
+			   .unknown = 2400,
+			   .lost = 28800,
+			   .stale = 3,
+			   .altered = 2,
+			   .acknowledged_twice = 1,
+			   .read_back = 864000},
+		.isolation = "namespaces",
+		.kernel = "Linux 6.12.1",
+		.lost = {"cgroups are not writable: node.crash kills by process"},
+		.lost_count = 1,
+	};
+	s->record.measured = &s->measured;
+}
+
 typedef void make_sample(struct sample *s);
-static make_sample *const samples[] = {sample_failover, sample_campaign, sample_invalid};
-static const char *const sample_names[] = {"sample_failover", "sample_campaign", "sample_invalid"};
+static make_sample *const samples[] = {sample_failover, sample_campaign, sample_invalid,
+				       sample_injected};
+static const char *const sample_names[] = {"sample_failover", "sample_campaign", "sample_invalid",
+					   "sample_injected"};
 
 /* ---- record.json ---- */
 
@@ -492,6 +530,12 @@ static void make_hostile(void)
 		HOSTILE;
 	sample.fault.residue[0] = HOSTILE;
 	sample.fault.residue_count = 1;
+	sample.measured = (struct measured){.wire_reason = HOSTILE,
+					    .isolation = HOSTILE,
+					    .kernel = HOSTILE "\x01\xff",
+					    .lost = {HOSTILE},
+					    .lost_count = 1};
+	record->measured = &sample.measured;
 	record->findings[0].text = HOSTILE;
 	record->abort_reason = HOSTILE;
 	record->verdict = VERDICT_RESIDUE;
@@ -683,6 +727,109 @@ START_TEST(wrong_answers_and_what_nobody_noticed_are_shown)
 }
 END_TEST
 
+static char *summary_text(void)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	summary_print(&sample.record, NULL, file, false);
+	fclose(file);
+	return text;
+}
+
+static void expect_all(const char *text, const char *const *parts)
+{
+	for (; *parts; parts++)
+		ck_assert_msg(strstr(text, *parts), "'%s' is missing", *parts);
+}
+
+START_TEST(a_real_drill_says_what_it_measured)
+{
+	static const char *const summary[] = {
+		"INJECTED drill by driver process",
+		"  time scale 1:20, bytes 1:100000\n",
+		"  On the wire           3 min 31.9 s   outage; the client says 3 min 32.4 s: they "
+		"agree\n",
+		"  Ledger                     838,512   of 864,000 records acknowledged; 864,000 "
+		"read back\n"
+		"                                       28,800 lost, 3 stale, 2 altered, 1 "
+		"acknowledged twice\n",
+		"  Isolation               namespaces   Linux 6.12.1\n",
+		"  not here: cgroups are not writable",
+		NULL};
+	static const char *const page[] = {
+		"time scale 1:20, bytes 1:100000",
+		"<h2>Measured on this host</h2>",
+		"<td>Outage on the wire</td><td class=\"n\">3 min 31.9 s</td>",
+		"they agree; at most 600 ms is allowed",
+		"<td>lost</td><td class=\"n\">28,800</td>",
+		"Isolation of the nodes: namespaces; kernel: Linux 6.12.1.",
+		"<li>cgroups are not writable",
+		"injected within 3 ms",
+		"Time and data were shrunk",
+		NULL};
+	char *text;
+
+	sample_injected(&sample);
+	text = summary_text();
+	expect_all(text, summary);
+	free(text);
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	expect_all(text, page);
+	ck_assert_ptr_null(strstr(text, "were not compared with the original"));
+	ck_assert_ptr_null(strstr(text, "not seen on the wire"));
+	free(text);
+}
+END_TEST
+
+START_TEST(what_was_not_measured_is_said_too)
+{
+	static const char *const page[] = {"no right to capture", "not seen on the wire",
+					   "were not compared with the original", NULL};
+	cJSON *record;
+	char *text;
+
+	sample_injected(&sample);
+	sample.measured = (struct measured){.wire_reason = "no right to capture",
+					    .isolation = "loopback",
+					    .kernel = "Linux 6.12.1"};
+	text = summary_text();
+	ck_assert_ptr_nonnull(strstr(text, "no right to capture"));
+	ck_assert_ptr_null(strstr(text, "Ledger"));
+	free(text);
+	write_sample();
+	record = parse_record();
+	expect(record, "wire", "0");
+	expect(record, "wire_reason", "s");
+	ck_assert_ptr_null(at(record, "ledger"));
+	cJSON_Delete(record);
+	report(false);
+	text = slurp(in_folder("report.html"));
+	expect_all(text, page);
+	free(text);
+}
+END_TEST
+
+/* A simulated drill has no host to speak of. */
+START_TEST(a_simulated_drill_measured_nothing)
+{
+	static const char *const absent[] = {"wire", "wire_reason", "ledger", "environment"};
+	cJSON *record;
+
+	sample_failover(&sample);
+	write_sample();
+	record = parse_record();
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+		ck_assert_ptr_null(at(record, absent[i]));
+	ck_assert_ptr_null(at(record, "drill/scale"));
+	ck_assert_ptr_null(at(record, "faults/0/before_ns"));
+	cJSON_Delete(record);
+}
+END_TEST
+
 START_TEST(made_again_is_equal)
 {
 	static const char *const names[] = {
@@ -830,6 +977,44 @@ END_TEST
 
 /* Whatever single byte of record.json is lost, loading either refuses it or the reports are still
  * made. */
+/* What a real drill measured is read back as carefully as the rest. */
+static const struct {
+	const char *part, *instead, *told;
+} twisted[] = {
+	{"\"time\": 0.05", "\"time\": \"x\"", "'drill.scale.time' has the wrong type"},
+	{"\"before_ns\"", "\"before\"", "'faults.before_ns' is missing"},
+	{"\"wire\"", "\"wired\"", "'wire' is missing"},
+	{"\"agrees\": true", "\"agrees\": 1", "'wire.agrees' has the wrong type"},
+	{"\"read_back\"", "\"read\"", "'ledger.read_back' is missing"},
+	{"\"lost\": [", "\"host\": [", "'environment.lost' is missing"},
+};
+
+START_TEST(a_twisted_measure_is_refused)
+{
+	struct report_input input = {.out_dir = folder};
+	const char *part = twisted[_i].part;
+	struct error e = {0};
+	char *text, *at, *copy;
+	size_t size;
+
+	sample_injected(&sample);
+	write_sample();
+	text = slurp(in_folder("record.json"));
+	at = strstr(text, part);
+	ck_assert_ptr_nonnull(at);
+	size = strlen(text) + strlen(twisted[_i].instead) + 1;
+	copy = malloc(size);
+	ck_assert_ptr_nonnull(copy);
+	snprintf(copy, size, "%.*s%s%s", (int)(at - text), text, twisted[_i].instead,
+		 at + strlen(part));
+	put_file("record.json", copy);
+	ck_assert_int_eq(report_load(folder, &input, &e), -1);
+	ck_assert_msg(strstr(e.text, twisted[_i].told), "%s", e.text);
+	free(copy);
+	free(text);
+}
+END_TEST
+
 START_TEST(survives_any_cut)
 {
 	struct report_input input = {.out_dir = folder};
@@ -837,7 +1022,7 @@ START_TEST(survives_any_cut)
 	size_t length;
 	char *text;
 
-	sample_failover(&sample);
+	sample_injected(&sample);
 	write_sample();
 	text = slurp(in_folder("record.json"));
 	length = strlen(text);
@@ -885,7 +1070,7 @@ START_TEST(summary_fits_a_terminal)
 	size_t size = 0;
 	FILE *file = open_memstream(&text, &size);
 
-	if (_i < 3)
+	if (_i < 4)
 		samples[_i](&sample);
 	else
 		make_hostile();
@@ -896,7 +1081,7 @@ START_TEST(summary_fits_a_terminal)
 		ck_assert_ptr_nonnull(strstr(text, "Data recovery     1 min 52.4 s"));
 	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
-		ck_assert_msg(_i == 3 || text_columns(line) <= 100, "too wide: %s", line);
+		ck_assert_msg(_i == 4 || text_columns(line) <= 100, "too wide: %s", line);
 		for (const char *s = line; *s; s++)
 			ck_assert_uint_ge((unsigned char)*s, 0x20);
 	}
@@ -959,7 +1144,7 @@ static void add_cases(Suite *suite)
 {
 	TCase *full = tcase_create("full_disk_leaves_no_half_file");
 
-	add(suite, "record_keeps_the_contract", record_keeps_the_contract, 3);
+	add(suite, "record_keeps_the_contract", record_keeps_the_contract, 4);
 	add(suite, "record_nulls_what_was_not_measured", record_nulls_what_was_not_measured, 1);
 	add(suite, "record_prints_every_digit", record_prints_every_digit, 1);
 	add(suite, "losses_are_summed_or_unknown", losses_are_summed_or_unknown, 1);
@@ -967,13 +1152,16 @@ static void add_cases(Suite *suite)
 	add(suite, "record_merges_the_drill_block", record_merges_the_drill_block, 1);
 	add(suite, "record_varies_where_told", record_varies_by_host_and_clock_only_where_told, 1);
 	add(suite, "ecdf_is_bounded_and_rises", ecdf_is_bounded_and_rises, 1);
-	add(suite, "golden_records", golden_records, 3);
+	add(suite, "golden_records", golden_records, 4);
 	add(suite, "junit_is_well_formed", junit_is_well_formed, 1);
 	add(suite, "junit_tells_what_failed", junit_tells_what_failed, 3);
 	add(suite, "openmetrics_grammar", openmetrics_grammar, 4);
 	add(suite, "html_is_escaped_and_self_contained", html_is_escaped_and_self_contained, 1);
 	add(suite, "html_says_what_was_found", html_says_what_was_found, 1);
 	add(suite, "wrong answers", wrong_answers_and_what_nobody_noticed_are_shown, 1);
+	add(suite, "a real drill", a_real_drill_says_what_it_measured, 1);
+	add(suite, "not measured", what_was_not_measured_is_said_too, 1);
+	add(suite, "simulated", a_simulated_drill_measured_nothing, 1);
 	add(suite, "made_again_is_equal", made_again_is_equal, 1);
 	add(suite, "works_without_gnuplot", works_without_gnuplot, 1);
 	add(suite, "works_with_a_broken_gnuplot", works_with_a_broken_gnuplot, 3);
@@ -983,9 +1171,10 @@ static void add_cases(Suite *suite)
 	suite_add_tcase(suite, full);
 	add(suite, "damaged_folder_is_refused", damaged_folder_is_refused,
 	    sizeof(damaged) / sizeof(damaged[0]));
+	add(suite, "twisted", a_twisted_measure_is_refused, sizeof(twisted) / sizeof(twisted[0]));
 	add(suite, "survives_any_cut", survives_any_cut, 1);
 	add(suite, "too_large_is_refused", too_large_is_refused, 1);
-	add(suite, "summary_fits_a_terminal", summary_fits_a_terminal, 4);
+	add(suite, "summary_fits_a_terminal", summary_fits_a_terminal, 5);
 	add(suite, "units_people_read", units_people_read, 1);
 }
 
