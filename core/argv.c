@@ -95,7 +95,7 @@ int argv_load(const struct yaml_node *node, const char *what, const char *const 
 	size_t count = 0;
 	int result = 0;
 
-	if (node->kind != YAML_KIND_LIST || node->count == 0)
+	if (node->kind != YAML_KIND_LIST || !node->first)
 		return error_list_add(&context->errors, ERROR_SCENARIO, node->place,
 				      "'%s' is a list of words, such as [redis-server, --port, "
 				      "\"${PORT}\"]; no shell reads it",

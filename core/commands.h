@@ -115,8 +115,7 @@ const char *command_quote(const char *word, struct arena *arena);
 int command_load(const char *path, const struct option_texts *overrides, struct arena *arena,
 		 struct scenario **ret_scenario);
 /* driver_scale(). Returns 0, or -1 after a message. */
-int command_scale(const struct driver_ops *driver, struct arena *arena,
-		  struct scenario **scenario);
+int command_scale(const struct driver_ops *driver, struct arena *arena, struct scenario **scenario);
 /* The folder of the shipped scenarios: ./scenarios, else where they were installed; NULL: neither
  * is there. */
 const char *command_scenarios_folder(void);

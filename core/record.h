@@ -222,14 +222,14 @@ struct job_record {
  * What a real drill measured on its host, by means of its own: on the wire, in the data, and what
  * the host could not do.
  */
-struct wire_record { /* the client's outage, seen in the capture of its link */
+struct wire_record {               /* the client's outage, seen in the capture of its link */
 	double outage_s, client_s; /* by the capture; by the client's own account */
 	double difference_s, allowed_s;
 	bool agrees;
 };
 struct ledger_record { /* what became of the records that the client wrote */
 	uint64_t written, acknowledged, failed, unknown; /* sent; and how each ended */
-	uint64_t lost, stale, altered, duplicated; /* of the acknowledged, when read back */
+	uint64_t lost, stale, altered, duplicated;       /* of the acknowledged, when read back */
 	uint64_t acknowledged_twice, foreign; /* by two sites; never written by this client */
 	uint64_t read_back;                   /* records that were looked at in the end */
 };
@@ -239,7 +239,7 @@ struct measured {
 	struct wire_record wire;
 	const char *wire_reason; /* why there is none; NULL when wire_known */
 	struct ledger_record ledger;
-	const char *isolation, *kernel; /* "namespaces" or "loopback"; "Linux 6.12.1" */
+	const char *isolation, *kernel;         /* "namespaces" or "loopback"; "Linux 6.12.1" */
 	const char *lost[ENVIRONMENT_LOST_MAX]; /* what this host could not do, one sentence each */
 	size_t lost_count;
 };
@@ -302,7 +302,8 @@ int incident_check(const struct incident *incident, struct error *e);
  * verdict and exit code. What the run loop knows goes in beforehand: verdict ABORTED or RESIDUE, or
  * INVALID with an abort_reason, stays unless something worse is found (the worst wins: residue,
  * aborted, invalid, failed). Invalid too: a fault without effect, no fault injected at all, a wire
- * that contradicts the client, marks out of order, objectives of which none could be measured. May be called again.
+ * that contradicts the client, marks out of order, objectives of which none could be measured. May
+ * be called again.
  */
 void record_judge(struct record *record);
 /*

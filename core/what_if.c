@@ -333,7 +333,8 @@ static bool applies(const struct record *record, const struct run_options *optio
 	double measures[MEASURES];
 
 	if (record->sham || strcmp(options->driver->kind, "simulated") != 0 ||
-	    scenario_is_scaled(record->scenario) || record->headline < 0 || signalled(options) || !record_evaluable(record))
+	    scenario_is_scaled(record->scenario) || record->headline < 0 || signalled(options) ||
+	    !record_evaluable(record))
 		return false;
 	if (record->campaign) {
 		const struct summary *frt = &record->campaign->measures[MEASURE_FRT];
