@@ -547,7 +547,7 @@ int scenario_variant(const struct scenario *base, const char *const *overrides,
  * every duration is multiplied by the one, every size by the other (what was not 0 stays at least
  * 1), requests and records a second are divided by time_scale, byte rates multiplied by bytes_scale
  * / time_scale, so that all counts stay. Text and sha256 stay those of the file. Fails when
- * `scenario` was scaled before or a factor is not above 0 and finite. The copy shares with
+ * `scenario` was scaled before or a factor is not above 0 and at most 1. The copy shares with
  * `scenario` what does not change, so it lives at most as long.
  */
 int scenario_scale(const struct scenario *scenario, double time_scale, double bytes_scale,

@@ -10,6 +10,9 @@
 #include "core/scenario.h"
 #include "core/trace.h"
 
+/* A larger one makes nothing smaller, a smaller one nothing out of anything. */
+#define SCALE_MIN 1e-18
+
 /* One scaling on its way. */
 struct scaling {
 	double time, bytes;
@@ -298,7 +301,7 @@ bool scenario_is_scaled(const struct scenario *scenario)
 
 static bool usable(double factor)
 {
-	return factor > 0 && isfinite(factor);
+	return factor >= SCALE_MIN && factor <= 1;
 }
 
 int scenario_scale(const struct scenario *scenario, double time_scale, double bytes_scale,
@@ -310,7 +313,7 @@ int scenario_scale(const struct scenario *scenario, double time_scale, double by
 	if (!usable(time_scale) || !usable(bytes_scale))
 		return error_set(e, ERROR_SCENARIO, NO_PLACE,
 				 "a scenario cannot be scaled by %g in time and %g in bytes: both "
-				 "must be above 0",
+				 "must be above 0 and at most 1",
 				 time_scale, bytes_scale);
 	if (scenario_is_scaled(scenario))
 		return error_set(e, ERROR_SCENARIO, NO_PLACE,

@@ -99,6 +99,31 @@ static void write_measures(FILE *file, const cJSON *record)
 		       view_real(record, phases[i].path));
 }
 
+/* Of a real drill alone. */
+static void write_measured(FILE *file, const cJSON *record)
+{
+	static const char *const fates[] = {
+		"written", "acknowledged", "failed",     "unknown",   "lost",
+		"stale",   "altered",      "duplicated", "read_back", "acknowledged_twice",
+		"foreign",
+	};
+	const cJSON *ledger = view_get(record, "ledger");
+
+	if (!isnan(view_real(record, "wire.outage_s"))) {
+		family(file, "drsim_wire_outage_seconds", "gauge", "seconds",
+		       "Outage of the client in the capture of its link.");
+		sample(file, record, "drsim_wire_outage_seconds", NULL, NULL,
+		       view_real(record, "wire.outage_s"));
+	}
+	if (!ledger)
+		return;
+	family(file, "drsim_ledger_records", "gauge", "records",
+	       "What became of the records that the client wrote.");
+	for (size_t i = 0; i < sizeof(fates) / sizeof(fates[0]); i++)
+		sample(file, record, "drsim_ledger_records", "fate", fates[i],
+		       view_real(ledger, fates[i]));
+}
+
 /* `count` digits at *text as a number, and the character after them; -1 when it is not that. */
 static int digits(const char **text, int count, const char *after)
 {
@@ -160,6 +185,7 @@ static int write_report(const struct report_input *input, struct error *e)
 	if (report_file_begin(&out, input->out_dir, "metrics.prom", e))
 		return -1;
 	write_measures(out.file, record);
+	write_measured(out.file, record);
 	family(out.file, "drsim_objective_met", "gauge", NULL,
 	       "1 where the objective was met, 0 where it was missed.");
 	cJSON_ArrayForEach (objective, view_get(record, "objectives")) {

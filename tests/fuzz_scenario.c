@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena arena = {0};
 	struct scenario *scenario = NULL, *again = NULL;
-	struct error errors[ERRORS_MAX];
+	struct error errors[ERRORS_MAX] = {{0}};
 	size_t count = 0;
 	const char *set = "seed=7";
 	int result = scenario_parse("fuzz.yaml", (const char *)data, size, NULL, 0, &arena,
@@ -36,6 +36,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		result = scenario_parse("again.yaml", again->text, again->text_size, NULL, 0,
 					&arena, &scenario, errors, ERRORS_MAX, &count);
 		assert(result == 0 && scenario->seed == 7);
+		/* And can be played at its own scale, and at the smallest. */
+		result = scenario_scale(scenario, scenario->process.time_scale,
+					scenario->process.bytes_scale, &arena, &again, errors);
+		assert(result == 0 && again->duration > 0);
+		result = scenario_scale(scenario, 1e-6, 1e-15, &arena, &again, errors);
+		assert(result == 0 && again->duration > 0);
 	}
 	arena_free(&arena);
 	return 0;

@@ -640,7 +640,7 @@ START_TEST(openmetrics_grammar)
 {
 	char *text;
 
-	if (_i < 3)
+	if (_i < 4)
 		samples[_i](&sample);
 	else
 		make_hostile();
@@ -655,6 +655,9 @@ START_TEST(openmetrics_grammar)
 	}
 	if (_i == 2)
 		ck_assert_ptr_null(strstr(text, "drsim_fault_recovery_seconds{"));
+	ck_assert(!strstr(text, "drsim_ledger_records{drill=\"gpu_loss\",kind=\"injected\",fate="
+				"\"lost\"} 28800\n") == (_i != 3));
+	ck_assert(!strstr(text, "drsim_wire_outage_seconds{") == (_i != 3));
 	expect_openmetrics(text);
 	free(text);
 }
@@ -1155,7 +1158,7 @@ static void add_cases(Suite *suite)
 	add(suite, "golden_records", golden_records, 4);
 	add(suite, "junit_is_well_formed", junit_is_well_formed, 1);
 	add(suite, "junit_tells_what_failed", junit_tells_what_failed, 3);
-	add(suite, "openmetrics_grammar", openmetrics_grammar, 4);
+	add(suite, "openmetrics_grammar", openmetrics_grammar, 5);
 	add(suite, "html_is_escaped_and_self_contained", html_is_escaped_and_self_contained, 1);
 	add(suite, "html_says_what_was_found", html_says_what_was_found, 1);
 	add(suite, "wrong answers", wrong_answers_and_what_nobody_noticed_are_shown, 1);

@@ -397,7 +397,7 @@ END_TEST
 
 static const struct {
 	double time, bytes;
-} useless[] = {{0, 1}, {1, 0}, {-1, 1}, {NAN, 1}, {1, INFINITY}};
+} useless[] = {{0, 1}, {1, 0}, {-1, 1}, {NAN, 1}, {1, INFINITY}, {1.5, 1}, {1, 1e-300}};
 
 START_TEST(useless_factors_are_refused)
 {
