@@ -66,13 +66,17 @@ static void write_verdict(FILE *file, const cJSON *record, size_t counts[OUTCOME
 {
 	const char *reason = view_text(record, "reason");
 	enum outcome outcome = verdict_outcome(record);
-	char facts[1024];
+	bool scaled = view_get(record, "drill.scale") != NULL;
+	char facts[1024], scale[WORDS_MAX] = "";
 
+	if (scaled)
+		words_scale(scale, view_real(record, "drill.scale.time"),
+			    view_real(record, "drill.scale.bytes"));
 	snprintf(facts, sizeof(facts),
-		 "verdict: %.32s%s%.400s; kind: %.32s; seed: %s; repeat: %.400s",
+		 "verdict: %.32s%s%.400s; kind: %.32s%s%s; seed: %s; repeat: %.400s",
 		 view_text_or(record, "verdict", ""), reason ? "; reason: " : "",
-		 reason ? reason : "", view_text_or(record, "drill.kind", ""), view_seed(record),
-		 view_text_or(record, "drill.command", ""));
+		 reason ? reason : "", view_text_or(record, "drill.kind", ""), scaled ? ", " : "",
+		 scale, view_seed(record), view_text_or(record, "drill.command", ""));
 	testcase(file, view_text_or(record, "drill.name", ""), "drill can be evaluated",
 		 view_real(record, "drill.duration_s"), outcome,
 		 reason ? reason : "the drill proves nothing", facts);

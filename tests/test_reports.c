@@ -785,6 +785,10 @@ START_TEST(a_real_drill_says_what_it_measured)
 	ck_assert_ptr_null(strstr(text, "were not compared with the original"));
 	ck_assert_ptr_null(strstr(text, "not seen on the wire"));
 	free(text);
+	text = slurp(in_folder("junit.xml"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "kind: injected, time scale 1:20, bytes 1:100000; seed"));
+	free(text);
 }
 END_TEST
 
