@@ -159,6 +159,27 @@ static bool process_stopped(const struct facts *f)
 	return f->look->processes_stopped > 0;
 }
 
+/* Where nothing is known of them, what is left is 0. */
+static bool memory_low(const struct facts *f)
+{
+	return f->look->memory_left_ppm > 0 && f->look->memory_left_ppm < DIAGNOSIS_MEMORY_MIN;
+}
+
+static bool cpu_taken(const struct facts *f)
+{
+	return f->look->cpu_left_ppm > 0 && f->look->cpu_left_ppm < EFFECT_PPM;
+}
+
+static bool cpu_throttled(const struct facts *f)
+{
+	return f->look->quota_ppm > 0 && f->look->quota_ppm < EFFECT_PPM;
+}
+
+static bool process_oom(const struct facts *f)
+{
+	return f->look->processes_oom > 0;
+}
+
 static bool requests_fail(const struct facts *f)
 {
 	return f->look->errors_ppm > 0 || f->look->service_added > 0;
@@ -232,6 +253,8 @@ enum symptom_kind {
 	SYMPTOM_DISK,
 	SYMPTOM_CLOCK,
 	SYMPTOM_SERVICE,
+	SYMPTOM_MEMORY,
+	SYMPTOM_CPU,
 };
 
 /* The order is explained in the header. An action of NULL is the Xid's own. */
@@ -254,6 +277,10 @@ static const struct rule {
 	{disk_full, SYMPTOM_DISK, "a disk is full", "disk.fill", "FREE_SPACE"},
 	{clock_off, SYMPTOM_CLOCK, "a clock is off", "clock.skew", "SET_CLOCK"},
 	{xid_harmful, SYMPTOM_XID, "an Xid was reported", "gpu.xid", NULL},
+	{memory_low, SYMPTOM_MEMORY, "hardly any memory is left on a node", "mem.fill",
+	 "FREE_MEMORY"},
+	{process_oom, SYMPTOM_REPLICA, "the OOM killer ended a process", "proc.oom",
+	 "RAISE_MEMORY_LIMIT"},
 	{process_missing, SYMPTOM_REPLICA, "a process is missing", "proc.kill", "RESTART_APP"},
 	{process_stopped, SYMPTOM_REPLICA, "a process stands still", "proc.pause", "RESTART_APP"},
 	{data_missing, SYMPTOM_DATA, "content is missing", "data.delete", "RESTORE_DATA"},
@@ -264,12 +291,15 @@ static const struct rule {
 	{ports_closed, SYMPTOM_PATH, "service ports do not answer", "net.blackhole", NETWORK},
 	{packets_lost, SYMPTOM_PATH, "packets are lost", "net.loss", NETWORK},
 	{gpu_slow, SYMPTOM_SLOW, "a GPU is slower than the others", "gpu.straggler", INSPECT},
+	{cpu_taken, SYMPTOM_CPU, "other work takes the CPU of a node", "cpu.burn", "FREE_CPU"},
+	{cpu_throttled, SYMPTOM_CPU, "a process gets less CPU than it uses", "cgroup.squeeze",
+	 "RAISE_CPU_LIMIT"},
 	{requests_fail, SYMPTOM_SERVICE,
 	 "requests to a node that passes its checks fail or are slow", "node.gray", "DRAIN_NODE"},
 	{network_slow, SYMPTOM_SLOW, "round trips take far longer", "net.delay", NETWORK},
 	{xid_any, SYMPTOM_XID, "an Xid that takes nothing down", "gpu.xid", NULL},
 };
-_Static_assert(SYMPTOM_SERVICE < SYMPTOMS_MAX, "one symptom of each kind must fit");
+_Static_assert(SYMPTOM_CPU < SYMPTOMS_MAX, "one symptom of each kind must fit");
 
 /* The first symptom names the cause. */
 static void take(const struct rule *rule, const struct facts *f, struct diagnosis *ret)

@@ -31,6 +31,8 @@ struct diagnosis {
 
 /* No healthy round trip takes longer: to the far side of the Earth and back is 200 ms of fibre. */
 #define DIAGNOSIS_ROUND_TRIP_MAX (250 * NANOS_MS)
+/* With less of a node's memory left, ppm, what serves there is about to be killed. */
+#define DIAGNOSIS_MEMORY_MIN (EFFECT_PPM / 10)
 
 /*
  * Names the cause of what was seen. `seen`: the completion of an ACTION_DIAGNOSE; `wrong_answers`:
@@ -50,23 +52,28 @@ struct diagnosis {
  *   10 a disk that fails, is read-only, is full          disk.error, disk.readonly, disk.fill
  *   11 a clock off by more than is tolerated             clock.skew       SET_CLOCK
  *   12 an Xid that takes a process or a GPU down         gpu.xid          the Xid's
- *   13 processes missing                                 proc.kill        RESTART_APP
- *   14 processes that stand still                        proc.pause       RESTART_APP
- *   15 content missing, content that cannot be read      data.delete, data.encrypt
- *   16 wrong digests or wrong answers                    data.bitflip     RESTORE_DATA
- *   17 replicas running, but not ready                   proc.kill        RESTART_APP
- *   18 a link without an open path                       net.partition    CHECK_NETWORK
- *   19 service ports that do not answer                  net.blackhole    CHECK_NETWORK
- *   20 packets lost                                      net.loss         CHECK_NETWORK
- *   21 a GPU slower than its benchmark                   gpu.straggler    HARDWARE_INSPECTION
- *   22 requests that fail or are slow, checks that pass  node.gray        DRAIN_NODE
- *   23 a round trip far above normal                     net.delay        CHECK_NETWORK
- *   24 any other Xid                                     gpu.xid          the Xid's, or NONE
- *   25 nothing                                           none found       NONE
+ *   13 hardly any memory left on a node                  mem.fill         FREE_MEMORY
+ *   14 processes that the OOM killer ended               proc.oom         RAISE_MEMORY_LIMIT
+ *   15 processes missing                                 proc.kill        RESTART_APP
+ *   16 processes that stand still                        proc.pause       RESTART_APP
+ *   17 content missing, content that cannot be read      data.delete, data.encrypt
+ *   18 wrong digests or wrong answers                    data.bitflip     RESTORE_DATA
+ *   19 replicas running, but not ready                   proc.kill        RESTART_APP
+ *   20 a link without an open path                       net.partition    CHECK_NETWORK
+ *   21 service ports that do not answer                  net.blackhole    CHECK_NETWORK
+ *   22 packets lost                                      net.loss         CHECK_NETWORK
+ *   23 a GPU slower than its benchmark                   gpu.straggler    HARDWARE_INSPECTION
+ *   24 a node whose CPU other work takes                 cpu.burn         FREE_CPU
+ *   25 a process with less CPU than it uses              cgroup.squeeze   RAISE_CPU_LIMIT
+ *   26 requests that fail or are slow, checks that pass  node.gray        DRAIN_NODE
+ *   27 a round trip far above normal                     net.delay        CHECK_NETWORK
+ *   28 any other Xid                                     gpu.xid          the Xid's, or NONE
+ *   29 nothing                                           none found       NONE
  *
  * The wider failure comes first, since it explains the narrower symptoms inside it; an Xid explains
  * a loss only when its row says that it takes such a thing down. `symptoms` has the first fitting
- * rule of each kind (power, reach, GPU, Xid, replica, data, path, slowness, disk, clock, service).
+ * rule of each kind (power, reach, GPU, Xid, replica, data, path, slowness, disk, clock, service,
+ * memory, CPU).
  */
 void diagnose(const struct completion *seen, bool wrong_answers, struct diagnosis *ret);
 /*

@@ -66,6 +66,11 @@ struct reading {
 	uint32_t writers;          /* sites that take writes now */
 	nanos clock_offset;        /* the largest, without its sign */
 	uint32_t nodes_refused;    /* whose clocks are off by more than the platform tolerates */
+	/* CPU and memory that the node with the least of it has left for what runs there, ppm of
+	 * all; of the CPU that it uses, what the tightest quota leaves a replica. 0: not known */
+	uint32_t cpu_left_ppm, memory_left_ppm, quota_ppm;
+	uint64_t oom_kills;     /* of processes there, by the kernel's OOM killer, so far */
+	uint32_t processes_oom; /* replicas not ready since such a kill */
 };
 
 /* ---- actions: what the DR controller asks for. They begin at once, never block, and end with a
@@ -120,7 +125,7 @@ enum completion_kind {
 			    fault */
 };
 
-#define SYMPTOMS_MAX 11
+#define SYMPTOMS_MAX 13
 
 struct completion {
 	enum completion_kind kind;

@@ -232,6 +232,13 @@ static const struct rule rules[EFFECTS] = {
 	[EFFECT_CKPT_FLIP] = JUDGE(judge_digests),
 	[EFFECT_CKPT_SHARD] = FIGURE("shards", shards, FIGURE_U32, FALLS),
 	[EFFECT_CKPT_TORN] = FIGURE("saves that broke off", torn, FIGURE_U32, RISES),
+	[EFFECT_CPU_TAKEN] = FIGURE("CPU left, ppm", cpu_left_ppm, FIGURE_U32, FALLS),
+	[EFFECT_CPU_QUOTA] = FIGURE("CPU by its quota, ppm", quota_ppm, FIGURE_U32, FALLS),
+	[EFFECT_MEM_TAKEN] = FIGURE("memory left, ppm", memory_left_ppm, FIGURE_U32, FALLS),
+	[EFFECT_PROC_OOM] =
+		FIGURE("processes that the OOM killer ended", oom_kills, FIGURE_U64, RISES),
+	[EFFECT_DATA_ZERO] = JUDGE(judge_digests),
+	[EFFECT_DATA_MISDIRECT] = JUDGE(judge_digests),
 };
 
 static double figure(const struct rule *rule, const struct reading *reading)

@@ -27,11 +27,14 @@ const char *const effect_names[EFFECTS] = {
 	[EFFECT_BACKUP_FAIL] = "backup.fail",   [EFFECT_RESTORE_STOP] = "restore.stop",
 	[EFFECT_RESTORE_RATE] = "restore.rate", [EFFECT_STORE_OUT] = "store.out",
 	[EFFECT_STORE_RATE] = "store.rate",     [EFFECT_STANDBY_SMALL] = "standby.small",
-	[EFFECT_NO_CAPACITY] = "capacity.none",   [EFFECT_REPL_LAG] = "repl.lag",
-	[EFFECT_SPLIT_BRAIN] = "repl.split",   [EFFECT_CLOCK_SKEW] = "clock.skew",
+	[EFFECT_NO_CAPACITY] = "capacity.none", [EFFECT_REPL_LAG] = "repl.lag",
+	[EFFECT_SPLIT_BRAIN] = "repl.split",    [EFFECT_CLOCK_SKEW] = "clock.skew",
 	[EFFECT_API_OUT] = "api.out",           [EFFECT_LOAD_SURGE] = "load.surge",
 	[EFFECT_MODEL_BAD] = "model.bad",       [EFFECT_CKPT_FLIP] = "ckpt.flip",
 	[EFFECT_CKPT_SHARD] = "ckpt.shard",     [EFFECT_CKPT_TORN] = "ckpt.torn",
+	[EFFECT_CPU_TAKEN] = "cpu.taken",       [EFFECT_CPU_QUOTA] = "cpu.quota",
+	[EFFECT_MEM_TAKEN] = "mem.taken",       [EFFECT_PROC_OOM] = "proc.oom",
+	[EFFECT_DATA_ZERO] = "data.zero",       [EFFECT_DATA_MISDIRECT] = "data.misdirect",
 };
 
 /* What of an effect is its strength, and its value when nothing is there; a kind that is not listed
@@ -55,6 +58,9 @@ static const struct strength {
 	[EFFECT_SPLIT_BRAIN] = {.amount = true},
 	[EFFECT_CLOCK_SKEW] = {.amount = true},
 	[EFFECT_LOAD_SURGE] = {.amount = true},
+	[EFFECT_CPU_TAKEN] = {.amount = true},
+	[EFFECT_CPU_QUOTA] = {.amount = true},
+	[EFFECT_MEM_TAKEN] = {.amount = true, .spread = true},
 };
 
 bool effect_has_strength(enum effect_kind kind)

@@ -82,6 +82,18 @@ enum effect_kind {
 	EFFECT_CKPT_FLIP,  /* checkpoint: digest mismatches; amount: bits */
 	EFFECT_CKPT_SHARD, /* checkpoint: shards missing; amount: how many */
 	EFFECT_CKPT_TORN,  /* checkpoint: a save that broke off, but lists as whole */
+	EFFECT_CPU_TAKEN,  /* node: less CPU left for what runs there; amount: load of each worker,
+			      ppm of a CPU, spread: workers, 0: one on each CPU */
+	EFFECT_CPU_QUOTA,  /* replica, endpoint: less CPU by its cgroup's quota; amount: share of
+			      what it uses that is taken away, ppm */
+	EFFECT_MEM_TAKEN,  /* node: less memory left; amount: share of it taken, ppm, or, where
+			      above 0, spread: bytes */
+	EFFECT_PROC_OOM,   /* replica, endpoint, rank, job: ended by the OOM killer, which counts
+			      its kills; amount: the signal */
+	EFFECT_DATA_ZERO,  /* data: digest mismatches; amount: how many ranges are zeros, spread:
+			      bytes of each */
+	EFFECT_DATA_MISDIRECT, /* data: digest mismatches; amount: the place that one block was
+				  read from, spread: that it was written to, ppm of the content */
 	EFFECTS
 };
 #define EFFECT_BIT(kind) (1ull << (kind))

@@ -574,7 +574,9 @@ static void find_way_back(const struct report *report, const struct incident *in
 			"Take what is dead out of the routing sooner, and keep a spare for it.";
 	} else if (step && step->until == UNTIL_ELAPSED) {
 		way.name = "Waiting for the fault to end by itself, with the start after it,";
-	} else if (step && step->fault && step->fault->needs == EFFECT_BIT(EFFECT_PROC_EXIT)) {
+	} else if (step && step->fault &&
+		   (step->fault->needs == EFFECT_BIT(EFFECT_PROC_EXIT) ||
+		    step->fault->needs == EFFECT_BIT(EFFECT_PROC_OOM))) {
 		way.name = "The restart";
 		way.advice = "A second replica would carry the load meanwhile.";
 	} else if (step && repaired != NANOS_NEVER && repaired <= incident->marks[MARK_RESTORED]) {

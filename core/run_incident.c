@@ -739,7 +739,8 @@ static uint32_t broken_site(const struct run *run, uint32_t domain, struct entit
 
 void incident_restarted(struct run *run, const struct injection *injection)
 {
-	if (injection->effects[0].kind == EFFECT_PROC_EXIT &&
+	if ((injection->effects[0].kind == EFFECT_PROC_EXIT ||
+	     injection->effects[0].kind == EFFECT_PROC_OOM) &&
 	    place_of_incident(run, injection->incident) < run->place_count)
 		run->incidents[injection->incident].undetected = false;
 }

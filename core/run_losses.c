@@ -11,7 +11,8 @@ bool losses_damages(const struct effect *effect)
 	return effect->entity.kind == ENTITY_DATA &&
 	       (effect->kind == EFFECT_DATA_FLIP || effect->kind == EFFECT_DATA_CUT ||
 		effect->kind == EFFECT_DATA_OLD || effect->kind == EFFECT_DATA_SEALED ||
-		effect->kind == EFFECT_DATA_GONE);
+		effect->kind == EFFECT_DATA_GONE || effect->kind == EFFECT_DATA_ZERO ||
+		effect->kind == EFFECT_DATA_MISDIRECT);
 }
 
 /* Did a fault of the incident damage this class? Without a restore its cost is unknown. */

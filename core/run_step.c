@@ -420,7 +420,8 @@ int steps_due(struct run *run, struct error *e)
 	 EFFECT_BIT(EFFECT_BACKUP_FLIP) | EFFECT_BIT(EFFECT_BACKUP_GONE) |                         \
 	 EFFECT_BIT(EFFECT_BACKUP_OLD) | EFFECT_BIT(EFFECT_SPLIT_BRAIN) |                          \
 	 EFFECT_BIT(EFFECT_REPLICA_UNREADY) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                       \
-	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN))
+	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
+	 EFFECT_BIT(EFFECT_PROC_OOM))
 
 /* The driver says that nothing is left, and, where no other fault is about, the reading is as it
  * was before. */

@@ -25,6 +25,7 @@ struct trace;
 #define SCENARIO_SITES_MAX 64
 #define SCENARIO_NODES_MAX 200000 /* over all sites */
 #define SCENARIO_GPUS_PER_NODE_MAX 64
+#define SCENARIO_CPUS_PER_NODE_MAX 65536
 #define SCENARIO_LINKS_MAX 1024
 #define SCENARIO_ENDPOINTS_MAX 256
 #define SCENARIO_JOBS_MAX 64
@@ -106,6 +107,8 @@ struct site {
 	double nic, disk;      /* bytes/s per node; default 25 GB/s (200 Gbit/s) and 6 GB/s */
 	struct standby standby;
 	struct place place;
+	uint32_t cpus;   /* per node, hardware threads */
+	uint64_t memory; /* bytes per node */
 };
 
 struct link {

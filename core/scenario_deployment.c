@@ -50,6 +50,9 @@ static const struct param site_rows[] = {
 	 "GPUs of a node, for shapes drsim does not know."},
 	{"nic", PARAM_RATE, SITE(site.nic), "25GB/s", 1, INFINITY, NULL, "Network of a node."},
 	{"disk", PARAM_RATE, SITE(site.disk), "6GB/s", 1, INFINITY, NULL, "Disk of a node."},
+	{"cpus", PARAM_COUNT, SITE(site.cpus), "224", 1, SCENARIO_CPUS_PER_NODE_MAX, NULL,
+	 "CPUs (hardware threads) of a node."},
+	{"memory", PARAM_SIZE, SITE(site.memory), "2TB", 1, 1e15, NULL, "Memory of a node."},
 	{"standby", PARAM_NODE, SITE(standby), "", 0, 0, NULL, "Makes the site a standby."},
 	PARAMS_END,
 };

@@ -30,12 +30,14 @@ static void see_nodes(const struct site *site, uint32_t nodes, struct reading *r
 	ret->rate = site->nic;
 	ret->disks = nodes;
 	ret->disk_rate = site->disk;
+	ret->cpu_left_ppm = ret->memory_left_ppm = EFFECT_PPM;
 }
 
 static void see_replicas(uint32_t replicas, struct reading *ret)
 {
 	ret->replicas = ret->replicas_ready = ret->processes = replicas;
 	ret->process_starts = replicas;
+	ret->quota_ppm = EFFECT_PPM;
 }
 
 static uint32_t nodes_of_rack(const struct site *site, uint32_t rack)

@@ -126,6 +126,12 @@ static const struct model_row rows[EFFECTS] = {
 	[EFFECT_CKPT_FLIP] = {"model: bits of a checkpoint flip, nobody is told", false},
 	[EFFECT_CKPT_SHARD] = {"model: shards of a checkpoint are missing", false},
 	[EFFECT_CKPT_TORN] = {"model: a save broke off, and lists as whole", false},
+	[EFFECT_CPU_TAKEN] = {"model: what runs on the node gets less CPU", false},
+	[EFFECT_CPU_QUOTA] = {"model: the process is throttled to its quota", false},
+	[EFFECT_MEM_TAKEN] = {"model: less memory; too little of it ends processes", true},
+	[EFFECT_PROC_OOM] = {"model: the process is killed for want of memory", true},
+	[EFFECT_DATA_ZERO] = {"model: ranges are zeros, digests no longer match", false},
+	[EFFECT_DATA_MISDIRECT] = {"model: a block is another one, nobody is told", false},
 };
 
 static struct mechanism sim_mechanism(enum effect_kind kind)

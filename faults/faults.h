@@ -30,7 +30,11 @@
 	FAULT(net_loss)                                                                            \
 	FAULT(net_delay)                                                                           \
 	FAULT(net_rate)                                                                            \
+	FAULT(cpu_burn)                                                                            \
+	FAULT(mem_fill)                                                                            \
+	FAULT(cgroup_squeeze)                                                                      \
 	FAULT(proc_kill)                                                                           \
+	FAULT(proc_oom)                                                                            \
 	FAULT(proc_pause)                                                                          \
 	FAULT(proc_crash_loop)                                                                     \
 	FAULT(proc_slow_start)                                                                     \
@@ -39,6 +43,8 @@
 	FAULT(disk_error)                                                                          \
 	FAULT(disk_throttle)                                                                       \
 	FAULT(data_bitflip)                                                                        \
+	FAULT(data_zero)                                                                           \
+	FAULT(data_misdirect)                                                                      \
 	FAULT(data_truncate)                                                                       \
 	FAULT(data_stale)                                                                          \
 	FAULT(data_encrypt)                                                                        \

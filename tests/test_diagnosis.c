@@ -267,6 +267,11 @@ enum finer {
 	GPU_SLOW = 4096,
 	FAILS = 8192,
 	TAKES_LONGER = 16384,
+	MEMORY_LOW = 32768,
+	MEMORY_ENOUGH = 65536,
+	OOM_KILLED = 131072,
+	CPU_TAKEN = 262144,
+	THROTTLED = 524288,
 };
 
 static struct completion worse(unsigned trouble, unsigned finer)
@@ -286,6 +291,12 @@ static struct completion worse(unsigned trouble, unsigned finer)
 	node->loss_ppm = finer & LOST_AT_NODE ? 10000 : 0;
 	node->errors_ppm = finer & FAILS ? 100000 : 0;
 	node->service_added = finer & TAKES_LONGER ? NANOS_MS : 0;
+	node->memory_left_ppm = finer & MEMORY_LOW      ? EFFECT_PPM / 10 - 1
+				: finer & MEMORY_ENOUGH ? EFFECT_PPM / 10
+							: EFFECT_PPM;
+	node->processes_oom = (finer & OOM_KILLED) != 0;
+	node->cpu_left_ppm = finer & CPU_TAKEN ? EFFECT_PPM - 1 : EFFECT_PPM;
+	node->quota_ppm = finer & THROTTLED ? EFFECT_PPM - 1 : EFFECT_PPM;
 	site->missing = (finer & CONTENT_MISSING) != 0;
 	site->unreadable = (finer & CONTENT_SEALED) != 0;
 	site->loss_ppm = finer & LOST_AT_SITE ? 10000 : 0;
@@ -315,7 +326,19 @@ static const struct {
 	{0, GPU_SLOW, "gpu.straggler", "HARDWARE_INSPECTION", 1},
 	{0, FAILS, "node.gray", "DRAIN_NODE", 1},
 	{0, TAKES_LONGER, "node.gray", "DRAIN_NODE", 1},
+	{0, MEMORY_LOW, "mem.fill", "FREE_MEMORY", 1},
+	{0, MEMORY_ENOUGH, "none found", "NONE", 0},
+	{0, OOM_KILLED, "proc.oom", "RAISE_MEMORY_LIMIT", 1},
+	{0, CPU_TAKEN, "cpu.burn", "FREE_CPU", 1},
+	{0, THROTTLED, "cgroup.squeeze", "RAISE_CPU_LIMIT", 1},
 	/* which one goes first, of a kind and of several */
+	{PROCESS_GONE, MEMORY_LOW | OOM_KILLED, "mem.fill", "FREE_MEMORY", 2},
+	{PROCESS_GONE, OOM_KILLED, "proc.oom", "RAISE_MEMORY_LIMIT", 1},
+	{UNREADY, MEMORY_ENOUGH | OOM_KILLED, "proc.oom", "RAISE_MEMORY_LIMIT", 1},
+	{XID_79, OOM_KILLED, "gpu.xid", REBOOT, 2},
+	{0, CPU_TAKEN | THROTTLED | FAILS, "cpu.burn", "FREE_CPU", 2},
+	{0, GPU_SLOW | CPU_TAKEN, "gpu.straggler", "HARDWARE_INSPECTION", 2},
+	{SLOW, THROTTLED, "cgroup.squeeze", "RAISE_CPU_LIMIT", 2},
 	{0, DISK_FAILS | DISK_READONLY | DISK_FULL, "disk.error", "HARDWARE_INSPECTION", 1},
 	{0, DISK_READONLY | DISK_FULL, "disk.readonly", "HARDWARE_INSPECTION", 1},
 	{0, CONTENT_MISSING | CONTENT_SEALED, "data.delete", "RESTORE_DATA", 1},
@@ -360,6 +383,7 @@ START_TEST(everything_at_once)
 
 	seen.worst.nodes_reachable = 0;
 	seen.worst.disks_full = seen.worst.nodes_refused = seen.worst.errors_ppm = 1;
+	seen.worst.memory_left_ppm = seen.worst.cpu_left_ppm = 1;
 	diagnose(&seen, true, &diagnosis);
 	ck_assert_str_eq(diagnosis.cause, "zone.outage");
 	ck_assert_uint_eq(diagnosis.symptom_count, SYMPTOMS_MAX);

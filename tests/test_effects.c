@@ -319,6 +319,176 @@ static const struct row nodes[] = {
 };
 
 #define KILL(at) "{at: " at ", fault: proc.kill, target: \"endpoint/chat/replica[0]\"}"
+#define BURN(more) "cpu.burn, target: \"primary/node[0]\"" more
+#define SQUEEZE(target, cpu) "cgroup.squeeze, target: \"endpoint/chat" target "\", cpu: " cpu
+#define FILL(more) "mem.fill, target: \"primary/node[0]\"" more
+#define SERVER "deployment.endpoints[0].gpus_per_replica=0"
+#define ONE_NODE                                                                                   \
+	"deployment.sites[0].nodes=1", "deployment.sites[0].racks=1",                              \
+		"deployment.endpoints[0].gpus_per_replica=4"
+
+/* 62 % of a request is CPU: with half of it left it takes 0.38 + 0.62 / 0.5 of its time. A process
+ * needs a tenth of its node's memory. */
+static const struct row resources[] = {
+	{"half of the CPU",
+	 {TWO, LATE, ONE(BURN(""), "5m")},
+	 "level.capacity@1230",
+	 256 + 256 / 1.62,
+	 NULL},
+	{"and then", {TWO, LATE, ONE(BURN(""), "5m")}, "level.capacity@1510", 512, NULL},
+	{"405 ms", {LATE, LIMIT("404ms"), ONE(BURN(""), "5m")}, BAD, 300, NULL},
+	{"405 ms are in time", {LATE, LIMIT("406ms"), ONE(BURN(""), "5m")}, BAD, 0, NULL},
+	{"without a GPU", {LATE, SERVER, ONE(BURN(""), "5m")}, "level.capacity@1230", 128, NULL},
+	{"a fifth of the CPU",
+	 {LATE, ONE(BURN(", load: 20%"), "5m")},
+	 "level.capacity@1230",
+	 256 / (0.38 + 0.62 / 0.8),
+	 NULL},
+	{"on half of the CPUs",
+	 {LATE, ONE(BURN(", workers: 112, load: 80%"), "5m")},
+	 "level.capacity@1230",
+	 256 / (0.38 + 0.62 / 0.6),
+	 NULL},
+	{"on half of fewer CPUs",
+	 {LATE, "deployment.sites[0].cpus=32", ONE(BURN(", workers: 16, load: 80%"), "5m")},
+	 "level.capacity@1230",
+	 256 / (0.38 + 0.62 / 0.6),
+	 NULL},
+	{"more workers than CPUs",
+	 {LATE, ONE(BURN(", workers: 1000, load: 40%"), "5m")},
+	 "level.capacity@1230",
+	 256 / (0.38 + 0.62 / 0.6),
+	 NULL},
+	{"two burn",
+	 {LATE, PAIR(BURN(", load: 20%"), "10m", BURN(", load: 10%"), "4m")},
+	 "level.capacity@1330",
+	 256 / (0.38 + 0.62 / 0.7),
+	 NULL},
+	{"the first burns on",
+	 {LATE, PAIR(BURN(", load: 20%"), "10m", BURN(", load: 10%"), "4m")},
+	 "level.capacity@1570",
+	 256 / (0.38 + 0.62 / 0.8),
+	 NULL},
+	{"the second burns on",
+	 {LATE, PAIR(BURN(", load: 20%"), "4m", BURN(", load: 10%"), "10m")},
+	 "level.capacity@1570",
+	 256 / (0.38 + 0.62 / 0.9),
+	 NULL},
+	{"never less than half",
+	 {LATE, PAIR(BURN(", load: 40%"), "10m", BURN(", load: 40%"), "4m")},
+	 "level.capacity@1330",
+	 256 / 1.62,
+	 NULL},
+	{"there is no more to take",
+	 {LATE, PAIR(BURN(", load: 60%"), "10m", BURN(""), "4m")},
+	 VERDICT,
+	 0,
+	 "invalid"},
+	{"another node",
+	 {LATE, ONE("cpu.burn, target: \"primary/node[1]\"", "5m")},
+	 "level.capacity@1230",
+	 256,
+	 NULL},
+	{"a quarter by quota",
+	 {TWO, LATE, ONE(SQUEEZE("/replica[0]", "25%"), "5m")},
+	 "level.capacity@1230",
+	 256 + 256 / 2.86,
+	 NULL},
+	{"a quarter of all",
+	 {TWO, LATE, ONE(SQUEEZE("", "25%"), "5m")},
+	 "level.capacity@1230",
+	 512 / 2.86,
+	 NULL},
+	{"by quota without a GPU",
+	 {LATE, SERVER, ONE(SQUEEZE("", "50%"), "5m")},
+	 "level.capacity@1230",
+	 128,
+	 NULL},
+	{"the tighter one",
+	 {LATE, PAIR(SQUEEZE("", "50%"), "10m", SQUEEZE("", "25%"), "4m")},
+	 "level.capacity@1330",
+	 256 / 2.86,
+	 NULL},
+	{"the wider one is left",
+	 {LATE, PAIR(SQUEEZE("", "50%"), "10m", SQUEEZE("", "25%"), "4m")},
+	 "level.capacity@1570",
+	 256 / 1.62,
+	 NULL},
+	{"less by quota than others leave",
+	 {LATE, PAIR(BURN(""), "10m", SQUEEZE("", "25%"), "4m")},
+	 "level.capacity@1330",
+	 256 / 2.86,
+	 NULL},
+	{"less is left than by quota",
+	 {LATE, PAIR(SQUEEZE("", "80%"), "10m", BURN(""), "4m")},
+	 "level.capacity@1330",
+	 256 / 1.62,
+	 NULL},
+	{"of a replica that is throttled the GPU is slow",
+	 {LATE, PAIR(SQUEEZE("", "25%"), "10m", SLOWER("4"), "4m")},
+	 "level.capacity@1330",
+	 256 / 2.86 / 4,
+	 NULL},
+	{"hardly any memory", {LATE, ONE(FILL(""), "5m")}, BAD, 300 + START, NULL},
+	{"enough memory", {LATE, ONE(FILL(", percent: 90%"), "5m")}, BAD, 0, NULL},
+	{"not enough", {LATE, ONE(FILL(", percent: 90.1%"), "5m")}, BAD, 300 + START, NULL},
+	{"1.8 TB of 2 TB", {LATE, ONE(FILL(", size: 1800GB"), "5m")}, BAD, 0, NULL},
+	{"1.81 TB of 2 TB", {LATE, ONE(FILL(", size: 1810GB"), "5m")}, BAD, 300 + START, NULL},
+	{"1.81 TB of 4 TB",
+	 {LATE, "deployment.sites[0].memory=4TB", ONE(FILL(", size: 1810GB"), "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"two that fill it",
+	 {LATE, PAIR(FILL(", percent: 50%"), "10m", FILL(", percent: 45%"), "4m")},
+	 BAD,
+	 240 + START,
+	 NULL},
+	{"one that had filled it",
+	 {LATE, PAIR(FILL(", percent: 50%"), "1m", FILL(", percent: 45%"), "4m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"the biggest of two is killed",
+	 {TWO, ONE_NODE, LATE, ONE(FILL(""), "5m")},
+	 "level.capacity@1210",
+	 256,
+	 NULL},
+	{"the other one serves", {TWO, ONE_NODE, LATE, ONE(FILL(""), "5m")}, BAD, 0, NULL},
+	{"what loads is killed first", /* at 1200 s, and then each time that it was loaded */
+	 {TWO, ONE_NODE, LATE, "steps=[" KILL("1195s") ", " STEP("20m", FILL(""), "5m") "]"},
+	 BAD,
+	 0,
+	 NULL},
+	{"what initialises too",
+	 {TWO, ONE_NODE, LATE, "steps=[" KILL("1170s") ", " STEP("20m", FILL(""), "5m") "]"},
+	 "level.capacity@1260",
+	 256,
+	 NULL},
+	{"memory of a node that is down",
+	 {LATE, PAIR("node.crash, target: \"primary/node[0]\"", "10m", FILL(""), "5m")},
+	 VERDICT,
+	 0,
+	 "invalid"},
+	{"killed for want of memory",
+	 {LATE, "steps=[{at: 20m, fault: proc.oom, target: \"endpoint/chat/replica[0]\"}]"},
+	 BAD,
+	 START,
+	 NULL},
+	{"one of two is",
+	 {TWO, LATE, "steps=[{at: 20m, fault: proc.oom, target: \"endpoint/chat/replica[0]\"}]"},
+	 "level.capacity@1230",
+	 256,
+	 NULL},
+	{"what does not run is not",
+	 {LATE, "deployment.platform={restart: false}",
+	  "steps=[" KILL("20m") ", " STEP("21m", "proc.oom, target: endpoint/chat",
+					  "permanent") "]"},
+	 VERDICT,
+	 0,
+	 "invalid"},
+};
+
 #define PAUSE "proc.pause, target: \"endpoint/chat/replica[0]\""
 #define LOOP "proc.crash_loop, target: \"endpoint/chat/replica[0]\", interval: 20s"
 #define SLOW_START(delay) "proc.slow_start, target: endpoint/chat, delay: " delay
@@ -634,6 +804,20 @@ static const struct row contents[] = {
 	{"deleted", {LATE, HURT("data.delete", "io")}, "requests.failed", 36000, NULL},
 	{"of an earlier time", {LATE, HURT("data.stale", "io")}, "requests.wrong", 36000, NULL},
 	{"flipped", {LATE, HURT("data.bitflip", "io")}, "requests.wrong", 36000, NULL},
+	{"zeros", {LATE, HURT("data.zero", "io")}, "requests.wrong", 36000, NULL},
+	{"misdirected", {LATE, HURT("data.misdirect", "io")}, "requests.wrong", 36000, NULL},
+	{"zeros and misdirected",
+	 {LATE, PAIR("data.zero, target: data/io, count: 3", "10m",
+		     "data.misdirect, target: data/io", "4m")},
+	 BAD,
+	 600,
+	 NULL},
+	{"misdirected and zeros",
+	 {LATE, PAIR("data.misdirect, target: data/io", "4m",
+		     "data.zero, target: data/io, count: 3", "10m")},
+	 BAD,
+	 720,
+	 NULL},
 	{"weights in memory are whole", {LATE, HURT("data.delete", "model")}, BAD, 0, NULL},
 	{"but cannot be loaded again", /* they are back at 25 min, and it starts at the next try */
 	 {LATE,
@@ -857,10 +1041,11 @@ static const char *const targets[KINDS] = {
 	[ENTITY_STANDBY] = "standby",
 };
 
-/* Starts, log lines and restores that broke off are counted for ever. */
+/* Starts, kills, log lines and restores that broke off are counted for ever. */
 #define COUNTED                                                                                    \
 	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_PROC_LOOP) |                             \
-	 EFFECT_BIT(EFFECT_GPU_XID) | EFFECT_BIT(EFFECT_RESTORE_STOP))
+	 EFFECT_BIT(EFFECT_GPU_XID) | EFFECT_BIT(EFFECT_RESTORE_STOP) |                            \
+	 EFFECT_BIT(EFFECT_PROC_OOM))
 
 static const char *step_of(struct arena *arena, const char *at, const struct fault_ops *fault,
 			   int kind, const char *length)
@@ -1152,6 +1337,13 @@ static const struct {
 	{"data.encrypt, target: data/io", "data.encrypt"},
 	{"data.stale, target: data/io", "data.bitflip"},
 	{"deploy.bad_model, target: endpoint/chat", "data.bitflip"},
+	{"data.zero, target: data/io", "data.bitflip"},
+	{"data.misdirect, target: data/io", "data.bitflip"},
+	{BURN(""), "cpu.burn"},
+	{SQUEEZE("", "25%"), "cgroup.squeeze"},
+	{FILL(""), "mem.fill"},
+	{FILL(", percent: 50%"), "none found"},
+	{"proc.oom, target: endpoint/chat", "proc.oom"},
 	{SKEW("primary", "6m"), "clock.skew"},
 	{SKEW("primary", "4m"), "none found"},
 };
@@ -1180,6 +1372,7 @@ END_TEST
 	END_TEST
 
 CASES(node_row, nodes)
+CASES(resource_row, resources)
 CASES(process_row, processes)
 CASES(net_row, nets)
 CASES(store_row, stores)
@@ -1190,6 +1383,7 @@ CASES(load_row, loads)
 static void add_cases(Suite *suite)
 {
 	test_add_loop(suite, "nodes and GPUs", node_row, COUNT(nodes));
+	test_add_loop(suite, "CPU and memory", resource_row, COUNT(resources));
 	test_add_loop(suite, "processes", process_row, COUNT(processes));
 	test_add_loop(suite, "the network", net_row, COUNT(nets));
 	test_add_loop(suite, "disks, the store, backups", store_row, COUNT(stores));

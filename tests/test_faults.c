@@ -269,6 +269,11 @@ static const struct {
 	{"net.loss", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"net.delay", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
 	{"net.rate", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"cpu.burn", 1u << ENTITY_NODE},
+	{"mem.fill", 1u << ENTITY_NODE},
+	{"cgroup.squeeze", 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT},
+	{"proc.oom",
+	 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB | 1u << ENTITY_RANK},
 	{"proc.kill",
 	 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT | 1u << ENTITY_JOB | 1u << ENTITY_RANK},
 	{"proc.pause",
@@ -280,6 +285,8 @@ static const struct {
 	{"disk.error", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
 	{"disk.throttle", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
 	{"data.bitflip", 1u << ENTITY_DATA | 1u << ENTITY_REPLICA},
+	{"data.zero", 1u << ENTITY_DATA},
+	{"data.misdirect", 1u << ENTITY_DATA},
 	{"data.truncate", 1u << ENTITY_DATA},
 	{"data.stale", 1u << ENTITY_DATA},
 	{"data.encrypt", 1u << ENTITY_DATA},
@@ -420,6 +427,24 @@ static const struct {
 	{"traffic.surge", "{multiplier: 1}", -1},
 	{"traffic.surge", "{multiplier: 200%}", -1},
 	{"deploy.bad_model", "{share: 1%}", -1},
+	{"cpu.burn", "{workers: -1}", -1},
+	{"cpu.burn", "{workers: 65536, load: 1%}", 0},
+	{"cpu.burn", "{workers: 65537}", -1},
+	{"cpu.burn", "{load: 0%}", -1},
+	{"cpu.burn", "{load: 101%}", -1},
+	{"mem.fill", "{size: 0B}", 0},
+	{"mem.fill", "{size: 100}", -1},
+	{"mem.fill", "{percent: 0%}", -1},
+	{"mem.fill", "{percent: 101%}", -1},
+	{"cgroup.squeeze", "{cpu: 0%}", -1},
+	{"cgroup.squeeze", "{cpu: 100%}", -1},
+	{"cgroup.squeeze", "{cpu: 99%}", 0},
+	{"proc.oom", "{signal: SIGKILL}", -1},
+	{"data.zero", "{count: 0}", -1},
+	{"data.zero", "{length: 0B}", -1},
+	{"data.zero", "{length: 512}", -1},
+	{"data.misdirect", "{src: 101%}", -1},
+	{"data.misdirect", "{src: 0%, dst: 100%}", 0},
 };
 
 START_TEST(params_are_checked)
@@ -444,6 +469,9 @@ static const struct {
 	 "a GPU cannot shut down at 90 degrees before it slows down at 95 degrees"},
 	{"node.gray", "{latency: 0s, error_rate: 0%}",
 	 "a gray node needs a latency or an error_rate above 0"},
+	{"data.misdirect", "{src: 75%}",
+	 "a block that is written where it was read from harms nothing; 'src' and 'dst' must "
+	 "differ"},
 };
 
 START_TEST(params_that_cannot_stand_together)
@@ -1004,6 +1032,62 @@ static const struct {
 	{EFFECT_CKPT_SHARD, false, {.shards = 63}, {.shards = 64}, "shards: 63 -> 64"},
 	{EFFECT_CKPT_TORN, true, {.torn = 0}, {.torn = 1}, "saves that broke off: 0 -> 1"},
 	{EFFECT_CKPT_TORN, false, {.torn = 1}, {.torn = 0}, "saves that broke off: 1 -> 0"},
+	{EFFECT_CPU_TAKEN,
+	 true,
+	 {.cpu_left_ppm = 1000000},
+	 {.cpu_left_ppm = 500000},
+	 "CPU left, ppm: 1000000 -> 500000"},
+	{EFFECT_CPU_TAKEN,
+	 false,
+	 {.cpu_left_ppm = 500000, .quota_ppm = 1000000},
+	 {.cpu_left_ppm = 500000, .quota_ppm = 250000},
+	 "CPU left, ppm: 500000 -> 500000"},
+	{EFFECT_CPU_QUOTA,
+	 true,
+	 {.quota_ppm = 1000000},
+	 {.quota_ppm = 250000},
+	 "CPU by its quota, ppm: 1000000 -> 250000"},
+	{EFFECT_CPU_QUOTA,
+	 false,
+	 {.cpu_left_ppm = 1000000, .quota_ppm = 1000000},
+	 {.cpu_left_ppm = 500000, .quota_ppm = 1000000},
+	 "CPU by its quota, ppm: 1000000 -> 1000000"},
+	{EFFECT_MEM_TAKEN,
+	 true,
+	 {.memory_left_ppm = 1000000},
+	 {.memory_left_ppm = 50000},
+	 "memory left, ppm: 1000000 -> 50000"},
+	{EFFECT_MEM_TAKEN,
+	 false,
+	 {.memory_left_ppm = 50000},
+	 {.memory_left_ppm = 1000000, .oom_kills = 1},
+	 "memory left, ppm: 50000 -> 1000000"},
+	{EFFECT_PROC_OOM,
+	 true,
+	 {.processes = 1, .process_starts = 1, .oom_kills = 1},
+	 {.processes = 1, .process_starts = 2, .oom_kills = 2},
+	 "processes that the OOM killer ended: 1 -> 2"},
+	{EFFECT_PROC_OOM, /* it ended, but not by the killer */
+	 false,
+	 {.processes = 1, .process_starts = 1},
+	 {.processes = 0, .process_starts = 1},
+	 "processes that the OOM killer ended: 0 -> 0"},
+	{EFFECT_DATA_ZERO,
+	 true,
+	 {.copies = 1},
+	 {.copies = 1, .digest_mismatches = 3},
+	 "digest mismatches 0 -> 3"},
+	{EFFECT_DATA_ZERO, false, {.copies = 1}, {.copies = 0}, "digest mismatches 0 -> 0"},
+	{EFFECT_DATA_MISDIRECT,
+	 true,
+	 {.digest_mismatches = 1},
+	 {.digest_mismatches = 2},
+	 "digest mismatches 1 -> 2"},
+	{EFFECT_DATA_MISDIRECT,
+	 false,
+	 {.content_bytes = 20},
+	 {.content_bytes = 10},
+	 "digest mismatches 0 -> 0"},
 };
 
 START_TEST(readings_are_judged)
@@ -1101,6 +1185,8 @@ START_TEST(null_reads_the_deployment)
 	ck_assert_uint_eq(reading.writers, 1);
 	ops->read(self, (struct entity){.kind = ENTITY_NODE, .index = 1}, &reading);
 	ck_assert_uint_eq(reading.pace_ppm, EFFECT_PPM);
+	ck_assert_uint_eq(reading.cpu_left_ppm, EFFECT_PPM);
+	ck_assert_uint_eq(reading.memory_left_ppm, EFFECT_PPM);
 	ck_assert_uint_eq(reading.ports_open, 1);
 	ck_assert_double_eq(reading.rate, 25e9);
 	ck_assert_double_eq(reading.disk_rate, 6e9);
@@ -1112,6 +1198,7 @@ START_TEST(null_reads_the_deployment)
 	ck_assert_uint_eq(reading.content_bytes, 280);
 	ops->read(self, (struct entity){.kind = ENTITY_REPLICA}, &reading);
 	ck_assert_double_eq(reading.request_rate, 60);
+	ck_assert_uint_eq(reading.quota_ppm, EFFECT_PPM);
 	ops->read(self, (struct entity){.kind = ENTITY_DATA, .index = DATA_IO}, &reading);
 	ck_assert_uint_eq(reading.content_bytes, 20);
 	ops->read(self, (struct entity){.kind = ENTITY_STORE}, &reading);

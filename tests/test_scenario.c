@@ -278,6 +278,8 @@ START_TEST(every_key_is_read)
 	ck_assert(s->seed == UINT64_MAX && s->duration == 3650 * NANOS_DAY);
 	ck_assert(s->objectives[0].quantile == 0.999 && s->objectives[0].quantile_given);
 	ck_assert(s->objectives[6].kind == OBJECTIVE_MTPD && s->objectives[6].limit == 86400);
+	ck_assert(d->sites[0].cpus == 192 && d->sites[0].memory == 1000000000000);
+	ck_assert(d->sites[1].cpus == 224 && d->sites[1].memory == 2000000000000);
 	ck_assert_uint_eq(d->sites[1].gpus, 4);
 	ck_assert_uint_eq(d->sites[2].gpus, 1);
 	ck_assert_uint_eq(d->sites[3].gpus, 2);

@@ -18,7 +18,9 @@
 	 EFFECT_BIT(EFFECT_DISK_RATE) | EFFECT_BIT(EFFECT_RESTORE_RATE) |                          \
 	 EFFECT_BIT(EFFECT_STORE_RATE) | EFFECT_BIT(EFFECT_CLOCK_SKEW) |                           \
 	 EFFECT_BIT(EFFECT_LOAD_SURGE) | EFFECT_BIT(EFFECT_MODEL_BAD) |                            \
-	 EFFECT_BIT(EFFECT_DATA_CUT) | EFFECT_BIT(EFFECT_DATA_OLD))
+	 EFFECT_BIT(EFFECT_DATA_CUT) | EFFECT_BIT(EFFECT_DATA_OLD) |                               \
+	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
+	 EFFECT_BIT(EFFECT_MEM_TAKEN))
 
 bool condition_kind(enum effect_kind kind)
 {
@@ -65,6 +67,66 @@ double gpus_wrong(const struct world *w, uint32_t node, uint64_t mask)
 			right *= 1 - share_of(effect);
 	}
 	return 1 - right;
+}
+
+/* ---- CPU and memory ---- */
+
+/*
+ * Share of a request's time that an inference server spends on the CPU, GPU idle: 38 % of it was
+ * GPU execution for Llama 3 8B on one H100 (vLLM 0.5.3, "vLLM v0.6.0: 2.7x Throughput Improvement
+ * and 5x Latency Reduction", 2024-09-05). Larger models and later servers spend less: a drill looks
+ * at the worse case. Without a GPU all of it is CPU.
+ */
+#define HOST_SHARE 0.62
+/* Those who burn CPU are one group; a fair scheduler gives it no more than its half. */
+#define CPU_FAIR 0.5
+/* What a process that serves or trains needs of its node's memory: weights and checkpoints pass
+ * through it on their way (140 GB of 2 TB are 7 %), and buffers stay pinned. */
+#define MEMORY_NEEDED 0.1
+
+static const struct site *site_of(const struct world *w, const struct effect *effect)
+{
+	return &w->scenario->deployment.sites[effect->entity.site];
+}
+
+double node_cpu(const struct world *w, uint32_t node)
+{
+	double left = 1;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_CPU_TAKEN);
+		double workers = 1;
+		if (!effect || nodes_of(w, effect->entity).first != node)
+			continue;
+		if (effect->spread)
+			workers = fmin((double)effect->spread / site_of(w, effect)->cpus, 1);
+		left -= share_of(effect) * workers;
+	}
+	return fmax(left, CPU_FAIR);
+}
+
+double node_memory(const struct world *w, uint32_t node)
+{
+	double left = 1;
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = standing(w, k, EFFECT_MEM_TAKEN);
+		if (!effect || nodes_of(w, effect->entity).first != node)
+			continue;
+		left -= effect->spread ? (double)effect->spread / (double)site_of(w, effect)->memory
+				       : share_of(effect);
+	}
+	return fmax(left, 0);
+}
+
+bool node_starved(const struct world *w, uint32_t node)
+{
+	return w->standing_count > 0 && node_memory(w, node) < MEMORY_NEEDED - 1e-9;
+}
+
+/* Of a replica with so much of the CPU that it wants; its GPUs are as fast as ever. */
+static double host_pace(double left, bool gpus)
+{
+	double host = gpus ? HOST_SHARE : 1;
+	return left < 1 ? 1 / (1 - host + host / left) : 1;
 }
 
 /* ---- the network, disks, the store ---- */
@@ -148,6 +210,8 @@ static void add(const struct effect *effect, struct conditions *ret)
 		ret->start_added += effect->amount;
 	if (kind == EFFECT_PROC_LOOP && (ret->loops == 0 || effect->amount < ret->loops))
 		ret->loops = effect->amount;
+	if (kind == EFFECT_CPU_QUOTA)
+		ret->squeezed = fmax(ret->squeezed, share_of(effect));
 	ret->stopped |= kind == EFFECT_PROC_FREEZE;
 	ret->unready |= kind == EFFECT_REPLICA_UNREADY;
 }
@@ -198,7 +262,9 @@ void conditions_of(const struct world *w, const struct replica *replica, struct 
 	combine(&ret->error, log_lost(w, replica));
 	if (w->standing_count == 0)
 		return;
-	ret->pace = gpus_pace(w, replica->node, gpus_of(w, replica));
+	ret->pace = gpus_pace(w, replica->node, gpus_of(w, replica)) *
+		    host_pace(fmin(node_cpu(w, replica->node), 1 - ret->squeezed),
+			      gpus_of(w, replica) != 0);
 	combine(&ret->wrong, gpus_wrong(w, replica->node, gpus_of(w, replica)));
 	condition_clock(w, replica->site, replica->node, &refused);
 	if (refused)

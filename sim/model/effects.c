@@ -51,6 +51,14 @@ static void exit_matching(struct world *w, struct entity entity)
 	jobs_exit(w, entity);
 }
 
+static void oom_matching(struct world *w, struct entity entity)
+{
+	for (uint32_t r = 0; r < w->replica_count; r++)
+		if (replica_matches(w, &w->replicas[r], entity))
+			replica_oom(w, r);
+	jobs_oom(w, entity);
+}
+
 static void log_xid(struct world *w, struct token *token)
 {
 	struct entity entity = token->effect.entity;
@@ -200,6 +208,20 @@ static void change_exit(struct world *w, struct token *token, bool on)
 		exit_matching(w, token->effect.entity);
 }
 
+static void change_oom(struct world *w, struct token *token, bool on)
+{
+	if (on)
+		oom_matching(w, token->effect.entity);
+}
+
+/* How much is left is a condition; the killer comes when it is too little. */
+static void change_memory(struct world *w, struct token *token, bool on)
+{
+	uint32_t node = nodes_of(w, token->effect.entity).first;
+	if (on && node_up(w, node) && node_starved(w, node))
+		replicas_starve(w, token->effect.entity);
+}
+
 /* Of replicas it is a condition; a job knows which of its processes were stopped. */
 static void change_stop(struct world *w, struct token *token, bool on)
 {
@@ -300,6 +322,23 @@ static void change_data_flip(struct world *w, struct token *token, bool on)
 		flip_replica(w, token, on);
 	else if ((damage = damage_of(w, token, on)))
 		damage->flips += on ? bits : -bits;
+}
+
+/* A range of zeros is one damaged chunk, whatever its length. */
+static void change_data_zero(struct world *w, struct token *token, bool on)
+{
+	struct damage_state *damage = damage_of(w, token, on);
+	uint64_t ranges = (uint64_t)token->effect.amount;
+	if (damage)
+		damage->flips += on ? ranges : -ranges;
+}
+
+/* So is a block that another one was written over. */
+static void change_data_misdirect(struct world *w, struct token *token, bool on)
+{
+	struct damage_state *damage = damage_of(w, token, on);
+	if (damage)
+		damage->flips += on ? 1 : -1ull;
 }
 
 static void change_data_cut(struct world *w, struct token *token, bool on)
@@ -425,6 +464,8 @@ static change_fn *const changes[EFFECTS] = {
 	[EFFECT_SPLIT_BRAIN] = change_split,       [EFFECT_API_OUT] = change_api,
 	[EFFECT_PROC_FREEZE] = change_stop,        [EFFECT_CKPT_FLIP] = change_checkpoint,
 	[EFFECT_CKPT_SHARD] = change_checkpoint,   [EFFECT_CKPT_TORN] = change_checkpoint,
+	[EFFECT_MEM_TAKEN] = change_memory,        [EFFECT_PROC_OOM] = change_oom,
+	[EFFECT_DATA_ZERO] = change_data_zero,     [EFFECT_DATA_MISDIRECT] = change_data_misdirect,
 };
 
 void effects_reset(struct world *w)
@@ -486,7 +527,8 @@ void effect_adjust(struct world *w, const struct effect *effect, uint64_t id)
 /* Of these processes may have died, or could not start. */
 #define DEADLY                                                                                     \
 	((EFFECT_BIT(EFFECT_GPU_SLOW) - 1) | EFFECT_BIT(EFFECT_NODE_REBOOT) |                      \
-	 EFFECT_BIT(EFFECT_PROC_LOOP) | EFFECT_BIT(EFFECT_DISK_ERROR))
+	 EFFECT_BIT(EFFECT_PROC_LOOP) | EFFECT_BIT(EFFECT_DISK_ERROR) |                            \
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM))
 
 /* What was broken comes back; processes that died of it are started again by those who mended it.
  */
@@ -524,7 +566,7 @@ bool effect_present(const struct world *w, uint64_t id)
 		row = xid_find((uint32_t)token->effect.amount);
 		return row && row->hits == XID_PROCESS && process_down(w, token);
 	}
-	if (token->effect.kind == EFFECT_PROC_EXIT)
+	if (token->effect.kind == EFFECT_PROC_EXIT || token->effect.kind == EFFECT_PROC_OOM)
 		return process_down(w, token);
 	if (token->effect.kind == EFFECT_PROC_FREEZE && token->generation)
 		return jobs_stopped(w, token->effect.entity, token->generation);

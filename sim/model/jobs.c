@@ -55,7 +55,7 @@ struct job_state {
 	struct checkpoint *saves;
 	size_t save_count, save_capacity;
 	int64_t candidate; /* being read; -1: the beginning */
-	uint64_t interruptions, restarts, bad_saves;
+	uint64_t interruptions, restarts, bad_saves, oom_kills;
 	nanos lost;
 };
 
@@ -353,7 +353,8 @@ static uint64_t all_gpus(const struct world *w, const struct job_state *job)
 
 static bool node_fit(const struct world *w, const struct job_state *job, uint32_t node)
 {
-	if (node_failed(w, node) || node_hangs(w, job, node) || w->nodes[node].cordoned)
+	if (node_failed(w, node) || node_hangs(w, job, node) || w->nodes[node].cordoned ||
+	    node_starved(w, node))
 		return false;
 	return !job->distrusted || w->standing_count == 0 ||
 	       gpus_wrong(w, node, all_gpus(w, job)) <= 0;
@@ -613,7 +614,8 @@ static void look(struct world *w, struct job_state *job)
 		return;
 	for (uint32_t k = 0; k < job->config->nodes && job->stage != JOB_QUEUED; k++)
 		if (node_failed(w, job->ranks[k]) ||
-		    (starting && node_hangs(w, job, job->ranks[k]))) {
+		    (starting &&
+		     (node_hangs(w, job, job->ranks[k]) || node_starved(w, job->ranks[k])))) {
 			interrupt(w, job,
 				  starting ? "a node was lost while it started"
 					   : "a node, or a GPU of it, was lost");
@@ -650,7 +652,7 @@ static struct job_state *job_of(const struct world *w, struct entity entity)
 {
 	if (entity.kind == ENTITY_JOB || entity.kind == ENTITY_RANK)
 		return &w->jobs[entity.index];
-	if (entity.kind != ENTITY_GPU)
+	if (entity.kind != ENTITY_GPU && entity.kind != ENTITY_NODE)
 		return NULL;
 	const struct node *node = &w->nodes[nodes_of(w, entity).first];
 	return node->job && node->rank ? &w->jobs[node->job - 1] : NULL;
@@ -666,6 +668,15 @@ void jobs_exit(struct world *w, struct entity entity)
 	struct job_state *job = job_of(w, entity);
 	if (job && has_processes(job))
 		interrupt(w, job, "a process exited");
+}
+
+void jobs_oom(struct world *w, struct entity entity)
+{
+	struct job_state *job = job_of(w, entity);
+	if (!job || !has_processes(job))
+		return;
+	job->oom_kills++;
+	interrupt(w, job, "the OOM killer ended a process");
 }
 
 bool jobs_down(const struct world *w, struct entity entity)
@@ -760,6 +771,7 @@ void jobs_read(const struct world *w, struct entity entity, struct reading *ret)
 		ret->process_starts += job->generation;
 	}
 	ret->processes_stopped = job->stopped;
+	ret->oom_kills = job->oom_kills;
 	ret->usable = job->stage == JOB_RUNNING;
 	ret->pace_ppm = (uint32_t)lround(job->pace * EFFECT_PPM);
 }

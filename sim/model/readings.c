@@ -42,6 +42,10 @@ static void read_condition(const struct world *w, struct entity entity, uint32_t
 		ret->gpus_wrong += gpus_wrong(w, n, bit) > 0;
 	}
 	ret->disk_rate = fmin(ret->disk_rate, condition_rate(w, EFFECT_DISK_RATE, itself));
+	uint32_t cpu = (uint32_t)lround(node_cpu(w, n) * EFFECT_PPM);
+	uint32_t memory = (uint32_t)fmax(lround(node_memory(w, n) * EFFECT_PPM), 1);
+	ret->cpu_left_ppm = cpu < ret->cpu_left_ppm ? cpu : ret->cpu_left_ppm;
+	ret->memory_left_ppm = memory < ret->memory_left_ppm ? memory : ret->memory_left_ppm;
 	nanos offset = llabs(condition_clock(w, entity.site, n, &refused));
 	ret->clock_offset = offset > ret->clock_offset ? offset : ret->clock_offset;
 	ret->nodes_refused += refused;
@@ -107,6 +111,10 @@ static void read_replicas(const struct world *w, struct entity entity, struct re
 				  replica->stage == STAGE_LOADING;
 		ret->process_starts += replica->starts;
 		ret->copies += replica->stage == STAGE_RUNNING;
+		uint32_t quota = (uint32_t)lround((1 - replica->now.squeezed) * EFFECT_PPM);
+		ret->quota_ppm = quota < ret->quota_ppm ? quota : ret->quota_ppm;
+		ret->oom_kills += replica->oom_kills;
+		ret->processes_oom += replica->oom && !runs;
 		ret->digest_mismatches += replica->flips + (runs && serves_other_model(w, replica));
 	}
 }
@@ -208,6 +216,7 @@ static void begin(const struct world *w, struct reading *ret)
 {
 	*ret = (struct reading){.at = world_now(w), .pace_ppm = EFFECT_PPM};
 	ret->rate = ret->disk_rate = ret->restore_rate = INFINITY;
+	ret->cpu_left_ppm = ret->memory_left_ppm = ret->quota_ppm = EFFECT_PPM;
 }
 
 void reading_hardware(const struct world *w, struct entity entity, struct reading *ret)

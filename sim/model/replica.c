@@ -192,6 +192,7 @@ static void initialised(void *context, uint64_t r, nanos now)
 	struct replica *replica = &w->replicas[r];
 	replica->stage_event = EVENT_NONE;
 	replica->running_since = now;
+	replica->oom = false;
 	tell(w, replica, LEPTON_REASON_READY, "initialised");
 	settle_stage(w, (uint32_t)r, STAGE_RUNNING);
 	storage_look(w); /* a home replica that runs again takes writes again */
@@ -203,6 +204,10 @@ void replica_weights_done(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
 	nanos now = world_now(w);
+	if (node_starved(w, replica->node)) { /* they do not fit into the node's memory */
+		replica_oom(w, r);
+		return;
+	}
 	nanos takes = dist_sample_nanos(&endpoint_of(w, replica)->model_start, &replica->start) +
 		      replica->now.start_added;
 	replica->flips =
@@ -317,7 +322,7 @@ static void try_again(void *context, uint64_t argument, nanos now)
 	load_look(w, replica->endpoint);
 }
 
-void replica_exit(struct world *w, uint32_t r)
+static void exit_for(struct world *w, uint32_t r, const char *why)
 {
 	struct replica *replica = &w->replicas[r];
 	nanos now = world_now(w), wait = 0;
@@ -334,11 +339,54 @@ void replica_exit(struct world *w, uint32_t r)
 		wait = scenario_time(w->scenario, wait);
 	}
 	replica->crashes++;
-	tell(w, replica, LEPTON_REASON_SYSTEM_ERROR, "process exited");
+	tell(w, replica, LEPTON_REASON_SYSTEM_ERROR, why);
 	replica->stage = STAGE_WAITING;
 	if (w->scenario->deployment.platform.restart && wanted(w, replica))
 		replica->stage_event = engine_at(w->engine, now + wait, try_again, w, r);
 	publish(w, r);
+}
+
+void replica_exit(struct world *w, uint32_t r)
+{
+	exit_for(w, r, "process exited");
+}
+
+static bool has_process(const struct replica *replica)
+{
+	return replica->stage == STAGE_LOADING || replica->stage == STAGE_STARTING ||
+	       replica->stage == STAGE_RUNNING;
+}
+
+void replica_oom(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	if (!has_process(replica))
+		return;
+	replica->oom_kills++;
+	replica->oom = true;
+	exit_for(w, r, "OOMKilled, exit code 137");
+}
+
+/* One that starts is the next to ask for memory; while it waits, it is the next to be killed. Of
+ * those that run the one with the largest weights is the biggest. */
+void replicas_starve(struct world *w, struct entity node)
+{
+	uint32_t victim = (uint32_t)w->replica_count;
+	for (uint32_t r = 0; r < w->replica_count; r++) {
+		const struct replica *replica = &w->replicas[r];
+		if (replica->node != nodes_of(w, node).first || replica->stage == STAGE_NONE)
+			continue;
+		if (victim == w->replica_count || replica->stage != STAGE_RUNNING ||
+		    endpoint_of(w, replica)->model_bytes >
+			    endpoint_of(w, &w->replicas[victim])->model_bytes)
+			victim = r;
+		if (replica->stage != STAGE_RUNNING)
+			break;
+	}
+	if (victim < w->replica_count)
+		replica_oom(w, victim);
+	else
+		jobs_oom(w, node);
 }
 
 void replica_revive(struct world *w, uint32_t r)

@@ -127,6 +127,7 @@ struct conditions {
 	nanos added, start_added; /* a request, a start takes longer */
 	nanos loops;              /* it exits so long after each start; 0: it does not */
 	bool stopped, unready;
+	double squeezed; /* share of the CPU that it uses which its quota takes away */
 };
 
 struct replica {
@@ -145,6 +146,8 @@ struct replica {
 	uint32_t load;        /* 1 + the transfer that brings its weights, 0: none */
 	uint32_t outstanding; /* single requests in it */
 	nanos running_since;
+	uint64_t oom_kills; /* by the OOM killer, so far */
+	bool oom;           /* and it has not been ready since the last */
 };
 
 /* ---- load ---- */
@@ -420,6 +423,11 @@ bool conditions_well(const struct conditions *now); /* nothing changes what it a
 /* The GPUs of `mask` on a node: pace of the slowest (1: full), share of wrong results. */
 double gpus_pace(const struct world *world, uint32_t node, uint64_t mask);
 double gpus_wrong(const struct world *world, uint32_t node, uint64_t mask);
+/* Shares of a node's CPU and memory that are left for what runs there; too little memory for a
+ * process that serves or trains? */
+double node_cpu(const struct world *world, uint32_t node);
+double node_memory(const struct world *world, uint32_t node);
+bool node_starved(const struct world *world, uint32_t node);
 /* Share of packets lost, bandwidth left (INFINITY: all), by effects on exactly that thing. */
 double condition_loss(const struct world *world, struct entity entity);
 double condition_rate(const struct world *world, enum effect_kind kind, struct entity entity);
@@ -442,6 +450,9 @@ void replicas_reset(struct world *world);
 void replicas_look(struct world *world);                  /* processes die with their node or GPU */
 void replica_exit(struct world *world, uint32_t replica); /* the process is killed */
 void replica_revive(struct world *world, uint32_t replica); /* a repair starts it again */
+/* The OOM killer ends its process, if it has one; the biggest process of a node. */
+void replica_oom(struct world *world, uint32_t replica);
+void replicas_starve(struct world *world, struct entity node);
 void replicas_activate(struct world *world, uint32_t site, uint32_t domain);
 void replicas_stop(struct world *world, uint32_t site, uint32_t domain);
 void replicas_data(struct world *world, uint32_t site); /* the site's data changed: go on loading */
@@ -493,6 +504,8 @@ void jobs_transferred(struct world *world, uint32_t job, bool save);
 /* A process of a job or rank, or that uses a GPU, is killed; is the job down? */
 void jobs_exit(struct world *world, struct entity entity);
 bool jobs_down(const struct world *world, struct entity entity);
+/* The OOM killer ends a process of a job or rank, or of the job on a node. */
+void jobs_oom(struct world *world, struct entity entity);
 /* Processes are stopped (state T); returns their generation, which goes on or dies. */
 uint64_t jobs_stop(struct world *world, struct entity entity);
 void jobs_go_on(struct world *world, struct entity entity, uint64_t generation);
