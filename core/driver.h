@@ -71,6 +71,7 @@ struct reading {
 	uint32_t cpu_left_ppm, memory_left_ppm, quota_ppm;
 	uint64_t oom_kills;     /* of processes there, by the kernel's OOM killer, so far */
 	uint32_t processes_oom; /* replicas not ready since such a kill */
+	uint32_t disk_left_ppm; /* space left on the fullest disk, ppm of it; 0: none, not known */
 };
 
 /* ---- actions: what the DR controller asks for. They begin at once, never block, and end with a

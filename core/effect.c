@@ -136,6 +136,19 @@ static bool judge_bytes(const struct reading *before, const struct reading *afte
 	return after->content_bytes < before->content_bytes;
 }
 
+/* One that still has space is seen by how much. */
+static bool judge_full(const struct reading *before, const struct reading *after,
+		       char text[OBSERVED_MAX])
+{
+	bool fuller = after->disk_left_ppm > 0 && after->disk_left_ppm < before->disk_left_ppm;
+
+	if (after->disks_full > before->disks_full || !fuller)
+		say(text, "disks without space:", before->disks_full, after->disks_full);
+	else
+		say(text, "space left, ppm:", before->disk_left_ppm, after->disk_left_ppm);
+	return after->disks_full > before->disks_full || fuller;
+}
+
 static bool judge_store(const struct reading *before, const struct reading *after,
 			char text[OBSERVED_MAX])
 {
@@ -199,7 +212,7 @@ static const struct rule rules[EFFECTS] = {
 	[EFFECT_NET_RATE] = FIGURE("bandwidth, bytes/s", rate, FIGURE_REAL, FALLS),
 	[EFFECT_NET_FLAP] = JUDGE(judge_cut),
 	[EFFECT_NET_DROP] = FIGURE("service ports open", ports_open, FIGURE_U32, FALLS),
-	[EFFECT_DISK_FULL] = FIGURE("disks without space", disks_full, FIGURE_U32, RISES),
+	[EFFECT_DISK_FULL] = JUDGE(judge_full),
 	[EFFECT_DISK_ERROR] = FIGURE("disks that fail", disks_failing, FIGURE_U32, RISES),
 	[EFFECT_DISK_RATE] = FIGURE("disk throughput, bytes/s", disk_rate, FIGURE_REAL, FALLS),
 	[EFFECT_DISK_READONLY] = FIGURE("read-only disks", disks_readonly, FIGURE_U32, RISES),

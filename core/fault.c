@@ -61,6 +61,7 @@ static const struct strength {
 	[EFFECT_CPU_TAKEN] = {.amount = true},
 	[EFFECT_CPU_QUOTA] = {.amount = true},
 	[EFFECT_MEM_TAKEN] = {.amount = true, .spread = true},
+	[EFFECT_DISK_FULL] = {.amount = true, .no_amount = EFFECT_PPM},
 };
 
 bool effect_has_strength(enum effect_kind kind)

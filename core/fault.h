@@ -53,7 +53,8 @@ enum effect_kind {
 	EFFECT_NET_FLAP,   /* site, node, link: cut and whole in turns; amount: ns cut, spread: ns
 			      whole */
 	EFFECT_NET_DROP,   /* site, node: requests to its service ports vanish, the rest passes */
-	EFFECT_DISK_FULL,  /* node, store: no space left for a write */
+	EFFECT_DISK_FULL,  /* node, store: no space left for a write; amount: share of its space
+			      that is left after all, ppm */
 	EFFECT_DISK_ERROR, /* node, store: reads and writes fail with EIO */
 	EFFECT_DISK_RATE,  /* node, store: throughput left; amount: bytes/s */
 	EFFECT_DISK_READONLY, /* node, store: writes fail with EROFS */

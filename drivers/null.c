@@ -30,7 +30,7 @@ static void see_nodes(const struct site *site, uint32_t nodes, struct reading *r
 	ret->rate = site->nic;
 	ret->disks = nodes;
 	ret->disk_rate = site->disk;
-	ret->cpu_left_ppm = ret->memory_left_ppm = EFFECT_PPM;
+	ret->cpu_left_ppm = ret->memory_left_ppm = ret->disk_left_ppm = EFFECT_PPM;
 }
 
 static void see_replicas(uint32_t replicas, struct reading *ret)

@@ -694,6 +694,11 @@ static const struct row nets[] = {
 /* 20 GB at 8 GB/s take 2.5 s. The backup of 30 min is 240 s old at the crash. */
 static const struct row stores[] = {
 	MISSED("disk.fill, target: store"),
+	{"a store with hardly any space takes a backup",
+	 {"steps=[" STEP("25m", "disk.fill, target: store, percent: 99%", "8m") ", " CRASH "]"},
+	 BRP,
+	 240,
+	 NULL},
 	MISSED("disk.readonly, target: store"),
 	MISSED("disk.error, target: store"),
 	MISSED("objstore.unavailable, target: store"),
@@ -780,6 +785,7 @@ static const struct row stores[] = {
 };
 
 #define HURT(fault, class) ONE(fault ", target: data/" class, "5m")
+#define NODES_FULL(share) "disk.fill, target: \"primary/node[*]\", select: all, percent: " share
 #define CUT(share) "data.truncate, target: data/io, share: " share
 
 static const struct row contents[] = {
@@ -835,6 +841,29 @@ static const struct row contents[] = {
 	 {LATE, ONE("disk.fill, target: \"primary/node[0]\"", "5m")},
 	 BAD,
 	 300,
+	 NULL},
+	{"a disk with hardly any space",
+	 {LATE, ONE("disk.fill, target: \"primary/node[0]\", percent: 99%", "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"one that fills up", /* in ten steps of 13 1/3 s, the last at 22 min */
+	 {LATE,
+	  "steps=[{at: 20m, fault: disk.fill, target: \"primary/node[0]\", ramp: 2m, for: 5m}]"},
+	 BAD,
+	 180,
+	 NULL},
+	{"it takes no pods: nowhere to move to until 30 min", /* looks at 1545 s + 30 s each */
+	 {LATE, "steps=[" STEP("19m", NODES_FULL("90.1%"), "11m") ", " STEP(
+			"20m", "node.crash, target: \"primary/node[0]\"", "1h") "]"},
+	 BAD,
+	 345 + 9 * 30 + START,
+	 NULL},
+	{"with a tenth left it takes them",
+	 {LATE, "steps=[" STEP("19m", NODES_FULL("90%"), "11m") ", " STEP(
+			"20m", "node.crash, target: \"primary/node[0]\"", "1h") "]"},
+	 BAD,
+	 345 + START,
 	 NULL},
 	{"a read-only one",
 	 {LATE, ONE("disk.readonly, target: \"primary/node[0]\"", "5m")},

@@ -427,6 +427,9 @@ static const struct {
 	{"traffic.surge", "{multiplier: 1}", -1},
 	{"traffic.surge", "{multiplier: 200%}", -1},
 	{"deploy.bad_model", "{share: 1%}", -1},
+	{"disk.fill", "{percent: 0%}", -1},
+	{"disk.fill", "{percent: 1%}", 0},
+	{"disk.fill", "{percent: 101%}", -1},
 	{"cpu.burn", "{workers: -1}", -1},
 	{"cpu.burn", "{workers: 65536, load: 1%}", 0},
 	{"cpu.burn", "{workers: 65537}", -1},
@@ -812,6 +815,26 @@ static const struct {
 	 {.disks_full = 1},
 	 {.disks_full = 0},
 	 "disks without space: 1 -> 0"},
+	{EFFECT_DISK_FULL,
+	 true,
+	 {.disks_full = 0, .disk_left_ppm = 1000000},
+	 {.disks_full = 1, .disk_left_ppm = 0},
+	 "disks without space: 0 -> 1"},
+	{EFFECT_DISK_FULL,
+	 true,
+	 {.disk_left_ppm = 1000000},
+	 {.disk_left_ppm = 75000},
+	 "space left, ppm: 1000000 -> 75000"},
+	{EFFECT_DISK_FULL, /* one was full and is no more */
+	 false,
+	 {.disks_full = 1, .disk_left_ppm = 0},
+	 {.disks_full = 0, .disk_left_ppm = 1000000},
+	 "disks without space: 1 -> 0"},
+	{EFFECT_DISK_FULL, /* nothing is known of the space now */
+	 false,
+	 {.disk_left_ppm = 1000000},
+	 {.disk_left_ppm = 0},
+	 "disks without space: 0 -> 0"},
 	{EFFECT_DISK_ERROR,
 	 true,
 	 {.disks_failing = 0},
@@ -1187,6 +1210,7 @@ START_TEST(null_reads_the_deployment)
 	ck_assert_uint_eq(reading.pace_ppm, EFFECT_PPM);
 	ck_assert_uint_eq(reading.cpu_left_ppm, EFFECT_PPM);
 	ck_assert_uint_eq(reading.memory_left_ppm, EFFECT_PPM);
+	ck_assert_uint_eq(reading.disk_left_ppm, EFFECT_PPM);
 	ck_assert_uint_eq(reading.ports_open, 1);
 	ck_assert_double_eq(reading.rate, 25e9);
 	ck_assert_double_eq(reading.disk_rate, 6e9);

@@ -11,6 +11,11 @@ bool node_up(const struct world *w, uint32_t node)
 	return w->nodes[node].power_off == 0 && w->nodes[node].crashed == 0;
 }
 
+bool node_open(const struct world *w, uint32_t node)
+{
+	return w->nodes[node].cordoned == 0 && w->nodes[node].disk_low == 0;
+}
+
 bool site_alive(const struct world *w, uint32_t site)
 {
 	const struct site *config = &w->scenario->deployment.sites[site];

@@ -20,7 +20,7 @@
 	 EFFECT_BIT(EFFECT_LOAD_SURGE) | EFFECT_BIT(EFFECT_MODEL_BAD) |                            \
 	 EFFECT_BIT(EFFECT_DATA_CUT) | EFFECT_BIT(EFFECT_DATA_OLD) |                               \
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
-	 EFFECT_BIT(EFFECT_MEM_TAKEN))
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_DISK_FULL))
 
 bool condition_kind(enum effect_kind kind)
 {

@@ -243,9 +243,16 @@ static void change_checkpoint(struct world *w, struct token *token, bool on)
 
 /* ---- disks and the store ---- */
 
+/* kubelet's nodefs.available<10% */
+#define DISK_PRESSURE (EFFECT_PPM / 10)
+
 static void change_disk_full(struct world *w, struct token *token, bool on)
 {
 	bool store = token->effect.entity.kind == ENTITY_STORE;
+	if (!store && token->effect.amount < DISK_PRESSURE)
+		count(&node_of(w, token->effect.entity)->disk_low, on);
+	if (token->effect.amount > 0)
+		return;
 	count(store ? &w->store.full : &node_of(w, token->effect.entity)->disk_full, on);
 }
 

@@ -353,7 +353,7 @@ static uint64_t all_gpus(const struct world *w, const struct job_state *job)
 
 static bool node_fit(const struct world *w, const struct job_state *job, uint32_t node)
 {
-	if (node_failed(w, node) || node_hangs(w, job, node) || w->nodes[node].cordoned ||
+	if (node_failed(w, node) || node_hangs(w, job, node) || !node_open(w, node) ||
 	    node_starved(w, node))
 		return false;
 	return !job->distrusted || w->standing_count == 0 ||

@@ -24,7 +24,7 @@ static void read_condition(const struct world *w, struct entity entity, uint32_t
 	bool refused;
 	if (!node_up(w, n))
 		return;
-	ret->nodes_schedulable += node->cordoned == 0;
+	ret->nodes_schedulable += node_open(w, n);
 	ret->disks++;
 	ret->disks_full += node->disk_full > 0;
 	ret->disks_failing += node->disk_failing > 0;
@@ -42,6 +42,8 @@ static void read_condition(const struct world *w, struct entity entity, uint32_t
 		ret->gpus_wrong += gpus_wrong(w, n, bit) > 0;
 	}
 	ret->disk_rate = fmin(ret->disk_rate, condition_rate(w, EFFECT_DISK_RATE, itself));
+	uint32_t left = (uint32_t)fmin(condition_rate(w, EFFECT_DISK_FULL, itself), EFFECT_PPM);
+	ret->disk_left_ppm = left < ret->disk_left_ppm ? left : ret->disk_left_ppm;
 	uint32_t cpu = (uint32_t)lround(node_cpu(w, n) * EFFECT_PPM);
 	uint32_t memory = (uint32_t)fmax(lround(node_memory(w, n) * EFFECT_PPM), 1);
 	ret->cpu_left_ppm = cpu < ret->cpu_left_ppm ? cpu : ret->cpu_left_ppm;
@@ -190,6 +192,8 @@ static void read_store(const struct world *w, struct reading *ret)
 	ret->disk_rate = fmin(condition_rate(w, EFFECT_STORE_RATE, entity),
 			      condition_rate(w, EFFECT_DISK_RATE, entity));
 	ret->disk_rate = fmin(ret->disk_rate, fmax(store->read, store->write));
+	ret->disk_left_ppm =
+		(uint32_t)fmin(condition_rate(w, EFFECT_DISK_FULL, entity), EFFECT_PPM);
 	ret->restore_rate = fmin(store->read, condition_rate(w, EFFECT_RESTORE_RATE, entity));
 }
 
@@ -217,6 +221,7 @@ static void begin(const struct world *w, struct reading *ret)
 	*ret = (struct reading){.at = world_now(w), .pace_ppm = EFFECT_PPM};
 	ret->rate = ret->disk_rate = ret->restore_rate = INFINITY;
 	ret->cpu_left_ppm = ret->memory_left_ppm = ret->quota_ppm = EFFECT_PPM;
+	ret->disk_left_ppm = EFFECT_PPM;
 }
 
 void reading_hardware(const struct world *w, struct entity entity, struct reading *ret)

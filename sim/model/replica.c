@@ -70,7 +70,7 @@ static bool place(struct world *w, struct replica *replica)
 		uint32_t node =
 			w->sites[replica->site].first_node + (replica->ordinal + k) % site->nodes;
 		uint32_t gpu = 0;
-		if (!node_up(w, node) || w->nodes[node].frozen || w->nodes[node].cordoned ||
+		if (!node_up(w, node) || w->nodes[node].frozen || !node_open(w, node) ||
 		    !fits(w, node, site->gpus, count, &gpu))
 			continue;
 		replica->node = node;
@@ -471,11 +471,11 @@ void replicas_look(struct world *w)
 
 static void allocated(void *context, uint64_t packed, nanos now);
 
-static bool nodes_cordoned(const struct world *w, uint32_t site)
+static bool nodes_closed(const struct world *w, uint32_t site)
 {
 	uint32_t first = w->sites[site].first_node;
 	for (uint32_t n = 0; n < w->scenario->deployment.sites[site].nodes; n++)
-		if (w->nodes[first + n].cordoned)
+		if (!node_open(w, first + n))
 			return true;
 	return false;
 }
@@ -499,7 +499,7 @@ static void bring_up(struct world *w, uint32_t site, uint32_t domain, bool first
 		if (hardware_well(w, replica))
 			start(w, r);
 	}
-	if (pending && (full || nodes_cordoned(w, site)) &&
+	if (pending && (full || nodes_closed(w, site)) &&
 	    !(w->sites[site].pending & DOMAIN_BIT(domain))) {
 		w->sites[site].pending |= DOMAIN_BIT(domain);
 		engine_at(w->engine, world_now(w) + scenario_time(w->scenario, MOVE_RETRY),

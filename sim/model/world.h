@@ -58,6 +58,7 @@ struct node {
 	uint32_t disk;                 /* 1 + its flow resource, 0: nobody has read from it yet */
 	/* how many effects: drop requests to its ports; keep pods off it; of its disk */
 	uint16_t dropped, cordoned, disk_full, disk_failing, disk_readonly;
+	uint16_t disk_low; /* effects: hardly any space, so that it takes no pods */
 };
 
 /* What is wrong with the content of one data class at a site, by how many effects. */
@@ -385,6 +386,7 @@ void world_complete(struct world *world,
 
 /* cluster.c */
 bool node_up(const struct world *world, uint32_t node);    /* powered and not crashed */
+bool node_open(const struct world *world, uint32_t node);  /* takes pods, if it is up */
 bool site_alive(const struct world *world, uint32_t site); /* any node of it is up */
 bool site_reachable(const struct world *world,
 		    uint32_t site);                     /* from the clients and the controller */
