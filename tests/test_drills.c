@@ -708,6 +708,7 @@ static const struct figures {
 	{"logical_redundancy", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 7, 0.1, 0, 0},
 	{"medical_diagnosis", "failover", 0, 10.001, 120, 30, 215, 3, 30.008, 90},
 	{"ransomware_restore", "failover", 0, 1210865, 1200, 620, 1213033.333, 0.3, 1254000, 48000},
+	{"noisy_neighbour", "failover", 0, 21, 0, 22.5, 89.333, 0.1, 240, 14400},
 	{"region_outage", "failover", 0, 22, 30, 1520, 1572, 0.1, 660, 19800},
 	{"restore_interrupted", "failover", 0, 21, 0, 710, 731, 0.2, 600, 36000},
 	{"split_brain", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 0, 0, 600, 36000},
