@@ -425,6 +425,8 @@ START_TEST(findings_name_the_way_back)
 					       .needs = EFFECT_BIT(EFFECT_NODE_CRASH)};
 	static const struct fault_ops death = {.name = "proc.kill",
 					       .needs = EFFECT_BIT(EFFECT_PROC_EXIT)};
+	static const struct fault_ops oom = {.name = "proc.oom",
+					     .needs = EFFECT_BIT(EFFECT_PROC_OOM)};
 	struct drill drill;
 
 	drill_with(&drill, &crash, PATH_IN_PLACE);
@@ -442,6 +444,11 @@ START_TEST(findings_name_the_way_back)
 	expect_finding(&drill, "Waiting for the fault to end by itself", "Detection took");
 
 	drill_with(&drill, &death, PATH_IN_PLACE);
+	at(&drill, MARK_REPAIRED, 127);
+	at(&drill, MARK_RESTORED, 128);
+	expect_finding(&drill, "The restart took 28 s of the 28 s FRT", "Detection took");
+
+	drill_with(&drill, &oom, PATH_IN_PLACE);
 	at(&drill, MARK_REPAIRED, 127);
 	at(&drill, MARK_RESTORED, 128);
 	expect_finding(&drill, "The restart took 28 s of the 28 s FRT", "Detection took");
