@@ -327,6 +327,14 @@ static const struct row nodes[] = {
 	"deployment.sites[0].nodes=1", "deployment.sites[0].racks=1",                              \
 		"deployment.endpoints[0].gpus_per_replica=4"
 
+#define AN_ENDPOINT(name, bytes)                                                                   \
+	"{name: " name ", site: primary, gpus_per_replica: 4, model: {bytes: " bytes "}, load: "   \
+	"{rate: 12/s, service_time: 250ms, requests: never}}"
+#define ENDPOINTS(first, bytes, second, more)                                                      \
+	"deployment.sites[0].nodes=1", "deployment.sites[0].racks=1",                              \
+		"deployment.endpoints=[" AN_ENDPOINT(first, bytes) ", " AN_ENDPOINT(second,        \
+										    more) "]"
+
 /* 62 % of a request is CPU: with half of it left it takes 0.38 + 0.62 / 0.5 of its time. A process
  * needs a tenth of its node's memory. */
 static const struct row resources[] = {
@@ -409,6 +417,11 @@ static const struct row resources[] = {
 	 "level.capacity@1330",
 	 256 / 2.86,
 	 NULL},
+	{"a wider one on top changes nothing",
+	 {LATE, PAIR(SQUEEZE("", "25%"), "10m", SQUEEZE("", "50%"), "4m")},
+	 "level.capacity@1330",
+	 256 / 2.86,
+	 NULL},
 	{"the wider one is left",
 	 {LATE, PAIR(SQUEEZE("", "50%"), "10m", SQUEEZE("", "25%"), "4m")},
 	 "level.capacity@1570",
@@ -463,6 +476,25 @@ static const struct row resources[] = {
 	{"what initialises too",
 	 {TWO, ONE_NODE, LATE, "steps=[" KILL("1170s") ", " STEP("20m", FILL(""), "5m") "]"},
 	 "level.capacity@1260",
+	 256,
+	 NULL},
+	{"whatever its number", /* is killed while the other one serves */
+	 {TWO, ONE_NODE, LATE,
+	  "steps=[{at: 1195s, fault: proc.kill, target: \"endpoint/chat/replica[1]\"}, " STEP(
+		  "20m", FILL(""), "5m") "]"},
+	 BAD,
+	 0,
+	 NULL},
+	{"the bigger model goes",
+	 {ENDPOINTS("chat", "140GB", "mail", "200GB"), LATE, ONE(FILL(""), "5m")},
+	 "level.capacity@1210",
+	 256,
+	 NULL},
+	{"what loads goes before what is bigger",
+	 {ENDPOINTS("mail", "140GB", "chat", "200GB"), LATE,
+	  "steps=[{at: 1195s, fault: proc.kill, target: endpoint/mail}, " STEP("20m", FILL(""),
+									       "5m") "]"},
+	 "level.capacity@1210",
 	 256,
 	 NULL},
 	{"memory of a node that is down",

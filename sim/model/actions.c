@@ -442,8 +442,6 @@ static int brokenness(const struct reading *r)
 		return BROKEN_REPLICA;
 	if (r->ports_open < r->ports || r->errors_ppm || r->service_added || r->loss_ppm)
 		return 1;
-	if (r->cpu_left_ppm < EFFECT_PPM || r->quota_ppm < EFFECT_PPM)
-		return 1;
 	return r->digest_mismatches || r->xid || r->pace_ppm < EFFECT_PPM ? 1 : 0;
 }
 

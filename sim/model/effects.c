@@ -217,8 +217,7 @@ static void change_oom(struct world *w, struct token *token, bool on)
 /* How much is left is a condition; the killer comes when it is too little. */
 static void change_memory(struct world *w, struct token *token, bool on)
 {
-	uint32_t node = nodes_of(w, token->effect.entity).first;
-	if (on && node_up(w, node) && node_starved(w, node))
+	if (on && node_starved(w, nodes_of(w, token->effect.entity).first))
 		replicas_starve(w, token->effect.entity);
 }
 
