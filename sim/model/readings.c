@@ -116,7 +116,7 @@ static void read_replicas(const struct world *w, struct entity entity, struct re
 		uint32_t quota = (uint32_t)lround((1 - replica->now.squeezed) * EFFECT_PPM);
 		ret->quota_ppm = quota < ret->quota_ppm ? quota : ret->quota_ppm;
 		ret->oom_kills += replica->oom_kills;
-		ret->processes_oom += replica->oom && !runs;
+		ret->processes_oom += replica->oom;
 		ret->digest_mismatches += replica->flips + (runs && serves_other_model(w, replica));
 	}
 }
