@@ -92,6 +92,7 @@ static void scale_places(const struct scaling *scaling, struct deployment *d)
 	for (size_t i = 0; i < d->site_count; i++) {
 		scale_rate(scaling, &sites[i].nic);
 		scale_rate(scaling, &sites[i].disk);
+		scale_bytes(scaling, &sites[i].memory);
 		scale_time(scaling, &sites[i].standby.replication_lag);
 	}
 	for (size_t i = 0; i < d->link_count; i++) {
