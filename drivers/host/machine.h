@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stand-in machines of one drill. With the rights (root, or a user namespace) each has its own
+ * network, mount and PID namespace; sites are bridges in a router namespace. All namespaces are
+ * anonymous, held by processes and descriptors only: they vanish with drsim, and nothing is made in
+ * the host's own. Without the rights a machine is a group of processes on 127.0.0.1. Where there
+ * are cgroups that can be written each machine has one, in both cases.
+ *
+ * One thread: the main thread makes, starts and ends machines, since what a machine started dies
+ * with the thread that started it. machine_enter() is for any thread.
+ */
+#ifndef DRIVERS_HOST_MACHINE_H
+#define DRIVERS_HOST_MACHINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/arena.h"
+#include "core/clock.h"
+#include "core/error.h"
+#include "drivers/host/journal.h"
+
+#define MACHINES_MAX 250
+#define MACHINE_SITES_MAX 100
+#define MACHINE_ADDRESS_MAX 64 /* "10.90.0.1:65535" */
+#define MACHINE_DEVICES_MAX 64
+
+enum isolation {
+	ISOLATION_LOOPBACK,   /* processes on 127.0.0.1 */
+	ISOLATION_NAMESPACES, /* a network, mount and PID namespace each */
+};
+extern const char *const isolation_names[]; /* "loopback", "namespaces" */
+
+struct machine_site {
+	const char *name;
+	/* Folder that all machines of the site and drsim see, and machines of other sites find
+	 * empty (with namespaces); made when it is not there; NULL: none. */
+	const char *storage;
+};
+
+struct machine_config {
+	const char *name; /* "primary/node[0]", for messages and as DRSIM_MACHINE */
+	uint32_t site;    /* index in sites */
+	bool place_only;  /* only a place in the network that threads enter; never started */
+	/* Its own disk: a tmpfs of this size at this path, below the work folder, in its own mount
+	 * namespace; it outlives machine_kill(). On loopback a plain folder. NULL: none. */
+	const char *disk;
+	uint64_t disk_bytes;
+	/* Its stand-in GPUs: a folder below the work folder with the files gpu0 … gpuN-1, in its
+	 * own mount namespace too; NULL: none. */
+	const char *devices;
+	uint32_t device_count;
+};
+
+struct machines_config {
+	const struct machine_site *sites;
+	size_t site_count;
+	const struct machine_config *machines;
+	size_t machine_count;
+	bool loopback_only; /* do not try namespaces */
+};
+
+struct machine;
+struct machines;
+
+/*
+ * Makes the networks, folders and cgroups of all machines, and starts none. Uses journal->run and
+ * journal->work; all that could stay behind is in the journal first. The texts of the config must
+ * live as long as the machines. Without root, this process enters a user namespace of its own when
+ * it may: before the first thread, and for good.
+ */
+int machines_open(const struct machines_config *config, struct journal *journal,
+		  struct arena *arena, struct machines **ret_machines, struct error *e);
+/* Kills all, removes their cgroups, marks it in the journal. -1: the first that could not. */
+int machines_close(struct machines *machines, struct error *e);
+
+enum isolation machines_isolation(const struct machines *machines);
+/* What is lost without namespaces or cgroups, one sentence each, NULL-terminated; empty: nothing. */
+const char *const *machines_lost(const struct machines *machines);
+struct machine *machines_get(const struct machines *machines, size_t index);
+
+struct machine_start {
+	const char *const *argv;        /* NULL-terminated; argv[0] is a path */
+	const char *const *environment; /* "NAME=value" …, NULL-terminated, added to our own; NULL:
+					   none */
+	const char *log;                /* file that gets its standard error; appended to */
+};
+
+/*
+ * Starts the machine's first process: PID 1 of its PID namespace, or leader of its own process
+ * group; it dies with this process. DRSIM_RUN and DRSIM_MACHINE are in its environment. Returns as
+ * soon as it runs the program. Only its first line on standard output is ever read. A machine that
+ * was killed can be started again; its disk is as it was.
+ */
+int machine_start(struct machine *machine, const struct machine_start *start, struct error *e);
+/* Waits for its first line `listening A:P` until `timeout` is over. ERROR_UNAVAILABLE when it ends
+ * before, with the last line of its log. */
+int machine_listening(struct machine *machine, nanos timeout, char ret_address[MACHINE_ADDRESS_MAX],
+		      struct error *e);
+/* Kills all of it at once, frozen or not, and returns when it is gone. Nothing when it is not
+ * running. */
+int machine_kill(struct machine *machine, struct error *e);
+/* Stops every process of it, or lets all go on, and proves it. With a cgroup by its freezer; else
+ * by SIGSTOP, which its processes' parents can see. */
+int machine_freeze(struct machine *machine, bool frozen, struct error *e);
+bool machine_frozen(const struct machine *machine);
+/* Processors (0: unlimited) and bytes of memory (0: unlimited). ERROR_UNAVAILABLE without cgroup. */
+int machine_limit(struct machine *machine, double cpus, uint64_t memory_bytes, struct error *e);
+/* Its first process runs, frozen or not. */
+bool machine_alive(struct machine *machine);
+/* The pid here of a pid in there; 0: there is none. */
+pid_t machine_pid(const struct machine *machine, pid_t inner);
+/* Calls back for each of its processes (state of /proc/PID/stat); returns how many. */
+size_t machine_processes(const struct machine *machine,
+			 void (*each)(void *self, pid_t pid, char state), void *self);
+/*
+ * What to put before an absolute path to reach what the machine sees there: "/proc/PID/fd/N" of
+ * this process, or "" on loopback. Valid from the first machine_start() to machines_close(), also
+ * while the machine is dead. Records in the journal with such a path name this process as their
+ * pid.
+ */
+const char *machine_root(const struct machine *machine);
+/* "10.90.0.1"; "127.0.0.1" on loopback. */
+const char *machine_address(const struct machine *machine);
+/* The first of `count` ports in a row that nobody listens on, for this machine alone. */
+int machine_ports(struct machine *machine, uint32_t count, uint16_t *ret_first, struct error *e);
+/* The calling thread's sockets are in the machine's network from now on. Nothing on loopback. */
+int machine_enter(const struct machine *machine, struct error *e);
+/* Network namespace; -1 on loopback. It stays the machine's. */
+int machine_network(const struct machine *machine);
+
+/* ---- what this host can do: drivers' `doctor` ---- */
+
+void host_doctor(struct arena *arena, void (*say)(const char *what, bool yes, const char *detail));
+
+#endif
