@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the machines share: setting up, networks, processes. */
+#ifndef DRIVERS_HOST_MACHINE_PRIVATE_H
+#define DRIVERS_HOST_MACHINE_PRIVATE_H
+
+#include "drivers/host/cgroup.h"
+#include "drivers/host/machine.h"
+#include "drivers/host/process.h"
+
+#define MACHINE_WAIT (5 * NANOS_S) /* for a machine to be frozen, or gone */
+#define MACHINE_PAUSE NANOS_MS
+#define MACHINE_LINE_MAX 256 /* of what it says first */
+#define MACHINE_LOST_MAX 8
+
+struct machine_stopped {
+	pid_t pid;
+	uint64_t start;
+};
+
+struct machine {
+	struct machines *machines;
+	const struct machine_config *config;
+	size_t index;
+	char address[MACHINE_ADDRESS_MAX];
+	int network, mounts, tree; /* namespaces, its root folder; -1: not there */
+	char root[64];             /* "/proc/PID/fd/N" of `tree`, or "" */
+	const char *groups[CGROUP_USES];
+	pid_t pid; /* of its first process; 0: none is running */
+	uint64_t start;
+	uint64_t kill_record; /* in the journal; 0: its cgroup stands there */
+	int output;           /* its standard output; -1: none */
+	char line[MACHINE_LINE_MAX];
+	size_t line_length;
+	const char *log;
+	bool frozen;
+	struct machine_stopped *stopped; /* by SIGSTOP */
+	size_t stopped_count;
+	uint32_t ports; /* given out */
+};
+
+struct machines {
+	struct arena *arena;
+	struct journal *journal;
+	const struct machines_config *config;
+	enum isolation isolation;
+	struct machine *items;
+	struct cgroups cgroups;
+	int router;          /* network namespace */
+	uint64_t run_record; /* in the journal */
+	uint64_t group_records[CGROUP_USES];
+	const char *lost[MACHINE_LOST_MAX + 1];
+	size_t lost_count;
+	uint32_t ports;              /* given out on loopback */
+	const char *environment_run; /* "DRSIM_RUN=…" */
+};
+
+/* Can this process make namespaces? 0; else the reason as an errno. *ret_user: in a user namespace
+ * of its own only. Tries it in a child. */
+int machine_probe(bool *ret_user);
+/* Goes into a user namespace of our own, in which we may make others. */
+int machine_enter_user(struct error *e);
+/* Makes the router, the bridges and every machine's network. */
+int machine_build_network(struct machines *machines, struct error *e);
+
+/* All processes of a machine, in `arena`. */
+size_t machine_collect(const struct machine *machine, struct arena *arena, struct process **ret);
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a machine's first process comes to be: its namespaces, its own mounts, its program. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "drivers/host/machine_private.h"
+
+#define WORDS_MAX 4096 /* of an environment */
+#define LOG_TAIL 4096
+
+extern char **environ;
+
+/* How far the child is; the parent says it in words. */
+enum stage {
+	STAGE_READY,
+	STAGE_NETWORK,
+	STAGE_MOUNTS,
+	STAGE_DISK,
+	STAGE_STREAMS,
+	STAGE_PROGRAM
+};
+static const char *const stage_words[] = {
+	[STAGE_READY] = "begin",
+	[STAGE_NETWORK] = "enter its network namespace",
+	[STAGE_MOUNTS] = "set up its mount namespace",
+	[STAGE_DISK] = "mount its disk and devices",
+	[STAGE_STREAMS] = "open its log",
+	[STAGE_PROGRAM] = "run its program",
+};
+
+struct report {
+	int stage, error;
+};
+
+/* What the child needs, prepared before: it must not allocate memory. */
+struct birth {
+	const struct machine *machine;
+	char *const *argv, *const *envp;
+	int go[2], status[2], output[2], log;
+};
+
+/* ---- in the child ---- */
+
+static _Noreturn void give_up(const struct birth *birth, enum stage stage)
+{
+	struct report report = {.stage = stage, .error = errno};
+
+	if (write(birth->status[1], &report, sizeof(report)) != sizeof(report))
+		_exit(126);
+	_exit(127);
+}
+
+/* Waits for the parent's word; its death ends us, whether or not the kernel told us in time. */
+static void wait_for_go(const struct birth *birth)
+{
+	char word;
+	ssize_t got;
+
+	while ((got = read(birth->go[0], &word, 1)) < 0 && errno == EINTR)
+		;
+	if (got != 1)
+		_exit(126);
+}
+
+static int make_devices(const struct machine_config *config)
+{
+	if (mount("drsim", config->devices, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=1m,mode=755"))
+		return -1;
+	for (uint32_t i = 0; i < config->device_count; i++) {
+		char path[JOURNAL_PATH_MAX + 16];
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/gpu%u", config->devices, i);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+		if (fd < 0)
+			return -1;
+		close(fd);
+	}
+	return 0;
+}
+
+/* Own disk, own devices; the storage of other sites is empty here. */
+static int mount_own(const struct machine *machine)
+{
+	const struct machines_config *all = machine->machines->config;
+	const struct machine_config *config = machine->config;
+	char options[64];
+
+	snprintf(options, sizeof(options), "size=%llu,mode=755",
+		 (unsigned long long)config->disk_bytes);
+	if (config->disk && mount("drsim", config->disk, "tmpfs", MS_NOSUID, options))
+		return -1;
+	if (config->devices && make_devices(config))
+		return -1;
+	for (size_t i = 0; i < all->site_count; i++)
+		if (i != config->site && all->sites[i].storage &&
+		    mount("drsim", all->sites[i].storage, "tmpfs", MS_RDONLY, "size=4k,mode=555"))
+			return -1;
+	return 0;
+}
+
+static void enter_namespaces(const struct birth *birth)
+{
+	const struct machine *machine = birth->machine;
+
+	if (setns(machine->network, CLONE_NEWNET))
+		give_up(birth, STAGE_NETWORK);
+	if (machine->mounts >= 0) {
+		if (setns(machine->mounts, CLONE_NEWNS))
+			give_up(birth, STAGE_MOUNTS);
+		umount2("/proc", MNT_DETACH); /* of the PID namespace that is gone */
+	} else {
+		if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+			give_up(birth, STAGE_MOUNTS);
+		if (mount_own(machine))
+			give_up(birth, STAGE_DISK);
+	}
+	/* In some containers it may not be mounted anew: then the host's stays, which has the same
+	 * processes under other numbers. */
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) &&
+	    errno != EPERM)
+		give_up(birth, STAGE_MOUNTS);
+}
+
+static _Noreturn void be_born(const struct birth *birth)
+{
+	const struct report ready = {.stage = STAGE_READY};
+	bool own = birth->machine->machines->isolation == ISOLATION_NAMESPACES;
+	int null;
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(birth->go[1]);
+	wait_for_go(birth);
+	setsid();
+	for (int number = 1; number <= SIGRTMAX; number++)
+		signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (own)
+		enter_namespaces(birth);
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(birth->output[1], STDOUT_FILENO) < 0 ||
+	    dup2(birth->log, STDERR_FILENO) < 0 || chdir("/"))
+		give_up(birth, STAGE_STREAMS);
+	if (write(birth->status[1], &ready, sizeof(ready)) != sizeof(ready))
+		_exit(126);
+	wait_for_go(birth);
+	/* Some library may have forgotten to mark a descriptor. */
+	syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+	execve(birth->argv[0], birth->argv, birth->envp);
+	give_up(birth, STAGE_PROGRAM);
+}
+
+/* ---- in drsim ---- */
+
+static int fail(const struct machine *machine, const char *what, struct error *e)
+{
+	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "machine %s: cannot %s: %s",
+			 machine->config->name, what, strerror(errno));
+}
+
+static char *const *make_environment(const struct machine *machine, const char *const *more)
+{
+	struct arena *arena = machine->machines->arena;
+	const char **words = NULL;
+	size_t count = 0, capacity = 0;
+
+	words = arena_grow(arena, words, count, &capacity, sizeof(*words));
+	words[count++] = machine->machines->environment_run;
+	words = arena_grow(arena, words, count, &capacity, sizeof(*words));
+	words[count++] = arena_printf(arena, "DRSIM_MACHINE=%s", machine->config->name);
+	for (int own = 0; own < 2; own++)
+		for (char **at = own ? environ : (char **)(uintptr_t)more;
+		     at && *at && count < WORDS_MAX; at++) {
+			if (strncmp(*at, "DRSIM_RUN=", 10) == 0 ||
+			    strncmp(*at, "DRSIM_MACHINE=", 14) == 0)
+				continue;
+			words = arena_grow(arena, words, count, &capacity, sizeof(*words));
+			words[count++] = *at;
+		}
+	words = arena_grow(arena, words, count, &capacity, sizeof(*words));
+	words[count] = NULL;
+	return (char *const *)(uintptr_t)words;
+}
+
+static pid_t clone_child(const struct machine *machine)
+{
+	unsigned long flags = SIGCHLD;
+
+	if (machine->machines->isolation == ISOLATION_LOOPBACK)
+		return fork();
+	flags |= CLONE_NEWPID;
+	if (machine->mounts < 0)
+		flags |= CLONE_NEWNS;
+	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+}
+
+/* Before the child does anything: it is in its cgroups, or its pid is in the journal. */
+static int register_child(struct machine *machine, struct error *e)
+{
+	struct undo kill = {.kind = UNDO_KILL, .pid = machine->pid, .start = machine->start};
+	bool joined = false;
+
+	for (int use = 0; use < CGROUP_USES; use++) {
+		bool again = false;
+
+		for (int other = 0; other < use; other++)
+			again = again ||
+				(machine->groups[use] && machine->groups[other] &&
+				 strcmp(machine->groups[use], machine->groups[other]) == 0);
+		if (!machine->groups[use] || again)
+			continue;
+		if (cgroup_join(machine->groups[use], machine->pid, e))
+			return -1;
+		joined = true;
+	}
+	if (joined)
+		return 0;
+	if (journal_add(machine->machines->journal, &kill, e))
+		return -1;
+	machine->kill_record = kill.number;
+	return 0;
+}
+
+/* What the child says next; at the end of the pipe it runs its program, or is dead. */
+static bool read_report(const struct birth *birth, struct report *ret)
+{
+	ssize_t got;
+
+	while ((got = read(birth->status[0], ret, sizeof(*ret))) < 0 && errno == EINTR)
+		;
+	return got == sizeof(*ret);
+}
+
+/* Its mounts can be seen from outside through these, also when its processes are dead. */
+static int hold_mounts(struct machine *machine, struct error *e)
+{
+	char path[64];
+
+	if (machine->machines->isolation == ISOLATION_LOOPBACK || machine->mounts >= 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%ld/ns/mnt", (long)machine->pid);
+	machine->mounts = open(path, O_RDONLY | O_CLOEXEC);
+	if (machine->mounts < 0)
+		return fail(machine, "hold its mount namespace", e);
+	snprintf(path, sizeof(path), "/proc/%ld/root", (long)machine->pid);
+	machine->tree = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (machine->tree < 0)
+		return fail(machine, "see its files", e);
+	snprintf(machine->root, sizeof(machine->root), "/proc/%ld/fd/%d", (long)getpid(),
+		 machine->tree);
+	return 0;
+}
+
+static int say_go(const struct machine *machine, const struct birth *birth, struct error *e)
+{
+	return write(birth->go[1], "g", 1) == 1 ? 0 : fail(machine, "begin", e);
+}
+
+/* From the fork to the running program. */
+static int bring_up(struct machine *machine, const struct birth *birth, struct error *e)
+{
+	struct report report;
+
+	if (register_child(machine, e) || say_go(machine, birth, e))
+		return -1;
+	if (!read_report(birth, &report))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "machine %s: it died at once",
+				 machine->config->name);
+	if (report.stage == STAGE_READY) {
+		if (hold_mounts(machine, e) || say_go(machine, birth, e))
+			return -1;
+		if (!read_report(birth, &report))
+			return 0;
+	}
+	errno = report.error;
+	return fail(machine, stage_words[report.stage], e);
+}
+
+static void close_pair(int ends[2])
+{
+	for (int i = 0; i < 2; i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
+}
+
+static void close_at(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static int open_birth(const struct machine *machine, struct birth *birth, const char *log,
+		      struct error *e)
+{
+	if (pipe2(birth->go, O_CLOEXEC) || pipe2(birth->status, O_CLOEXEC) ||
+	    pipe2(birth->output, O_CLOEXEC))
+		return fail(machine, "make a pipe", e);
+	birth->log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	return birth->log < 0 ? fail(machine, "open its log", e) : 0;
+}
+
+int machine_start(struct machine *machine, const struct machine_start *start, struct error *e)
+{
+	struct birth birth = {
+		.machine = machine,
+		.argv = (char *const *)(uintptr_t)start->argv,
+		.envp = make_environment(machine, start->environment),
+		.go = {-1, -1},
+		.status = {-1, -1},
+		.output = {-1, -1},
+		.log = -1,
+	};
+	int rc = -1;
+
+	/* What it starts dies with the thread that started it. */
+	assert(syscall(SYS_gettid) == getpid());
+	assert(!machine->config->place_only);
+	/* What is left of the one before must be gone. */
+	if (machine_kill(machine, e))
+		return -1;
+	if (open_birth(machine, &birth, start->log, e))
+		goto out;
+	machine->pid = clone_child(machine);
+	if (machine->pid == 0)
+		be_born(&birth);
+	if (machine->pid < 0) {
+		machine->pid = 0;
+		fail(machine, "start a process", e);
+		goto out;
+	}
+	machine->start = process_start(machine->pid);
+	machine->log = arena_strdup(machine->machines->arena, start->log);
+	machine->output = birth.output[0];
+	machine->line_length = 0;
+	birth.output[0] = -1;
+	close_at(&birth.status[1]);
+	close_at(&birth.go[0]);
+	rc = bring_up(machine, &birth, e);
+out:
+	close_pair(birth.go);
+	close_pair(birth.status);
+	close_pair(birth.output);
+	close_at(&birth.log);
+	if (rc && machine->pid > 0)
+		machine_kill(machine, NULL);
+	return rc;
+}
+
+/* ---- its first line ---- */
+
+/* The last line of its log, to say why. */
+static const char *last_words(const struct machine *machine)
+{
+	struct arena *arena = machine->machines->arena;
+	char *text = arena_alloc(arena, LOG_TAIL + 1), *line;
+	int fd = open(machine->log, O_RDONLY | O_CLOEXEC);
+	off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+	ssize_t got = 0;
+
+	if (fd >= 0) {
+		got = pread(fd, text, LOG_TAIL, size > LOG_TAIL ? size - LOG_TAIL : 0);
+		close(fd);
+	}
+	while (got > 0 && text[got - 1] == '\n')
+		text[--got] = '\0';
+	line = strrchr(text, '\n');
+	return line ? line + 1 : text;
+}
+
+/* Takes the address out of "listening 10.90.0.1:8000". */
+static int take_address(const struct machine *machine, char ret[MACHINE_ADDRESS_MAX],
+			struct error *e)
+{
+	static const char word[] = "listening ";
+	const char *address = machine->line + strlen(word);
+
+	if (strncmp(machine->line, word, strlen(word)) != 0 || !strchr(address, ':') ||
+	    strlen(address) >= MACHINE_ADDRESS_MAX)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "machine %s: it should say where it listens, but says '%.100s'",
+				 machine->config->name, machine->line);
+	memcpy(ret, address, strlen(address) + 1);
+	return 0;
+}
+
+int machine_listening(struct machine *machine, nanos timeout, char ret_address[MACHINE_ADDRESS_MAX],
+		      struct error *e)
+{
+	nanos end = process_now() + timeout;
+
+	assert(machine->output >= 0);
+	for (;;) {
+		struct pollfd output = {.fd = machine->output, .events = POLLIN};
+		nanos left = end - process_now();
+		ssize_t got;
+		char *newline;
+
+		if (left <= 0)
+			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+					 "machine %s does not listen within %lld ms: %.200s",
+					 machine->config->name, (long long)(timeout / NANOS_MS),
+					 last_words(machine));
+		if (poll(&output, 1, (int)(left / NANOS_MS) + 1) <= 0)
+			continue;
+		got = read(machine->output, machine->line + machine->line_length,
+			   sizeof(machine->line) - 1 - machine->line_length);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+					 "machine %s ended before it listened: %.200s",
+					 machine->config->name, last_words(machine));
+		machine->line_length += (size_t)got;
+		machine->line[machine->line_length] = '\0';
+		newline = strchr(machine->line, '\n');
+		if (newline) {
+			*newline = '\0';
+			return take_address(machine, ret_address, e);
+		}
+	}
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Processes as /proc tells of them. A process is known by its pid and its start, so that no
+ * stranger is taken for it. */
+#ifndef DRIVERS_HOST_PROCESS_H
+#define DRIVERS_HOST_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/arena.h"
+#include "core/clock.h"
+
+struct process {
+	pid_t pid, parent, group;
+	char state;     /* R S D T t Z X … */
+	char name[32];  /* as the kernel has it: the first 15 bytes */
+	uint64_t start; /* clock ticks since boot */
+};
+
+/* Now, by the clock that never goes back. */
+nanos process_now(void);
+void process_pause(nanos duration);
+
+/* One process; false: there is none. */
+bool process_read(pid_t pid, struct process *ret);
+/* All that can be seen. */
+size_t process_list(struct arena *arena, struct process **ret);
+/* Its start, 0: there is none. */
+uint64_t process_start(pid_t pid);
+/* Is it there and not a zombie? start 0: whichever has this pid. */
+bool process_lives(pid_t pid, uint64_t start);
+/* Sends a signal to it and to nobody else. false: it is gone, or may not be signalled (errno). */
+bool process_signal(pid_t pid, uint64_t start, int number);
+/* Is `entry` ("NAME=value") in its environment? false also where we may not look. */
+bool process_carries(pid_t pid, const char *entry);
+/* Waits until it does not live any more; false when the time is over. */
+bool process_wait(pid_t pid, uint64_t start, nanos timeout);
+/* The host's boot id: "" where there is none. */
+void process_boot(char *ret, size_t size);
+/* A decimal number that begins at *at; moves *at behind it. 0 without digits. */
+uint64_t process_number(const char **at);
+/* The beginning of a small file, as text; returns its length, -1 when it cannot be read. */
+ssize_t process_read_file(const char *path, char *ret, size_t size);
+
+#endif
