@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stand-in machines as real processes: started, reached, stopped, limited, killed; and what stays
+ * behind when drsim is killed at any moment, in half of the cases with its guardian. As root the
+ * same without it too, in a child that gave it up.
+ */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/prng.h"
+#include "drivers/host/guardian.h"
+#include "drivers/host/machine.h"
+#include "drivers/host/process.h"
+#include "drivers/host/residue.h"
+#include "drivers/host/undo.h"
+#include "tests/test.h"
+#include "tests/workplace.h"
+
+#define NOBODY 65534
+#define SITES 2
+#define DISK_BYTES ((uint64_t)1 << 20)
+#define WAIT (10 * NANOS_S)
+#define KILLS 20
+#define KILLS_SOAK 200
+
+extern char **environ;
+
+static char self_path[4096]; /* this program, which is also the one that the machines run */
+
+/* ---- the machines' program: answers a line with a line ---- */
+
+static int listen_at(const char *host)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	inet_pton(AF_INET, host, &address.sin_addr);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 64) ||
+	    getsockname(fd, (struct sockaddr *)&address, &size))
+		return -1;
+	printf("listening %s:%u\n", host, ntohs(address.sin_port));
+	fflush(stdout);
+	return fd;
+}
+
+/* Sends a line to "A:P", takes the answer; false when there is none within a second. */
+static bool ask(const char *address, const char *question, char answer[256])
+{
+	const struct timeval second = {.tv_sec = 1};
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const char *port = strchr(address, ':') + 1;
+	char host[64], line[512];
+	ssize_t got = -1;
+
+	snprintf(host, sizeof(host), "%.*s", (int)(port - address - 1), address);
+	snprintf(line, sizeof(line), "%s\n", question);
+	inet_pton(AF_INET, host, &to.sin_addr);
+	to.sin_port = htons((uint16_t)process_number(&port));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof(second));
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+	    send(fd, line, strlen(line), MSG_NOSIGNAL) == (ssize_t)strlen(line))
+		got = recv(fd, answer, 255, 0);
+	close(fd);
+	if (got > 0)
+		answer[got] = '\0';
+	return got > 0;
+}
+
+static const char *fill(const char *path, char answer[256])
+{
+	static const char block[4096];
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	long bytes = 0;
+
+	while (fd >= 0 && bytes < 16 << 20 && write(fd, block, sizeof(block)) == sizeof(block))
+		bytes += (long)sizeof(block);
+	if (fd >= 0)
+		close(fd);
+	snprintf(answer, 256, "%ld", bytes);
+	return answer;
+}
+
+static const char *reply(const char *question, char answer[256])
+{
+	const char *word = strchr(question, ' ');
+
+	word = word ? word + 1 : "";
+	if (strncmp(question, "dial ", 5) == 0)
+		return ask(word, "ping", answer) ? answer : "unreachable";
+	if (strncmp(question, "file ", 5) == 0)
+		return access(word, F_OK) ? "gone" : "there";
+	if (strncmp(question, "fill ", 5) == 0)
+		return fill(word, answer);
+	if (strcmp(question, "pid") == 0) {
+		snprintf(answer, 256, "%ld", (long)getpid());
+		return answer;
+	}
+	return "pong";
+}
+
+static int serve(const char *host)
+{
+	int server = listen_at(host);
+
+	/* A child that nobody looks after, in a session of its own. */
+	if (fork() == 0) {
+		setsid();
+		for (;;)
+			pause();
+	}
+	while (server >= 0) {
+		char question[512] = "", answer[256];
+		int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		if (recv(fd, question, sizeof(question) - 1, 0) > 0) {
+			const char *text;
+
+			question[strcspn(question, "\n")] = '\0';
+			text = reply(question, answer);
+			send(fd, text, strlen(text), MSG_NOSIGNAL);
+		}
+		close(fd);
+	}
+	return 1;
+}
+
+/* ---- a drill's machines ---- */
+
+struct drill {
+	struct arena arena;
+	struct journal *journal;
+	struct guardian guardian;
+	struct machine_site sites[SITES];
+	struct machine_config *configs;
+	struct machines_config config;
+	struct machines *machines;
+	char (*addresses)[MACHINE_ADDRESS_MAX];
+};
+
+static void must(int rc, const struct error *e)
+{
+	ck_assert_msg(rc == 0, "%s", e->text);
+}
+
+static void open_drill(struct drill *drill, const char *run, size_t count, bool loopback)
+{
+	struct error e = {0};
+	struct arena *arena = &drill->arena;
+
+	*drill = (struct drill){0};
+	must(journal_open(run, arena, &drill->journal, &e), &e);
+	must(guardian_start(&drill->guardian, drill->journal, &e), &e);
+	for (size_t i = 0; i < SITES; i++)
+		drill->sites[i] = (struct machine_site){
+			.name = i ? "backup" : "primary",
+			.storage = arena_printf(arena, "%s/sites/%zu", drill->journal->work, i),
+		};
+	drill->configs = arena_array(arena, count, sizeof(*drill->configs));
+	drill->addresses = arena_array(arena, count, sizeof(*drill->addresses));
+	for (size_t i = 0; i < count; i++)
+		drill->configs[i] = (struct machine_config){
+			.name = arena_printf(arena, "%s/node[%zu]", drill->sites[i % SITES].name,
+					     i / SITES),
+			.site = (uint32_t)(i % SITES),
+			.place_only = i + 1 == count,
+			.disk = arena_printf(arena, "%s/machines/%zu/disk", drill->journal->work,
+					     i),
+			.disk_bytes = DISK_BYTES,
+			.devices =
+				arena_printf(arena, "%s/machines/%zu/dev", drill->journal->work, i),
+			.device_count = 2,
+		};
+	drill->config = (struct machines_config){
+		.sites = drill->sites,
+		.site_count = SITES,
+		.machines = drill->configs,
+		.machine_count = count,
+		.loopback_only = loopback,
+	};
+	must(machines_open(&drill->config, drill->journal, arena, &drill->machines, &e), &e);
+}
+
+static void start(struct drill *drill, size_t index)
+{
+	struct machine *machine = machines_get(drill->machines, index);
+	const char *argv[] = {self_path, "--serve", machine_address(machine), NULL};
+	const struct machine_start how = {
+		.argv = argv,
+		.log = arena_printf(&drill->arena, "%s/log-%zu", drill->journal->work, index),
+	};
+	struct error e = {0};
+
+	must(machine_start(machine, &how, &e), &e);
+}
+
+static void hear(struct drill *drill, size_t index)
+{
+	struct error e = {0};
+
+	must(machine_listening(machines_get(drill->machines, index), WAIT, drill->addresses[index],
+			       &e),
+	     &e);
+}
+
+/* All but the last, which is the clients' place. */
+static void start_all(struct drill *drill)
+{
+	for (size_t i = 0; i + 1 < drill->config.machine_count; i++)
+		start(drill, i);
+	for (size_t i = 0; i + 1 < drill->config.machine_count; i++)
+		hear(drill, i);
+}
+
+static void close_drill(struct drill *drill)
+{
+	struct error e = {0};
+	struct undo_sum sum;
+	const char **residues;
+	size_t count;
+
+	must(machines_close(drill->machines, &e), &e);
+	undo_all(drill->journal, &sum);
+	ck_assert_msg(sum.left == 0, "%s", sum.left ? sum.left_texts[0] : "");
+	count = residue_scan(drill->journal, &residues);
+	ck_assert_msg(count == 0, "%s", count ? residues[0] : "");
+	guardian_end(&drill->guardian);
+	ck_assert(journal_close(drill->journal));
+	arena_free(&drill->arena);
+}
+
+/* ---- asked from the clients' place, by a thread of its own ---- */
+
+struct call {
+	struct drill *drill;
+	size_t index;
+	const char *question;
+	char answer[256];
+	bool answered;
+};
+
+static void *call_in_thread(void *self)
+{
+	struct call *call = self;
+	struct drill *drill = call->drill;
+
+	if (machine_enter(machines_get(drill->machines, drill->config.machine_count - 1), NULL) ==
+	    0)
+		call->answered = ask(drill->addresses[call->index], call->question, call->answer);
+	return NULL;
+}
+
+static const char *call(struct drill *drill, size_t index, const char *question)
+{
+	struct call call = {.drill = drill, .index = index, .question = question};
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, call_in_thread, &call), 0);
+	pthread_join(thread, NULL);
+	return call.answered ? arena_strdup(&drill->arena, call.answer) : "nothing";
+}
+
+static void expect(struct drill *drill, size_t index, const char *question, const char *answer)
+{
+	ck_assert_str_eq(call(drill, index, question), answer);
+}
+
+/* ---- what a machine is ---- */
+
+static bool is_isolated(const struct drill *drill)
+{
+	return machines_isolation(drill->machines) == ISOLATION_NAMESPACES;
+}
+
+static void try_network(struct drill *drill)
+{
+	struct arena *arena = &drill->arena;
+
+	for (size_t i = 0; i + 1 < drill->config.machine_count; i++)
+		expect(drill, i, "ping", "pong");
+	/* In the same site, and by the router in the other one. */
+	expect(drill, 0, arena_printf(arena, "dial %s", drill->addresses[2]), "pong");
+	expect(drill, 0, arena_printf(arena, "dial %s", drill->addresses[1]), "pong");
+	expect(drill, 1, arena_printf(arena, "dial %s", drill->addresses[0]), "pong");
+}
+
+static void touch(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+	close(fd);
+}
+
+static void try_files(struct drill *drill)
+{
+	struct arena *arena = &drill->arena;
+	struct machine *machine = machines_get(drill->machines, 0);
+	const char *root = machine_root(machine), *device, *shared;
+
+	device = arena_printf(arena, "%s/gpu1", drill->configs[0].devices);
+	expect(drill, 0, arena_printf(arena, "file %s", device), "there");
+	ck_assert_int_eq(unlink(arena_printf(arena, "%s%s", root, device)), 0);
+	expect(drill, 0, arena_printf(arena, "file %s", device), "gone");
+	expect(drill, 2, arena_printf(arena, "file %s/gpu1", drill->configs[2].devices), "there");
+	if (is_isolated(drill)) {
+		expect(drill, 2, arena_printf(arena, "file %s/gpu0", drill->configs[0].devices),
+		       "gone");
+		expect(drill, 0, arena_printf(arena, "fill %s/full", drill->configs[0].disk),
+		       arena_printf(arena, "%llu", (unsigned long long)DISK_BYTES));
+	} else {
+		expect(drill, 0, arena_printf(arena, "fill %s/full", drill->configs[0].disk),
+		       "16777216");
+	}
+	shared = arena_printf(arena, "%s/shared", drill->sites[0].storage);
+	touch(shared);
+	expect(drill, 0, arena_printf(arena, "file %s", shared), "there");
+	expect(drill, 2, arena_printf(arena, "file %s", shared), "there");
+	expect(drill, 1, arena_printf(arena, "file %s", shared),
+	       is_isolated(drill) ? "gone" : "there");
+}
+
+static void try_stop(struct drill *drill)
+{
+	struct machine *machine = machines_get(drill->machines, 0);
+	struct error e = {0};
+
+	for (int i = 0; i < 3; i++) {
+		must(machine_freeze(machine, true, &e), &e);
+		ck_assert(machine_frozen(machine) && machine_alive(machine));
+		expect(drill, 0, "ping", "nothing");
+		expect(drill, 1, "ping", "pong");
+		must(machine_freeze(machine, false, &e), &e);
+		expect(drill, 0, "ping", "pong");
+	}
+}
+
+static void try_pids(struct drill *drill)
+{
+	struct machine *machine = machines_get(drill->machines, 0);
+	const char *said = call(drill, 0, "pid");
+	pid_t inner = (pid_t)process_number(&said), pid = machine_pid(machine, inner);
+	struct process process;
+
+	ck_assert_int_eq(inner == 1, is_isolated(drill));
+	ck_assert(process_read(pid, &process));
+	ck_assert_int_eq(process.parent, getpid());
+	ck_assert_int_eq(machine_pid(machine, 99999999), 0);
+	/* The first, and its child in another session. */
+	ck_assert_uint_eq(machine_processes(machine, NULL, NULL), 2);
+}
+
+static void try_kill(struct drill *drill, bool frozen)
+{
+	struct machine *machine = machines_get(drill->machines, 0);
+	struct arena *arena = &drill->arena;
+	struct error e = {0};
+
+	if (frozen)
+		must(machine_freeze(machine, true, &e), &e);
+	must(machine_kill(machine, &e), &e);
+	ck_assert(!machine_alive(machine) && !machine_frozen(machine));
+	ck_assert_uint_eq(machine_processes(machine, NULL, NULL), 0);
+	expect(drill, 0, "ping", "nothing");
+	must(machine_kill(machine, &e), &e);
+	/* The disk outlives it, and so does the loss of a device. */
+	ck_assert_int_eq(access(arena_printf(arena, "%s%s/full", machine_root(machine),
+					     drill->configs[0].disk),
+				F_OK),
+			 0);
+	start(drill, 0);
+	hear(drill, 0);
+	expect(drill, 0, "ping", "pong");
+	expect(drill, 0, arena_printf(arena, "file %s/full", drill->configs[0].disk), "there");
+	expect(drill, 0, arena_printf(arena, "file %s/gpu1", drill->configs[0].devices), "gone");
+}
+
+static void try_limits(struct drill *drill)
+{
+	struct machine *machine = machines_get(drill->machines, 0);
+	struct error e = {0};
+
+	if (machine_limit(machine, 0.2, (uint64_t)64 << 20, &e)) {
+		ck_assert_int_eq(e.kind, ERROR_UNAVAILABLE);
+		printf("limits: %s\n", e.text);
+		ck_assert(machines_lost(drill->machines)[0] != NULL);
+		return;
+	}
+	expect(drill, 0, "ping", "pong");
+	must(machine_limit(machine, 0, 0, &e), &e);
+}
+
+static void try_refusals(struct drill *drill)
+{
+	struct machine *machine = machines_get(drill->machines, 0);
+	const char *argv[] = {"/nowhere/drsim-none", NULL};
+	struct machine_start how = {.argv = argv, .log = drill->journal->path};
+	char address[MACHINE_ADDRESS_MAX];
+	struct error e = {0};
+	uint16_t first, second;
+
+	how.log = arena_printf(&drill->arena, "%s/log", drill->journal->work);
+	ck_assert_int_eq(machine_start(machine, &how, &e), -1);
+	ck_assert_ptr_ne(strstr(e.text, "cannot run its program"), NULL);
+	ck_assert(!machine_alive(machine));
+	argv[0] = "/bin/false";
+	e = (struct error){0};
+	must(machine_start(machine, &how, &e), &e);
+	ck_assert_int_eq(machine_listening(machine, WAIT, address, &e), -1);
+	ck_assert_ptr_ne(strstr(e.text, "ended before it listened"), NULL);
+	e = (struct error){0};
+	must(machine_ports(machine, 8, &first, &e), &e);
+	must(machine_ports(machine, 8, &second, &e), &e);
+	ck_assert_int_ge(abs(first - second), 8);
+}
+
+static size_t count_links(void)
+{
+	struct if_nameindex *links = if_nameindex();
+	size_t count = 0;
+
+	while (links && links[count].if_index)
+		count++;
+	if_freenameindex(links);
+	return count;
+}
+
+static void try_all(const char *run, size_t count, bool loopback, enum isolation expected)
+{
+	size_t links = count_links();
+	struct drill drill;
+	nanos begin = process_now(), opened, started;
+
+	open_drill(&drill, run, count, loopback);
+	opened = process_now();
+	ck_assert_int_eq(machines_isolation(drill.machines), expected);
+	for (const char *const *text = machines_lost(drill.machines); *text; text++)
+		printf("%s: lost: %s\n", run, *text);
+	start_all(&drill);
+	started = process_now();
+	printf("%s: %zu machines, %s: made in %.0f ms, started in %.0f ms\n", run, count,
+	       isolation_names[expected], (double)(opened - begin) / 1e6,
+	       (double)(started - opened) / 1e6);
+	try_network(&drill);
+	try_files(&drill);
+	try_pids(&drill);
+	try_stop(&drill);
+	try_limits(&drill);
+	try_kill(&drill, false);
+	try_kill(&drill, true);
+	try_refusals(&drill);
+	begin = process_now();
+	close_drill(&drill);
+	printf("%s: closed in %.0f ms\n", run, (double)(process_now() - begin) / 1e6);
+	ck_assert_uint_eq(count_links(), links);
+}
+
+static bool can_isolate(bool user)
+{
+	struct arena arena = {0};
+	pid_t pid = fork();
+	int status;
+
+	(void)arena;
+	if (pid == 0)
+		_exit(unshare((user ? CLONE_NEWUSER : 0) | CLONE_NEWNET | CLONE_NEWPID) ? 1 : 0);
+	waitpid(pid, &status, 0);
+	return status == 0;
+}
+
+START_TEST(machines_with_namespaces)
+{
+	if (!can_isolate(geteuid() != 0)) {
+		printf("skipped: namespaces: %s\n", strerror(errno));
+		return;
+	}
+	try_all("namespaces", 12, false, ISOLATION_NAMESPACES);
+}
+END_TEST
+
+START_TEST(machines_on_loopback)
+{
+	try_all("loopback", 6, true, ISOLATION_LOOPBACK);
+}
+END_TEST
+
+START_TEST(forty_machines)
+{
+	struct drill drill;
+	nanos begin = process_now();
+
+	open_drill(&drill, "forty", 40, false);
+	start_all(&drill);
+	printf("forty: %s: made and started in %.0f ms\n",
+	       isolation_names[machines_isolation(drill.machines)],
+	       (double)(process_now() - begin) / 1e6);
+	for (size_t i = 0; i + 1 < 40; i++)
+		expect(&drill, i, "ping", "pong");
+	close_drill(&drill);
+}
+END_TEST
+
+/* ---- without root ---- */
+
+static void give_up_root(void)
+{
+	ck_assert_int_eq(chown(".", NOBODY, NOBODY), 0);
+	ck_assert_int_eq(setgroups(0, NULL), 0);
+	ck_assert_int_eq(setgid(NOBODY), 0);
+	ck_assert_int_eq(setuid(NOBODY), 0);
+	/* As after an exec: else even our own /proc belongs to root. */
+	ck_assert_int_eq(prctl(PR_SET_DUMPABLE, 1), 0);
+}
+
+START_TEST(machines_without_root)
+{
+	bool user;
+
+	if (geteuid() == 0)
+		give_up_root();
+	user = can_isolate(true);
+	if (_i == 0)
+		try_all("unprivileged-loopback", 6, true, ISOLATION_LOOPBACK);
+	else
+		try_all("unprivileged", 12, false,
+			user ? ISOLATION_NAMESPACES : ISOLATION_LOOPBACK);
+}
+END_TEST
+
+/* ---- the place of a test ---- */
+
+static void setup(void)
+{
+	char cwd[4096], state[4200];
+	ssize_t length = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+
+	ck_assert_int_gt(length, 0);
+	self_path[length] = '\0';
+	workplace_enter("host");
+	ck_assert_int_eq(chmod(".", 0755), 0);
+	ck_assert(getcwd(cwd, sizeof(cwd)) != NULL);
+	snprintf(state, sizeof(state), "%s/state", cwd);
+	setenv("DRSIM_STATE", state, 1);
+}
+
+static void teardown(void)
+{
+	workplace_leave();
+}
+
+static void add(Suite *suite, const char *name, const TTest *test, int count)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 600);
+	tcase_add_loop_test(tcase, test, 0, count);
+	suite_add_tcase(suite, tcase);
+}
+
+static void add_cases(Suite *suite)
+{
+	add(suite, "machines: namespaces", machines_with_namespaces, 1);
+	add(suite, "machines: loopback", machines_on_loopback, 1);
+	add(suite, "machines: forty", forty_machines, 1);
+	add(suite, "machines: without root", machines_without_root, 2);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "--serve") == 0)
+		return serve(argv[2]);
+	return test_main("host", add_cases);
+}
