@@ -157,9 +157,21 @@ struct drill {
 	char (*addresses)[MACHINE_ADDRESS_MAX];
 };
 
+/* For the victim too, which is no test. */
 static void must(int rc, const struct error *e)
 {
-	ck_assert_msg(rc == 0, "%s", e->text);
+	if (rc == 0)
+		return;
+	fprintf(stderr, "%s\n", e->text);
+	abort();
+}
+
+static void must_call(int rc, const char *path)
+{
+	if (rc >= 0)
+		return;
+	perror(path);
+	abort();
 }
 
 static void open_drill(struct drill *drill, const char *run, size_t count, bool loopback)
@@ -307,7 +319,7 @@ static void touch(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
-	ck_assert_msg(fd >= 0, "%s: %s", path, strerror(errno));
+	must_call(fd, path);
 	close(fd);
 }
 
@@ -546,15 +558,357 @@ START_TEST(machines_without_root)
 }
 END_TEST
 
+/* ---- drsim is killed ---- */
+
+#define TARGET_SIZE 100000
+
+/* What the victim breaks: files of a target outside the work folder, and a process of it. */
+struct target {
+	char data[4200], moved[4200], made[4200];
+	pid_t process;
+};
+
+static void name_target(struct target *target, pid_t process)
+{
+	char cwd[4096];
+
+	if (!getcwd(cwd, sizeof(cwd)))
+		_exit(9);
+	snprintf(target->data, sizeof(target->data), "%s/target/data", cwd);
+	snprintf(target->moved, sizeof(target->moved), "%s/target/moved", cwd);
+	snprintf(target->made, sizeof(target->made), "%s/target/made", cwd);
+	target->process = process;
+}
+
+/* One way of damaging a file after another. */
+static void damage(const char *path, int round)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (round % 3 == 0)
+		unlink(path);
+	else if (round % 3 == 1)
+		(void)!ftruncate(fd, 17);
+	else
+		(void)!pwrite(fd, "broken", 6, 5000);
+	close(fd);
+	chmod(path, 0600);
+}
+
+static uint64_t note(struct drill *drill, struct undo undo)
+{
+	struct error e = {0};
+
+	must(journal_add(drill->journal, &undo, &e), &e);
+	return undo.number;
+}
+
+/* Breaks all of the target, and mends it. */
+static void one_round(struct drill *drill, const struct target *target, int round)
+{
+	struct machine *machine = machines_get(drill->machines, 0);
+	struct journal *journal = drill->journal;
+	const char *away = arena_printf(&drill->arena, "%s.away", target->moved);
+	struct error e = {0};
+	uint64_t numbers[4];
+
+	must(undo_keep_file(journal, target->data, 0, &numbers[0], &e), &e);
+	damage(target->data, round);
+	numbers[1] = note(drill, (struct undo){.kind = UNDO_REMOVE, .path = target->made});
+	touch(target->made);
+	numbers[2] = note(drill,
+			  (struct undo){.kind = UNDO_RENAME, .path = target->moved, .from = away});
+	must_call(rename(target->moved, away), away);
+	numbers[3] = note(drill, (struct undo){.kind = UNDO_CONTINUE,
+					       .pid = target->process,
+					       .start = process_start(target->process)});
+	kill(target->process, SIGSTOP);
+	must(machine_freeze(machine, true, &e), &e);
+	if (round % 2) {
+		must(machine_freeze(machine, false, &e), &e);
+	} else {
+		must(machine_kill(machine, &e), &e);
+		start(drill, 0);
+		hear(drill, 0);
+	}
+	for (size_t i = 4; i-- > 0;)
+		must(undo_number(journal, numbers[i], &e), &e);
+}
+
+/* What is killed: a drill that goes on for ever. */
+static _Noreturn void be_victim(const char *run, const char *process, const char *mode)
+{
+	struct target target;
+	struct drill drill;
+
+	name_target(&target, (pid_t)process_number(&process));
+	open_drill(&drill, run, 4, strcmp(mode, "loopback") == 0);
+	start_all(&drill);
+	for (int round = 0;; round++)
+		one_round(&drill, &target, round);
+}
+
+/* ---- and what is left then ---- */
+
+struct likeness {
+	char digest[JOURNAL_DIGEST_MAX];
+	uint64_t bytes;
+	struct stat status;
+};
+
+static struct likeness look(const char *path)
+{
+	struct likeness likeness = {0};
+
+	if (lstat(path, &likeness.status) == 0)
+		undo_digest(path, likeness.digest, &likeness.bytes, NULL);
+	return likeness;
+}
+
+static bool alike(const struct likeness *a, const struct likeness *b)
+{
+	return strcmp(a->digest, b->digest) == 0 && a->bytes == b->bytes &&
+	       a->status.st_mode == b->status.st_mode && a->status.st_uid == b->status.st_uid &&
+	       a->status.st_mtim.tv_sec == b->status.st_mtim.tv_sec &&
+	       a->status.st_mtim.tv_nsec == b->status.st_mtim.tv_nsec;
+}
+
+static void make_target(const struct target *target)
+{
+	static char text[TARGET_SIZE];
+	const char *const paths[] = {target->data, target->moved};
+
+	memset(text, 'x', sizeof(text));
+	ck_assert(mkdir("target", 0700) == 0 || errno == EEXIST);
+	for (size_t i = 0; i < 2; i++) {
+		int fd = open(paths[i], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+		ck_assert_int_eq(write(fd, text, sizeof(text)), sizeof(text));
+		fchmod(fd, 0640);
+		close(fd);
+	}
+}
+
+static size_t count_files(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	size_t count = 0;
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+static pid_t spawn(const char *const *argv)
+{
+	pid_t pid;
+
+	ck_assert_int_eq(
+		posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ), 0);
+	return pid;
+}
+
+static int end_of(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+/* The guardian of a run: the child of its owner that left the owner's group. 0: not yet there. */
+static pid_t find_guardian(pid_t owner)
+{
+	struct arena arena = {0};
+	struct process *list;
+	size_t count = process_list(&arena, &list);
+	pid_t found = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (list[i].parent == owner && strcmp(list[i].name, "drsim-guardian") == 0)
+			found = list[i].pid;
+	arena_free(&arena);
+	return found;
+}
+
+/* Looked for by ourselves, not by the journal that is gone. */
+static size_t count_residues(const char *run, const struct target *target,
+			     const struct likeness before[2])
+{
+	struct arena arena = {0};
+	struct journal journal = {
+		.arena = &arena,
+		.run = run,
+		.work = arena_printf(&arena, "%s/run/%s", getenv("DRSIM_STATE"), run),
+	};
+	const char **texts;
+	size_t count = residue_scan(&journal, &texts);
+	struct likeness now[2] = {look(target->data), look(target->moved)};
+	struct process process;
+
+	for (size_t i = 0; i < count; i++)
+		printf("residue: %s\n", texts[i]);
+	for (size_t i = 0; i < 2; i++)
+		if (!alike(&now[i], &before[i])) {
+			printf("residue: file %zu is not as it was\n", i);
+			count++;
+		}
+	count += count_files("target") != 2;
+	count += count_files("state/journal") + count_files("state/run");
+	if (!process_read(target->process, &process) || process.state == 'T') {
+		printf("residue: the target's process is stopped or gone\n");
+		count++;
+	}
+	arena_free(&arena);
+	return count;
+}
+
+/* Runs a victim, kills it at some moment; returns whether the guardian was killed too. */
+static bool kill_one(const char *run, const struct target *target, const char *mode,
+		     struct prng *prng, bool with_guardian)
+{
+	char process[32];
+	const char *argv[] = {self_path, "--victim", run, process, mode, NULL};
+	nanos delay = (nanos)prng_below(prng, 400) * NANOS_MS;
+	pid_t victim, guardian = 0;
+	int status;
+
+	snprintf(process, sizeof(process), "%ld", (long)target->process);
+	victim = spawn(argv);
+	process_pause(delay);
+	if (with_guardian)
+		guardian = find_guardian(victim);
+	if (guardian && prng_below(prng, 2))
+		kill(guardian, SIGKILL);
+	kill(victim, SIGKILL);
+	if (guardian)
+		kill(guardian, SIGKILL);
+	status = end_of(victim);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+		      "the victim ended by itself: status %x", (unsigned)status);
+	return guardian > 0;
+}
+
+static int drsim_revert(void)
+{
+	const char *argv[] = {workplace_program, "revert", NULL};
+	int status;
+
+	fflush(stdout);
+	status = end_of(spawn(argv));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Does the guardian finish alone? */
+static bool wait_for_guardian(void)
+{
+	nanos end = process_now() + WAIT;
+
+	while (count_files("state/journal") > 0 && process_now() < end)
+		process_pause(2 * NANOS_MS);
+	return count_files("state/journal") == 0;
+}
+
+static int count_kills(void)
+{
+	return getenv("DRSIM_SOAK") ? KILLS_SOAK : KILLS;
+}
+
+/* 0: as we are, 1: without root, 2: without root, on loopback. */
+START_TEST(killed_at_any_moment)
+{
+	static const char *const modes[] = {"any", "any", "loopback"};
+	int kills = _i == 0 ? count_kills() : count_kills() / 4, guardians = 0, alone = 0;
+	size_t residues = 0;
+	struct target target;
+	struct prng prng;
+	pid_t idle;
+
+	if (_i > 0 && geteuid() == 0)
+		give_up_root();
+	idle = fork();
+	if (idle == 0)
+		for (;;)
+			pause();
+	name_target(&target, idle);
+	prng_open(&prng, 42, 0, (uint64_t)_i, PRNG_TEST);
+	for (int i = 0; i < kills; i++) {
+		char run[32];
+		struct likeness before[2];
+		bool both;
+
+		snprintf(run, sizeof(run), "kill-%d-%d", _i, i);
+		make_target(&target);
+		before[0] = look(target.data);
+		before[1] = look(target.moved);
+		both = kill_one(run, &target, modes[_i], &prng, i % 2);
+		if (both) {
+			guardians++;
+			ck_assert_int_eq(drsim_revert(), 0);
+		} else {
+			alone += wait_for_guardian();
+		}
+		residues += count_residues(run, &target, before);
+	}
+	kill(idle, SIGKILL);
+	end_of(idle);
+	printf("killed: %d runs, in %d the guardian too, %d finished by the guardian: %zu "
+	       "residues\n",
+	       kills, guardians, alone, residues);
+	ck_assert_uint_eq(residues, 0);
+	ck_assert_int_eq(guardians + alone, kills);
+	ck_assert_int_gt(guardians, 0);
+}
+END_TEST
+
+/* ---- a host that is dirty ---- */
+
+START_TEST(dirty_until_reverted)
+{
+	struct arena arena = {0};
+	struct error e = {0};
+	struct target target;
+	struct prng prng;
+	pid_t idle = fork();
+
+	if (idle == 0)
+		for (;;)
+			pause();
+	name_target(&target, idle);
+	make_target(&target);
+	prng_open(&prng, 42, 1, 0, PRNG_TEST);
+	while (!kill_one("dirty", &target, "any", &prng, true))
+		ck_assert_int_eq(drsim_revert(), 0);
+	kill(idle, SIGKILL);
+	end_of(idle);
+	if (count_files("state/journal") > 0) {
+		ck_assert_int_eq(undo_require_clean(&arena, &e), -1);
+		ck_assert_int_eq(e.kind, ERROR_UNAVAILABLE);
+		ck_assert_ptr_ne(strstr(e.text, "run `drsim revert` first"), NULL);
+	}
+	ck_assert_int_eq(drsim_revert(), 0);
+	e = (struct error){0};
+	must(undo_require_clean(&arena, &e), &e);
+	arena_free(&arena);
+}
+END_TEST
+
 /* ---- the place of a test ---- */
+
+static void find_self(void)
+{
+	ssize_t length = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+
+	self_path[length > 0 ? length : 0] = '\0';
+}
 
 static void setup(void)
 {
 	char cwd[4096], state[4200];
-	ssize_t length = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
 
-	ck_assert_int_gt(length, 0);
-	self_path[length] = '\0';
 	workplace_enter("host");
 	ck_assert_int_eq(chmod(".", 0755), 0);
 	ck_assert(getcwd(cwd, sizeof(cwd)) != NULL);
@@ -583,11 +937,16 @@ static void add_cases(Suite *suite)
 	add(suite, "machines: loopback", machines_on_loopback, 1);
 	add(suite, "machines: forty", forty_machines, 1);
 	add(suite, "machines: without root", machines_without_root, 2);
+	add(suite, "killed", killed_at_any_moment, geteuid() == 0 ? 3 : 1);
+	add(suite, "dirty", dirty_until_reverted, 1);
 }
 
 int main(int argc, char **argv)
 {
+	find_self();
 	if (argc == 3 && strcmp(argv[1], "--serve") == 0)
 		return serve(argv[2]);
+	if (argc == 5 && strcmp(argv[1], "--victim") == 0)
+		be_victim(argv[2], argv[3], argv[4]);
 	return test_main("host", add_cases);
 }

@@ -77,7 +77,7 @@ int machines_open(const struct machines_config *config, struct journal *journal,
 int machines_close(struct machines *machines, struct error *e);
 
 enum isolation machines_isolation(const struct machines *machines);
-/* What is lost without namespaces or cgroups, one sentence each, NULL-terminated; empty: nothing. */
+/* What is lost without namespaces or cgroups, a sentence each, NULL-terminated; empty: nothing. */
 const char *const *machines_lost(const struct machines *machines);
 struct machine *machines_get(const struct machines *machines, size_t index);
 
@@ -106,7 +106,7 @@ int machine_kill(struct machine *machine, struct error *e);
  * by SIGSTOP, which its processes' parents can see. */
 int machine_freeze(struct machine *machine, bool frozen, struct error *e);
 bool machine_frozen(const struct machine *machine);
-/* Processors (0: unlimited) and bytes of memory (0: unlimited). ERROR_UNAVAILABLE without cgroup. */
+/* Processors and bytes of memory, 0: unlimited. ERROR_UNAVAILABLE without cgroup. */
 int machine_limit(struct machine *machine, double cpus, uint64_t memory_bytes, struct error *e);
 /* Its first process runs, frozen or not. */
 bool machine_alive(struct machine *machine);
