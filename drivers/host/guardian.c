@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -27,7 +28,7 @@ static void leave_everything(int pipe, int owner)
 {
 	int null = open("/dev/null", O_RDWR), high = fcntl(pipe, F_DUPFD, 16),
 	    high_owner = owner >= 0 ? fcntl(owner, F_DUPFD, 16) : -1;
-	sigset_t none;
+	const uint64_t all = ~(uint64_t)0;
 
 	setsid();
 	prctl(PR_SET_NAME, "drsim-guardian");
@@ -43,8 +44,8 @@ static void leave_everything(int pipe, int owner)
 	if (syscall(SYS_close_range, high_owner >= 0 ? OWNER_FD + 1 : PIPE_FD + 1, ~0u, 0))
 		for (int fd = (int)sysconf(_SC_OPEN_MAX) - 1; fd > OWNER_FD; fd--)
 			close(fd);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* The two that the C library keeps for itself cannot be ignored, but blocked. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
 }
 
 /* Returns when drsim is gone; true: it ended in order. */

@@ -95,7 +95,7 @@ bool process_read(pid_t pid, struct process *ret)
 	ret->parent = (pid_t)process_number(&at);
 	skip_words(&at, 0);
 	ret->group = (pid_t)process_number(&at);
-	skip_words(&at, 17); /* field 22 of proc(5), from field 5 on */
+	skip_words(&at, 16); /* from field 5 of proc(5) to field 22 */
 	ret->start = process_number(&at);
 	return true;
 }
@@ -143,14 +143,16 @@ bool process_signal(pid_t pid, uint64_t start, int number)
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0), error;
 	bool sent = false;
 
-	errno = ESRCH;
 	/* The descriptor stays with this process even if its number goes to another one. */
 	if (process_lives(pid, start)) {
 		long rc = fd >= 0 ? syscall(SYS_pidfd_send_signal, fd, number, NULL, 0)
 				  : kill(pid, number);
+
 		sent = rc == 0;
+		error = errno;
+	} else {
+		error = ESRCH;
 	}
-	error = errno;
 	if (fd >= 0)
 		close(fd);
 	errno = error;
