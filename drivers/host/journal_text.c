@@ -61,8 +61,7 @@ static void checksum(const char *text, size_t size, char ret[SUM_DIGITS + 1])
 		snprintf(ret + 2 * (ptrdiff_t)i, 3, "%02x", digest[i]);
 }
 
-/* Closes the line of which `length` bytes stand at `text`, without its last brace. */
-static size_t close_line(char *text, size_t length)
+size_t journal_close_line(char *text, size_t length)
 {
 	char sum[SUM_DIGITS + 1];
 
@@ -81,7 +80,7 @@ static int print(cJSON *json, char *text, size_t *size, struct error *e)
 	if (!fits)
 		return error_set(e, ERROR_LIMIT, NO_PLACE,
 				 "an undo record is longer than %zu bytes", JOURNAL_LINE_MAX);
-	*size += close_line(text + *size, length - 1);
+	*size += journal_close_line(text + *size, length - 1);
 	return 0;
 }
 
@@ -161,7 +160,7 @@ void journal_print_done(uint64_t number, char *text, size_t *size)
 	int length = snprintf(text + *size, JOURNAL_SHORT_MAX, "{\"done\":%llu",
 			      (unsigned long long)number);
 
-	*size += close_line(text + *size, (size_t)length);
+	*size += journal_close_line(text + *size, (size_t)length);
 }
 
 /* ---- reading ---- */
