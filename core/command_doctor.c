@@ -202,6 +202,8 @@ static int doctor_main(struct invocation *in)
 		say(arena_printf(in->arena, "driver %s", driver->name), true,
 		    arena_printf(in->arena, "%s: %s", driver->kind, driver->help));
 		real += strcmp(driver->kind, "simulated") != 0;
+		if (driver->doctor)
+			driver->doctor(in->arena, say);
 	}
 	if (real == 0)
 		say("real faults", false,

@@ -239,6 +239,10 @@ struct driver_ops {
 	/* What it measured by means of its own, asked once at the end, after account(); texts live
 	 * in `arena`. NULL: nothing was. */
 	void (*measured)(void *self, struct arena *arena, struct measured *ret);
+	/* For `drsim doctor`: what this host can do for it, and why not, a line each. Changes
+	 * nothing. NULL: nothing to tell. */
+	void (*doctor)(struct arena *arena,
+		       void (*say)(const char *what, bool yes, const char *detail));
 };
 
 extern const struct driver_ops *const driver_table[]; /* NULL-terminated */

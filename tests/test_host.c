@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "drivers/host/guardian.h"
+#include "drivers/host/machine.h"
 #include "drivers/host/process.h"
 #include "drivers/host/residue.h"
 #include "drivers/host/undo.h"
@@ -832,6 +833,39 @@ START_TEST(the_guardian_just_ends)
 }
 END_TEST
 
+/* ---- doctor ---- */
+
+static int said_count;
+static char said[1024];
+
+static void hear(const char *what, bool yes, const char *detail)
+{
+	size_t length = strlen(said);
+
+	ck_assert(detail && *detail);
+	said_count++;
+	snprintf(said + length, sizeof(said) - length, "%s %s\n", what, yes ? "yes" : "no");
+}
+
+START_TEST(the_doctor_tells)
+{
+	host_doctor(&arena, hear);
+	ck_assert_int_eq(said_count, 5);
+	ck_assert_ptr_nonnull(strstr(said, "namespaces "));
+	ck_assert_ptr_nonnull(strstr(said, "cgroup freezer "));
+	ck_assert_ptr_nonnull(strstr(said, "cgroup memory "));
+	ck_assert_ptr_nonnull(strstr(said, "undo journal yes"));
+	/* It made nothing; and it sees what a dead run left. */
+	ck_assert(!is_there("state"));
+	write_file("data", TEXT);
+	waitpid(child_run("ill", false, SIGKILL), NULL, 0);
+	said[0] = '\0';
+	host_doctor(&arena, hear);
+	ck_assert_ptr_nonnull(strstr(said, "undo journal no"));
+	ck_assert(is_there("state/run/ill"));
+}
+END_TEST
+
 static void add(Suite *suite, const char *name, const TTest *test, int count)
 {
 	TCase *tcase = tcase_create(name);
@@ -864,6 +898,7 @@ static void add_cases(Suite *suite)
 	add(suite, "alive", runs_beside_one_another, 1);
 	add(suite, "damaged", a_damaged_journal_is_never_guessed, 1);
 	add(suite, "guardian", the_guardian_undoes, 6);
+	add(suite, "doctor", the_doctor_tells, 1);
 	add(suite, "guardian: order", the_guardian_just_ends, 1);
 }
 

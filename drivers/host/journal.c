@@ -49,7 +49,7 @@ static int make_folders(const char *path, struct arena *arena, struct error *e)
 	return make_folder(path, 0700, e);
 }
 
-static const char *wanted_state(struct arena *arena)
+const char *journal_wanted_state(struct arena *arena)
 {
 	const char *state = getenv("DRSIM_STATE"), *home;
 
@@ -80,7 +80,7 @@ static int require_ours(const char *path, struct error *e)
 int journal_state(struct arena *arena, const char **ret_path, struct error *e)
 {
 	static const char *const names[] = {"journal", "run"};
-	const char *wanted = wanted_state(arena);
+	const char *wanted = journal_wanted_state(arena);
 	char *real;
 
 	if (!wanted)
@@ -122,7 +122,7 @@ static int by_name(const void *a, const void *b)
 
 const char **journal_list(struct arena *arena)
 {
-	const char **paths = NULL, *state = wanted_state(arena), *folder = NULL;
+	const char **paths = NULL, *state = journal_wanted_state(arena), *folder = NULL;
 	size_t count = 0, capacity = 0;
 	struct dirent *entry;
 	DIR *dir = NULL;

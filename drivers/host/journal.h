@@ -78,6 +78,9 @@ struct journal {
  */
 int journal_state(struct arena *arena, const char **ret_path, struct error *e);
 
+/* Where it would be, without making it; NULL: nothing says where. */
+const char *journal_wanted_state(struct arena *arena);
+
 /*
  * Begins the journal of a run owned by this process and makes its work folder, empty, mode 0700;
  * that it has to be removed is the first record. ERROR_UNAVAILABLE when there is one of this name.

@@ -39,8 +39,7 @@ static void lose(struct machines *machines, const char *text)
 static void tell_lost(struct machines *machines, const char *why)
 {
 	static const char *const without[CGROUP_USES] = {
-		[CGROUP_FREEZER] = "machines are stopped by SIGSTOP, which the parents of their "
-				   "processes can see",
+		[CGROUP_FREEZER] = "machines are stopped by SIGSTOP, which parents can see",
 		[CGROUP_CPU] = "the processors of a machine cannot be limited",
 		[CGROUP_MEMORY] = "the memory of a machine cannot be limited",
 	};

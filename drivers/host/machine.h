@@ -131,8 +131,7 @@ int machine_enter(const struct machine *machine, struct error *e);
 /* Network namespace; -1 on loopback. It stays the machine's. */
 int machine_network(const struct machine *machine);
 
-/* ---- what this host can do: drivers' `doctor` ---- */
-
+/* What this host can do for all of this, a line each: the `doctor` of drivers. Changes nothing. */
 void host_doctor(struct arena *arena, void (*say)(const char *what, bool yes, const char *detail));
 
 #endif
