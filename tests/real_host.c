@@ -16,13 +16,16 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/prng.h"
+#include "drivers/host/cgroup.h"
 #include "drivers/host/guardian.h"
 #include "drivers/host/machine.h"
 #include "drivers/host/process.h"
@@ -35,6 +38,7 @@
 #define SITES 2
 #define DISK_BYTES ((uint64_t)1 << 20)
 #define WAIT (10 * NANOS_S)
+#define EATEN ((size_t)128 << 20)
 #define KILLS 20
 #define KILLS_SOAK 200
 
@@ -98,6 +102,41 @@ static const char *fill(const char *path, char answer[256])
 	return answer;
 }
 
+/* Milliseconds of processor that half a second brings. */
+static const char *burn(char answer[256])
+{
+	nanos end = process_now() + 500 * NANOS_MS;
+	struct rusage before, after;
+	long us;
+
+	getrusage(RUSAGE_SELF, &before);
+	while (process_now() < end)
+		;
+	getrusage(RUSAGE_SELF, &after);
+	us = (after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000000 + after.ru_utime.tv_usec -
+	     before.ru_utime.tv_usec + (after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1000000 +
+	     after.ru_stime.tv_usec - before.ru_stime.tv_usec;
+	snprintf(answer, 256, "%ld", us / 1000);
+	return answer;
+}
+
+/* A child wants more memory than the machine may have. */
+static const char *eat(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char *bytes = malloc(EATEN);
+
+		for (size_t i = 0; bytes && i < EATEN; i += 4096)
+			((volatile char *)bytes)[i] = 1;
+		_exit(bytes ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	return WIFSIGNALED(status) ? "killed" : "eaten";
+}
+
 static const char *reply(const char *question, char answer[256])
 {
 	const char *word = strchr(question, ' ');
@@ -109,6 +148,10 @@ static const char *reply(const char *question, char answer[256])
 		return access(word, F_OK) ? "gone" : "there";
 	if (strncmp(question, "fill ", 5) == 0)
 		return fill(word, answer);
+	if (strcmp(question, "burn") == 0)
+		return burn(answer);
+	if (strcmp(question, "eat") == 0)
+		return eat();
 	if (strcmp(question, "pid") == 0) {
 		snprintf(answer, 256, "%ld", (long)getpid());
 		return answer;
@@ -410,6 +453,7 @@ static void try_limits(struct drill *drill)
 {
 	struct machine *machine = machines_get(drill->machines, 0);
 	struct error e = {0};
+	const char *said;
 
 	if (machine_limit(machine, 0.2, (uint64_t)64 << 20, &e)) {
 		ck_assert_int_eq(e.kind, ERROR_UNAVAILABLE);
@@ -417,8 +461,13 @@ static void try_limits(struct drill *drill)
 		ck_assert(machines_lost(drill->machines)[0] != NULL);
 		return;
 	}
+	said = call(drill, 0, "burn");
+	printf("limits: 0.2 processors gave %s ms of 500\n", said);
+	ck_assert_uint_le(process_number(&said), 180);
+	expect(drill, 0, "eat", "killed");
 	expect(drill, 0, "ping", "pong");
 	must(machine_limit(machine, 0, 0, &e), &e);
+	expect(drill, 0, "eat", "eaten");
 }
 
 static void try_refusals(struct drill *drill)
@@ -766,9 +815,15 @@ static size_t count_residues(const char *run, const struct target *target,
 	return count;
 }
 
-/* Runs a victim, kills it at some moment; returns whether the guardian was killed too. */
-static bool kill_one(const char *run, const struct target *target, const char *mode,
-		     struct prng *prng, bool with_guardian)
+enum fate {
+	UNGUARDED, /* killed before its guardian was there, or before its name was */
+	GUARDED,   /* it was, and lives */
+	BOTH,      /* killed together */
+};
+
+/* Runs a victim, and kills it at some moment. */
+static enum fate kill_one(const char *run, const struct target *target, const char *mode,
+			  struct prng *prng, bool with_guardian)
 {
 	char process[32];
 	const char *argv[] = {self_path, "--victim", run, process, mode, NULL};
@@ -779,17 +834,16 @@ static bool kill_one(const char *run, const struct target *target, const char *m
 	snprintf(process, sizeof(process), "%ld", (long)target->process);
 	victim = spawn(argv);
 	process_pause(delay);
-	if (with_guardian)
-		guardian = find_guardian(victim);
-	if (guardian && prng_below(prng, 2))
+	guardian = find_guardian(victim);
+	if (with_guardian && guardian && prng_below(prng, 2))
 		kill(guardian, SIGKILL);
 	kill(victim, SIGKILL);
-	if (guardian)
+	if (with_guardian && guardian)
 		kill(guardian, SIGKILL);
 	status = end_of(victim);
 	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
 		      "the victim ended by itself: status %x", (unsigned)status);
-	return guardian > 0;
+	return guardian == 0 ? UNGUARDED : with_guardian ? BOTH : GUARDED;
 }
 
 static int drsim_revert(void)
@@ -821,7 +875,8 @@ static int count_kills(void)
 START_TEST(killed_at_any_moment)
 {
 	static const char *const modes[] = {"any", "any", "loopback"};
-	int kills = _i == 0 ? count_kills() : count_kills() / 4, guardians = 0, alone = 0;
+	int kills = _i == 0 ? count_kills() : count_kills() / 4, alone = 0;
+	int fates[3] = {0};
 	size_t residues = 0;
 	struct target target;
 	struct prng prng;
@@ -838,29 +893,28 @@ START_TEST(killed_at_any_moment)
 	for (int i = 0; i < kills; i++) {
 		char run[32];
 		struct likeness before[2];
-		bool both;
+		enum fate fate;
 
 		snprintf(run, sizeof(run), "kill-%d-%d", _i, i);
 		make_target(&target);
 		before[0] = look(target.data);
 		before[1] = look(target.moved);
-		both = kill_one(run, &target, modes[_i], &prng, i % 2);
-		if (both) {
-			guardians++;
-			ck_assert_int_eq(drsim_revert(), 0);
-		} else {
+		fate = kill_one(run, &target, modes[_i], &prng, i % 2);
+		fates[fate]++;
+		if (fate == GUARDED)
 			alone += wait_for_guardian();
-		}
+		else
+			ck_assert_int_eq(drsim_revert(), 0);
 		residues += count_residues(run, &target, before);
 	}
 	kill(idle, SIGKILL);
 	end_of(idle);
-	printf("killed: %d runs, in %d the guardian too, %d finished by the guardian: %zu "
-	       "residues\n",
-	       kills, guardians, alone, residues);
+	printf("killed: %d runs, in %d the guardian too, in %d before it was there, %d finished by "
+	       "the guardian: %zu residues\n",
+	       kills, fates[BOTH], fates[UNGUARDED], alone, residues);
 	ck_assert_uint_eq(residues, 0);
-	ck_assert_int_eq(guardians + alone, kills);
-	ck_assert_int_gt(guardians, 0);
+	ck_assert_int_eq(alone, fates[GUARDED]);
+	ck_assert_int_gt(fates[BOTH], 0);
 }
 END_TEST
 
@@ -880,7 +934,7 @@ START_TEST(dirty_until_reverted)
 	name_target(&target, idle);
 	make_target(&target);
 	prng_open(&prng, 42, 1, 0, PRNG_TEST);
-	while (!kill_one("dirty", &target, "any", &prng, true))
+	while (kill_one("dirty", &target, "any", &prng, true) != BOTH)
 		ck_assert_int_eq(drsim_revert(), 0);
 	kill(idle, SIGKILL);
 	end_of(idle);
@@ -892,6 +946,91 @@ START_TEST(dirty_until_reverted)
 	ck_assert_int_eq(drsim_revert(), 0);
 	e = (struct error){0};
 	must(undo_require_clean(&arena, &e), &e);
+	arena_free(&arena);
+}
+END_TEST
+
+/* ---- cgroups of both versions, mounts ---- */
+
+static pid_t idle_in(const char *group)
+{
+	pid_t pid = fork();
+	struct error e = {0};
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	must(cgroup_join(group, pid, &e), &e);
+	return pid;
+}
+
+/* A group with one in it, both with processes, frozen; gone at once. */
+START_TEST(a_frozen_cgroup_is_removed)
+{
+	static const char *const folders[] = {"/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified",
+					      "/sys/fs/cgroup"};
+	static const char *const files[] = {"freezer.state", "cgroup.freeze", "cgroup.freeze"};
+	struct arena arena = {0};
+	struct error e = {0};
+	const char *group = arena_printf(&arena, "%s/drsim-test-%ld", folders[_i], (long)getpid());
+	const char *inner = arena_printf(&arena, "%s/inner", group);
+	pid_t pids[2];
+
+	if (mkdir(group, 0755) || access(arena_printf(&arena, "%s/%s", group, files[_i]), F_OK)) {
+		printf("skipped: no %s in %s\n", files[_i], group);
+		rmdir(group);
+		return;
+	}
+	must(cgroup_make(inner, _i > 0, false, &e), &e);
+	pids[0] = idle_in(group);
+	pids[1] = idle_in(inner);
+	must(cgroup_freeze(inner, _i > 0, true, WAIT, &e), &e);
+	must(cgroup_freeze(group, _i > 0, true, WAIT, &e), &e);
+	must(cgroup_destroy(group, WAIT, &e), &e);
+	ck_assert_int_ne(access(group, F_OK), 0);
+	for (size_t i = 0; i < 2; i++) {
+		int status = end_of(pids[i]);
+
+		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	}
+	must(cgroup_destroy(group, WAIT, &e), &e);
+	arena_free(&arena);
+}
+END_TEST
+
+/* What is mounted in a work folder is unmounted by its own record only, and never emptied. */
+START_TEST(mounts_are_not_crossed)
+{
+	struct arena arena = {0};
+	struct error e = {0};
+	struct journal *journal;
+	struct undo undo = {.kind = UNDO_UNMOUNT};
+	const char **texts;
+	struct undo_sum sum;
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		printf("skipped: mounts: %s\n", strerror(errno));
+		return;
+	}
+	must(journal_open("mounts", &arena, &journal, &e), &e);
+	undo.path = arena_printf(&arena, "%s/mnt", journal->work);
+	ck_assert_int_eq(mkdir(undo.path, 0700), 0);
+	ck_assert_int_eq(mkdir("precious", 0700), 0);
+	touch("precious/file");
+	/* A bind mount is of the same device: only its number tells it apart. */
+	ck_assert_int_eq(mount("precious", undo.path, NULL, MS_BIND, NULL), 0);
+	ck_assert_int_eq(undo_number(journal, 1, &e), -1);
+	ck_assert_ptr_nonnull(strstr(e.text, "mounted"));
+	ck_assert_int_eq(access("precious/file", F_OK), 0);
+	ck_assert_uint_eq(residue_scan(journal, &texts), 2);
+	e = (struct error){0};
+	must(journal_add(journal, &undo, &e), &e);
+	undo_all(journal, &sum);
+	ck_assert_uint_eq(sum.left, 0);
+	ck_assert_uint_eq(residue_scan(journal, &texts), 0);
+	ck_assert_int_eq(access("precious/file", F_OK), 0);
+	ck_assert(journal_close(journal));
 	arena_free(&arena);
 }
 END_TEST
@@ -937,6 +1076,8 @@ static void add_cases(Suite *suite)
 	add(suite, "machines: loopback", machines_on_loopback, 1);
 	add(suite, "machines: forty", forty_machines, 1);
 	add(suite, "machines: without root", machines_without_root, 2);
+	add(suite, "cgroups", a_frozen_cgroup_is_removed, 3);
+	add(suite, "mounts", mounts_are_not_crossed, 1);
 	add(suite, "killed", killed_at_any_moment, geteuid() == 0 ? 3 : 1);
 	add(suite, "dirty", dirty_until_reverted, 1);
 }
