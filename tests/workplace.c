@@ -31,6 +31,7 @@ void workplace_remove(const char *path)
 void workplace_enter(const char *name)
 {
 	const char *drsim = getenv("DRSIM"), *temporary = getenv("TMPDIR");
+	char state[PATH_MAX + 16];
 
 	ck_assert_msg(drsim != NULL, "DRSIM must name the program under test");
 	ck_assert_ptr_nonnull(realpath(drsim, workplace_program));
@@ -39,6 +40,9 @@ void workplace_enter(const char *name)
 		 name);
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	ck_assert_int_eq(chdir(folder), 0);
+	/* No test looks at, or undoes, what real runs have left on this host. */
+	snprintf(state, sizeof(state), "%s/.state", folder);
+	ck_assert_int_eq(setenv("DRSIM_STATE", state, 1), 0);
 }
 
 void workplace_leave(void)

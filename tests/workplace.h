@@ -8,7 +8,8 @@
 extern char workplace_program[PATH_MAX]; /* the program under test, $DRSIM, as a full path */
 extern char workplace_root[PATH_MAX];    /* the folder that the tests were started in */
 
-/* Makes a folder "drsim-NAME-…" under $TMPDIR or /tmp and changes into it. */
+/* Makes a folder "drsim-NAME-…" under $TMPDIR or /tmp, changes into it, and puts DRSIM_STATE there.
+ */
 void workplace_enter(const char *name);
 /* Back to the root; the folder is removed with all that is in it. */
 void workplace_leave(void);
