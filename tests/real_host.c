@@ -9,7 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link/bridge.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -366,6 +372,26 @@ static void touch(const char *path)
 	close(fd);
 }
 
+/* A file that drsim reaches in a machine's own mounts: mended at the latest when they go. */
+static void keep_and_cut(struct drill *drill, const char *path)
+{
+	struct error e = {0};
+	struct stat before, after;
+	uint64_t number;
+
+	ck_assert_int_eq(stat(path, &before), 0);
+	for (int i = 0; i < 2; i++) {
+		must(undo_keep_file(drill->journal, path, getpid(), &number, &e), &e);
+		ck_assert_int_eq(truncate(path, 10), 0);
+		if (i > 0)
+			break;
+		must(undo_number(drill->journal, number, &e), &e);
+		ck_assert_int_eq(stat(path, &after), 0);
+		ck_assert_int_eq(after.st_size, before.st_size);
+		ck_assert_int_eq(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+	}
+}
+
 static void try_files(struct drill *drill)
 {
 	struct arena *arena = &drill->arena;
@@ -386,6 +412,7 @@ static void try_files(struct drill *drill)
 		expect(drill, 0, arena_printf(arena, "fill %s/full", drill->configs[0].disk),
 		       "16777216");
 	}
+	keep_and_cut(drill, arena_printf(arena, "%s%s/full", root, drill->configs[0].disk));
 	shared = arena_printf(arena, "%s/shared", drill->sites[0].storage);
 	touch(shared);
 	expect(drill, 0, arena_printf(arena, "file %s", shared), "there");
@@ -973,7 +1000,9 @@ START_TEST(a_frozen_cgroup_is_removed)
 	struct arena arena = {0};
 	struct error e = {0};
 	const char *group = arena_printf(&arena, "%s/drsim-test-%ld", folders[_i], (long)getpid());
-	const char *inner = arena_printf(&arena, "%s/inner", group);
+	const char *inner = arena_printf(&arena, "%s/inner", group), **texts;
+	struct journal journal = {.arena = &arena,
+				  .run = arena_printf(&arena, "test-%ld", (long)getpid())};
 	pid_t pids[2];
 
 	if (mkdir(group, 0755) || access(arena_printf(&arena, "%s/%s", group, files[_i]), F_OK)) {
@@ -986,8 +1015,10 @@ START_TEST(a_frozen_cgroup_is_removed)
 	pids[1] = idle_in(inner);
 	must(cgroup_freeze(inner, _i > 0, true, WAIT, &e), &e);
 	must(cgroup_freeze(group, _i > 0, true, WAIT, &e), &e);
+	ck_assert_uint_eq(residue_scan(&journal, &texts), 1);
+	ck_assert_str_eq(texts[0], arena_printf(&arena, "cgroup %s", group));
 	must(cgroup_destroy(group, WAIT, &e), &e);
-	ck_assert_int_ne(access(group, F_OK), 0);
+	ck_assert_uint_eq(residue_scan(&journal, &texts), 0);
 	for (size_t i = 0; i < 2; i++) {
 		int status = end_of(pids[i]);
 
@@ -1035,6 +1066,71 @@ START_TEST(mounts_are_not_crossed)
 }
 END_TEST
 
+/* ---- names that nothing of ours may leave in the host's own network ---- */
+
+/* Adds the nft table drsim-test. */
+static int add_table(struct nl_sock *socket)
+{
+	static const int types[] = {NFNL_MSG_BATCH_BEGIN,
+				    NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE,
+				    NFNL_MSG_BATCH_END};
+	char batch[1024];
+	size_t size = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct nl_msg *message = nlmsg_alloc_simple(
+			types[i],
+			i == 1 ? NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK : NLM_F_REQUEST);
+		struct nfgenmsg family = {.nfgen_family = i == 1 ? AF_INET : AF_UNSPEC};
+
+		if (i != 1)
+			family.res_id = htons(NFNL_SUBSYS_NFTABLES);
+		nlmsg_append(message, &family, sizeof(family), NLMSG_ALIGNTO);
+		if (i == 1)
+			nla_put_string(message, NFTA_TABLE_NAME, "drsim-test");
+		nlmsg_hdr(message)->nlmsg_seq = (uint32_t)i + 1;
+		memcpy(batch + size, nlmsg_hdr(message), nlmsg_hdr(message)->nlmsg_len);
+		size += NLMSG_ALIGN(nlmsg_hdr(message)->nlmsg_len);
+		nlmsg_free(message);
+	}
+	nl_socket_disable_seq_check(socket);
+	if (nl_connect(socket, NETLINK_NETFILTER) || nl_sendto(socket, batch, size) < 0)
+		return -1;
+	return nl_wait_for_ack(socket);
+}
+
+START_TEST(names_in_the_network_are_found)
+{
+	struct arena arena = {0};
+	struct journal journal = {.arena = &arena, .run = "names"};
+	struct nl_sock *route = nl_socket_alloc(), *filter = nl_socket_alloc();
+	struct rtnl_link *bridge = rtnl_link_bridge_alloc();
+	const char **texts;
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("test", "/run", "tmpfs", 0, NULL)) {
+		printf("skipped: names: %s\n", strerror(errno));
+		return;
+	}
+	ck_assert_uint_eq(residue_scan(&journal, &texts), 0);
+	ck_assert_int_eq(mkdir("/run/netns", 0755), 0);
+	touch("/run/netns/drsim-names");
+	rtnl_link_set_name(bridge, "drsim-0");
+	ck_assert_int_eq(nl_connect(route, NETLINK_ROUTE), 0);
+	ck_assert_int_eq(rtnl_link_add(route, bridge, NLM_F_CREATE), 0);
+	ck_assert_int_eq(add_table(filter), 0);
+	ck_assert_uint_eq(residue_scan(&journal, &texts), 3);
+	ck_assert_str_eq(texts[0], "network namespace drsim-names");
+	ck_assert_str_eq(texts[1], "network link drsim-0");
+	ck_assert_str_eq(texts[2], "nft table drsim-test");
+	rtnl_link_put(bridge);
+	nl_socket_free(route);
+	nl_socket_free(filter);
+	arena_free(&arena);
+}
+END_TEST
+
 /* ---- the place of a test ---- */
 
 static void find_self(void)
@@ -1077,6 +1173,7 @@ static void add_cases(Suite *suite)
 	add(suite, "machines: forty", forty_machines, 1);
 	add(suite, "machines: without root", machines_without_root, 2);
 	add(suite, "cgroups", a_frozen_cgroup_is_removed, 3);
+	add(suite, "names", names_in_the_network_are_found, 1);
 	add(suite, "mounts", mounts_are_not_crossed, 1);
 	add(suite, "killed", killed_at_any_moment, geteuid() == 0 ? 3 : 1);
 	add(suite, "dirty", dirty_until_reverted, 1);

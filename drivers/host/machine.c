@@ -324,9 +324,24 @@ int machines_open(const struct machines_config *config, struct journal *journal,
 	return 0;
 }
 
+/* Files in machines that are changed still: mended before they are out of reach. */
+static int mend_files(struct machines *machines, struct error *e)
+{
+	struct journal *journal = machines->journal;
+	int rc = 0;
+
+	for (size_t i = journal->count; i-- > 0;) {
+		const struct undo *undo = &journal->records[i];
+
+		if (!undo->done && undo->path && undo->pid == getpid())
+			rc |= undo_number(journal, undo->number, e);
+	}
+	return rc;
+}
+
 int machines_close(struct machines *machines, struct error *e)
 {
-	int rc = 0;
+	int rc = mend_files(machines, e);
 
 	for (size_t i = 0; i < machines->config->machine_count; i++)
 		rc |= machine_kill(&machines->items[i], e);

@@ -73,7 +73,8 @@ struct machines;
  */
 int machines_open(const struct machines_config *config, struct journal *journal,
 		  struct arena *arena, struct machines **ret_machines, struct error *e);
-/* Kills all, removes their cgroups, marks it in the journal. -1: the first that could not. */
+/* Undoes what is changed in their files still, kills all, removes their cgroups, marks it in the
+ * journal. -1: the first that could not. */
 int machines_close(struct machines *machines, struct error *e);
 
 enum isolation machines_isolation(const struct machines *machines);
