@@ -860,6 +860,8 @@ static enum fate kill_one(const char *run, const struct target *target, const ch
 
 	snprintf(process, sizeof(process), "%ld", (long)target->process);
 	victim = spawn(argv);
+	while (with_guardian && !find_guardian(victim) && process_lives(victim, 0))
+		process_pause(NANOS_MS);
 	process_pause(delay);
 	guardian = find_guardian(victim);
 	if (with_guardian && guardian && prng_below(prng, 2))
@@ -1008,6 +1010,7 @@ START_TEST(a_frozen_cgroup_is_removed)
 	if (mkdir(group, 0755) || access(arena_printf(&arena, "%s/%s", group, files[_i]), F_OK)) {
 		printf("skipped: no %s in %s\n", files[_i], group);
 		rmdir(group);
+		arena_free(&arena);
 		return;
 	}
 	must(cgroup_make(inner, _i > 0, false, &e), &e);

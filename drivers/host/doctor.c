@@ -42,14 +42,14 @@ static size_t count_dead(struct arena *arena, size_t *ret_alive)
 
 	*ret_alive = 0;
 	for (const char **path = journal_list(arena); *path; path++) {
-		struct journal *journal;
+		struct journal *journal = NULL;
 		struct error error = {0};
+		/* One that cannot be read keeps a drill from starting too. */
+		bool readable = journal_load(*path, -1, arena, &journal, &error) == 0;
 
-		if (journal_load(*path, -1, arena, &journal, &error))
-			dead++; /* one that cannot be read keeps a drill from starting too */
-		else if (journal && journal_owner_lives(journal))
+		if (readable && journal && journal_owner_lives(journal))
 			++*ret_alive;
-		else if (journal)
+		else if (!readable || journal)
 			dead++;
 	}
 	return dead;

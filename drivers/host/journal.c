@@ -317,7 +317,7 @@ int journal_open(const char *run, struct arena *arena, struct journal **ret_jour
 		 struct error *e)
 {
 	struct journal *journal = arena_alloc(arena, sizeof(*journal));
-	const char *state;
+	const char *state = NULL;
 
 	if (!journal_is_run(run))
 		return error_set(e, ERROR_USAGE, NO_PLACE, "'%.100s' cannot be a run's id", run);
