@@ -62,8 +62,10 @@ static int listen_at(const char *host)
 
 	inet_pton(AF_INET, host, &address.sin_addr);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 64) ||
-	    getsockname(fd, (struct sockaddr *)&address, &size))
+	    getsockname(fd, (struct sockaddr *)&address, &size)) {
+		close(fd);
 		return -1;
+	}
 	printf("listening %s:%u\n", host, ntohs(address.sin_port));
 	fflush(stdout);
 	return fd;
@@ -169,15 +171,19 @@ static int serve(const char *host)
 {
 	int server = listen_at(host);
 
+	if (server < 0)
+		return 1;
 	/* A child that nobody looks after, in a session of its own. */
 	if (fork() == 0) {
 		setsid();
 		for (;;)
 			pause();
 	}
-	while (server >= 0) {
+	for (;;) {
+		struct sockaddr_in from;
+		socklen_t size = sizeof(from);
 		char question[512] = "", answer[256];
-		int fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
+		int fd = accept4(server, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
 
 		if (fd < 0)
 			continue;
@@ -190,7 +196,6 @@ static int serve(const char *host)
 		}
 		close(fd);
 	}
-	return 1;
 }
 
 /* ---- a drill's machines ---- */
@@ -714,7 +719,7 @@ static void one_round(struct drill *drill, const struct target *target, int roun
 /* What is killed: a drill that goes on for ever. */
 static _Noreturn void be_victim(const char *run, const char *process, const char *mode)
 {
-	struct target target;
+	struct target target = {0};
 	struct drill drill;
 
 	name_target(&target, (pid_t)process_number(&process));
@@ -907,7 +912,7 @@ START_TEST(killed_at_any_moment)
 	int kills = _i == 0 ? count_kills() : count_kills() / 4, alone = 0;
 	int fates[3] = {0};
 	size_t residues = 0;
-	struct target target;
+	struct target target = {0};
 	struct prng prng;
 	pid_t idle;
 
@@ -953,7 +958,7 @@ START_TEST(dirty_until_reverted)
 {
 	struct arena arena = {0};
 	struct error e = {0};
-	struct target target;
+	struct target target = {0};
 	struct prng prng;
 	pid_t idle = fork();
 

@@ -137,7 +137,7 @@ int undo_keep_file(struct journal *journal, const char *path, pid_t pid, uint64_
 		   struct error *e)
 {
 	struct undo undo = {.kind = UNDO_FILE, .path = path, .pid = pid};
-	struct stat status;
+	struct stat status = {0};
 	int from = open_regular(path, &status, e), to, rc = -1;
 
 	if (from < 0)
