@@ -55,14 +55,6 @@ static bool get(const char *path, const char *name, char *ret, size_t size)
 	return process_read_file(file, ret, size) >= 0;
 }
 
-static bool has(const char *path, const char *name)
-{
-	char file[PATH_SIZE];
-
-	snprintf(file, sizeof(file), "%s/%s", path, name);
-	return access(file, F_OK) == 0;
-}
-
 /* Is `word` among the words of `text`, which are parted by any of `between`? */
 static bool has_word(const char *text, const char *word, const char *between)
 {
@@ -138,15 +130,13 @@ static bool writable(const char *path)
 	return access(path, W_OK | X_OK) == 0;
 }
 
-/* Would a group made in `path` have this controller? The root alone may hand on what it has while
- * it has processes. */
+/* Would a group made in `path` have this controller? What the host hands on is not ours to change:
+ * it would stay after the run. */
 static bool hands_on(const char *path, const char *controller)
 {
 	char text[1024];
-	bool root = !has(path, "cgroup.type");
 
-	return get(path, root ? "cgroup.controllers" : "cgroup.subtree_control", text,
-		   sizeof(text)) &&
+	return get(path, "cgroup.subtree_control", text, sizeof(text)) &&
 	       has_word(text, controller, " \n");
 }
 
@@ -163,9 +153,11 @@ static void consider_v2(const struct mount *mount, struct arena *arena, struct c
 				place->why =
 					arena_printf(arena, "%s: %s", folders[i], strerror(errno));
 			else if (use != CGROUP_FREEZER && !hands_on(folders[i], cgroup_names[use]))
-				place->why =
-					arena_printf(arena, "%s has no controller %s to hand on",
-						     folders[i], cgroup_names[use]);
+				place->why = arena_printf(
+					arena,
+					"%s hands on no controller %s: write +%s to its "
+					"cgroup.subtree_control",
+					folders[i], cgroup_names[use], cgroup_names[use]);
 			else
 				*place = (struct cgroup_place){
 					.path = folders[i],
@@ -225,19 +217,13 @@ void cgroups_probe(struct arena *arena, struct cgroups *ret)
 
 int cgroup_make(const char *path, bool v2, bool parent, struct error *e)
 {
-	char above[PATH_SIZE];
 	static const char *const hand_on[] = {"+cpu", "+memory"};
 
 	if (mkdir(path, 0755) && errno != EEXIST)
 		return fail(e, "make", path);
-	if (!v2 || !parent)
-		return 0;
-	snprintf(above, sizeof(above), "%s", path);
-	*strrchr(above, '/') = '\0';
-	/* What is not there to be handed on is told by the probe. */
-	for (size_t i = 0; i < sizeof(hand_on) / sizeof(hand_on[0]); i++)
-		if (put(above, "cgroup.subtree_control", hand_on[i]))
-			put(path, "cgroup.subtree_control", hand_on[i]);
+	/* What it does not have to hand on is told by the probe. */
+	for (size_t i = 0; v2 && parent && i < sizeof(hand_on) / sizeof(hand_on[0]); i++)
+		put(path, "cgroup.subtree_control", hand_on[i]);
 	return 0;
 }
 
