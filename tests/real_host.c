@@ -874,12 +874,29 @@ static enum fate kill_one(const char *run, const struct target *target, const ch
 	if (with_guardian && guardian && prng_below(prng, 2))
 		kill(guardian, SIGKILL);
 	kill(victim, SIGKILL);
-	if (with_guardian && guardian)
+	if (with_guardian && guardian) {
+		/* At once, or in the middle of its work. */
+		if (prng_below(prng, 2))
+			process_pause((nanos)prng_below(prng, 30) * NANOS_MS);
 		kill(guardian, SIGKILL);
+	}
 	status = end_of(victim);
 	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
 		      "the victim ended by itself: status %x", (unsigned)status);
 	return guardian == 0 ? UNGUARDED : with_guardian ? BOTH : GUARDED;
+}
+
+/* It is killed too, and begins again. */
+static void interrupted_revert(struct prng *prng)
+{
+	const char *argv[] = {workplace_program, "revert", NULL};
+	pid_t pid;
+
+	fflush(stdout);
+	pid = spawn(argv);
+	process_pause((nanos)prng_below(prng, 20000) * NANOS_US);
+	kill(pid, SIGKILL);
+	end_of(pid);
 }
 
 static int drsim_revert(void)
@@ -937,6 +954,8 @@ START_TEST(killed_at_any_moment)
 		before[1] = look(target.moved);
 		fate = kill_one(run, &target, modes[_i], &prng, i % 2);
 		fates[fate]++;
+		if (fate == BOTH && prng_below(&prng, 2))
+			interrupted_revert(&prng);
 		if (fate == GUARDED)
 			alone += wait_for_guardian();
 		else

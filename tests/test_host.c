@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "drivers/host/guardian.h"
+#include "drivers/host/journal_private.h"
 #include "drivers/host/machine.h"
 #include "drivers/host/process.h"
 #include "drivers/host/residue.h"
@@ -741,6 +742,35 @@ START_TEST(a_dead_run_makes_the_host_dirty)
 }
 END_TEST
 
+/* The journal's first line, as if it were of another boot: its owner's number may live again. */
+static void reboot(const char *run)
+{
+	const char *path = arena_printf(&arena, "state/journal/%s.journal", run);
+	char *text = workplace_read(path), *line = arena_alloc(&arena, JOURNAL_LINE_MAX);
+	struct journal *journal;
+	size_t size = 0;
+
+	journal_parse(run, text, strlen(text), &arena, &journal);
+	journal->owner = getpid();
+	journal->owner_start = process_start(getpid());
+	snprintf(journal->boot, sizeof(journal->boot), "another");
+	must(journal_print_header(journal, line, &size, &error));
+	write_file(path, arena_printf(&arena, "%.*s%s", (int)size, line, strchr(text, '\n') + 1));
+	free(text);
+}
+
+START_TEST(undone_after_a_reboot)
+{
+	write_file("data", TEXT);
+	waitpid(child_run("boot", false, SIGKILL), NULL, 0);
+	reboot("boot");
+	must_fail(undo_require_clean(&arena, &error), "dirty");
+	expect_revert(0, "restored");
+	expect_data(TEXT);
+	ck_assert(!is_there("state/run/boot") && !is_there("state/journal/boot.journal"));
+}
+END_TEST
+
 START_TEST(runs_beside_one_another)
 {
 	pid_t pid;
@@ -895,6 +925,7 @@ static void add_cases(Suite *suite)
 	add(suite, "process: marked", processes_of_the_run_end, 1);
 	add(suite, "process: through", a_path_through_a_process_goes_with_it, 1);
 	add(suite, "dead", a_dead_run_makes_the_host_dirty, 1);
+	add(suite, "reboot", undone_after_a_reboot, 1);
 	add(suite, "alive", runs_beside_one_another, 1);
 	add(suite, "damaged", a_damaged_journal_is_never_guessed, 1);
 	add(suite, "guardian", the_guardian_undoes, 6);

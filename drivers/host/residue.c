@@ -187,7 +187,7 @@ static const char *compare(const struct undo *undo)
 		return "is changed";
 	if ((status.st_mode & 07777) != undo->mode)
 		return "has another mode";
-	if (status.st_uid != undo->uid || status.st_gid != undo->gid)
+	if (geteuid() == 0 && (status.st_uid != undo->uid || status.st_gid != undo->gid))
 		return "has another owner";
 	return NULL;
 }

@@ -196,9 +196,15 @@ static int set_attributes(int fd, const struct undo *undo, struct error *e)
 		{.tv_sec = undo->mtime_s, .tv_nsec = (long)undo->mtime_ns},
 	};
 	struct stat status;
+	int rc = fstat(fd, &status);
 
-	if (fstat(fd, &status) || ((status.st_uid != undo->uid || status.st_gid != undo->gid) &&
-				   fchown(fd, undo->uid, undo->gid)))
+	/* Only root can give a file away, so that without it the owner is the same; and in a user
+	 * namespace of our own the owners of others have no number. */
+	if (rc == 0 && (status.st_uid != undo->uid || status.st_gid != undo->gid))
+		rc = geteuid() == 0 ? fchown(fd, undo->uid, undo->gid)
+				    : fchown(fd, (uid_t)-1, undo->gid) && errno != EPERM &&
+					      errno != EINVAL;
+	if (rc)
 		return fail(e, "give back the owner of", undo->path);
 	/* After the owner: chown takes set-id bits away. */
 	if (fchmod(fd, undo->mode))
