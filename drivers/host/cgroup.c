@@ -18,7 +18,6 @@
 #define PATH_SIZE 4352 /* a path and a file's name */
 #define DEPTH_MAX 16   /* of groups in groups */
 #define PAUSE (2 * NANOS_MS)
-#define TABLE_MAX ((size_t)1 << 20) /* of a list of mounts, or of processes */
 #define CPU_PERIOD_US 20000
 #define CPU_QUOTA_MIN_US 1000 /* the least that the kernel takes */
 
@@ -108,11 +107,9 @@ static bool next_mount(char **at, struct mount *ret)
 /* Our own group in the hierarchy that has this controller (v2: NULL), "" when it is the root. */
 static const char *own_group(const char *controller, struct arena *arena)
 {
-	char *text = arena_alloc(arena, TABLE_MAX), *line;
+	char *text = process_read_text("/proc/self/cgroup", arena), *line;
 
-	if (process_read_file("/proc/self/cgroup", text, TABLE_MAX) < 0)
-		return "";
-	while ((line = strsep(&text, "\n")) != NULL && *line) {
+	while (text && (line = strsep(&text, "\n")) != NULL && *line) {
 		const char *number = strsep(&line, ":"), *list = line ? strsep(&line, ":") : NULL;
 		bool v2 = list && strcmp(number, "0") == 0 && !*list;
 
@@ -198,12 +195,10 @@ void cgroups_probe(struct arena *arena, struct cgroups *ret)
 		ret->places[use].why = "no cgroup file system is mounted with it";
 	/* Version 2 first: there a frozen process can be killed. */
 	for (int v2 = 1; v2 >= 0; v2--) {
-		char *text = arena_alloc(arena, TABLE_MAX);
+		char *text = process_read_text("/proc/self/mountinfo", arena);
 		struct mount mount = none;
 
-		if (process_read_file("/proc/self/mountinfo", text, TABLE_MAX) < 0)
-			return;
-		while (next_mount(&text, &mount)) {
+		while (text && next_mount(&text, &mount)) {
 			mount.path = arena_strdup(arena, mount.path);
 			if (mount.v2 && v2)
 				consider_v2(&mount, arena, ret);
@@ -424,11 +419,9 @@ void cgroup_find(const char *name, struct arena *arena, void (*each)(void *self,
 		 void *self)
 {
 	struct search search = {.name = name, .each = each, .self = self};
-	char *text = arena_alloc(arena, TABLE_MAX);
+	char *text = process_read_text("/proc/self/mountinfo", arena);
 	struct mount mount;
 
-	if (process_read_file("/proc/self/mountinfo", text, TABLE_MAX) < 0)
-		return;
-	while (next_mount(&text, &mount))
+	while (text && next_mount(&text, &mount))
 		each_group(mount.path, 0, match, &search);
 }

@@ -19,7 +19,6 @@
 #define SUFFIX ".journal"
 #define OPEN_TRIES 8
 #define LOCK_PAUSE (5 * NANOS_MS)
-#define OWNERS_MAX 100000 /* files in the journal folder that are looked at */
 
 static int fail(struct error *e, const char *what, const char *path)
 {
@@ -131,7 +130,7 @@ const char **journal_list(struct arena *arena)
 		folder = arena_printf(arena, "%s/journal", state);
 		dir = opendir(folder);
 	}
-	while (dir && count < OWNERS_MAX && (entry = readdir(dir)) != NULL) {
+	while (dir && (entry = readdir(dir)) != NULL) {
 		if (!is_journal(entry->d_name))
 			continue;
 		paths = arena_grow(arena, paths, count, &capacity, sizeof(*paths));

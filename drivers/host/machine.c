@@ -219,12 +219,17 @@ static int check(const struct machines_config *config, struct error *e)
 		return error_set(e, ERROR_LIMIT, NO_PLACE,
 				 "more than %d machines or %d sites on one host", MACHINES_MAX,
 				 MACHINE_SITES_MAX);
-	for (size_t i = 0; i < config->machine_count; i++)
+	for (size_t i = 0; i < config->machine_count; i++) {
+		if (strlen(config->machines[i].name) > MACHINE_NAME_MAX)
+			return error_set(e, ERROR_LIMIT, NO_PLACE,
+					 "the name of machine %.40s... is longer than %d bytes",
+					 config->machines[i].name, MACHINE_NAME_MAX);
 		if (config->machines[i].site >= config->site_count ||
 		    config->machines[i].device_count > MACHINE_DEVICES_MAX)
 			return error_set(e, ERROR_USAGE, NO_PLACE,
 					 "machine %s: no such site, or more than %d devices",
 					 config->machines[i].name, MACHINE_DEVICES_MAX);
+	}
 	return 0;
 }
 
@@ -343,6 +348,11 @@ int machines_close(struct machines *machines, struct error *e)
 {
 	int rc = mend_files(machines, e);
 
+	/* All at once; below each is waited for. */
+	for (size_t i = 0; i < machines->config->machine_count; i++)
+		if (machines->items[i].pid > 0)
+			kill(machines->items[i].pid, SIGKILL);
+
 	for (size_t i = 0; i < machines->config->machine_count; i++)
 		rc |= machine_kill(&machines->items[i], e);
 	for (int use = 0; use < CGROUP_USES; use++)
@@ -386,10 +396,10 @@ static void mark_tree(const struct machine *machine, const struct process *list,
 		      bool *ours)
 {
 	const char *name = machine->config->name;
-	char mark[512];
+	char mark[MACHINE_NAME_MAX + 32];
 	bool more = true;
 
-	snprintf(mark, sizeof(mark), "DRSIM_MACHINE=%.400s", name);
+	snprintf(mark, sizeof(mark), "DRSIM_MACHINE=%s", name);
 	for (size_t i = 0; i < count; i++)
 		ours[i] = (machine->pid > 0 && list[i].group == machine->pid) ||
 			  (list[i].pid != getpid() &&

@@ -26,6 +26,7 @@
 #define MACHINE_SITES_MAX 100
 #define MACHINE_ADDRESS_MAX 64 /* "10.90.0.1:65535" */
 #define MACHINE_DEVICES_MAX 64
+#define MACHINE_NAME_MAX 255
 
 enum isolation {
 	ISOLATION_LOOPBACK,   /* processes on 127.0.0.1 */

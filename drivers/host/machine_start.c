@@ -17,7 +17,6 @@
 
 #include "drivers/host/machine_private.h"
 
-#define WORDS_MAX 4096 /* of an environment */
 #define LOG_TAIL 4096
 
 extern char **environ;
@@ -183,8 +182,7 @@ static char *const *make_environment(const struct machine *machine, const char *
 	words = arena_grow(arena, words, count, &capacity, sizeof(*words));
 	words[count++] = arena_printf(arena, "DRSIM_MACHINE=%s", machine->config->name);
 	for (int own = 0; own < 2; own++)
-		for (char **at = own ? environ : (char **)(uintptr_t)more;
-		     at && *at && count < WORDS_MAX; at++) {
+		for (char **at = own ? environ : (char **)(uintptr_t)more; at && *at; at++) {
 			if (strncmp(*at, "DRSIM_RUN=", 10) == 0 ||
 			    strncmp(*at, "DRSIM_MACHINE=", 14) == 0)
 				continue;

@@ -14,7 +14,7 @@
 
 #define STAT_MAX 1024
 #define BLOCK_SIZE 16384
-#define ENTRY_MAX 256 /* of an environment entry that is looked for */
+#define ENTRY_MAX 1024 /* of an environment entry that is looked for */
 #define PAUSE (2 * NANOS_MS)
 
 nanos process_now(void)
@@ -59,6 +59,31 @@ ssize_t process_read_file(const char *path, char *ret, size_t size)
 	close(fd);
 	ret[length] = '\0';
 	return got < 0 ? -1 : (ssize_t)length;
+}
+
+char *process_read_text(const char *path, struct arena *arena)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0, capacity = 0;
+	char *text = NULL;
+	ssize_t got;
+
+	if (fd < 0)
+		return NULL;
+	do {
+		char block[BLOCK_SIZE];
+
+		got = read(fd, block, sizeof(block));
+		while (capacity < length + sizeof(block) + 1)
+			text = arena_grow(arena, text, capacity, &capacity, 1);
+		if (got > 0)
+			memcpy(text + length, block, (size_t)got);
+		length += got > 0 ? (size_t)got : 0;
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	close(fd);
+	if (got == 0)
+		text[length] = '\0';
+	return got < 0 ? NULL : text;
 }
 
 /* Moves behind `count` words. */

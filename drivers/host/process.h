@@ -43,5 +43,7 @@ void process_boot(char *ret, size_t size);
 uint64_t process_number(const char **at);
 /* The beginning of a small file, as text; returns its length, -1 when it cannot be read. */
 ssize_t process_read_file(const char *path, char *ret, size_t size);
+/* All of a file of /proc, however long; NULL when it cannot be read. */
+char *process_read_text(const char *path, struct arena *arena);
 
 #endif

@@ -21,7 +21,6 @@
 #include "drivers/host/process.h"
 #include "drivers/host/undo.h"
 
-#define TABLE_MAX ((size_t)1 << 20)
 #define NAMESPACES "/run/netns"
 #define NAME "drsim-" /* what everything of ours that has a name begins with */
 
@@ -45,14 +44,27 @@ static void add(struct scan *scan, const char *what, const char *which)
 
 /* ---- processes, and what is mounted for them ---- */
 
-static void find_mounts(struct scan *scan, const struct process *process, char *text)
+/* As a list of mounts has it. */
+static const char *escape(const char *path, struct arena *arena)
 {
-	const char *work = arena_printf(scan->arena, " %s", scan->journal->work);
-	char path[64];
+	char *text = arena_alloc(arena, 4 * strlen(path) + 1), *to = text;
+
+	for (; *path; path++)
+		if (strchr(" \t\n\\", *path))
+			to += snprintf(to, 5, "\\%03o", (unsigned)*path);
+		else
+			*to++ = *path;
+	return text;
+}
+
+static void find_mounts(struct scan *scan, const struct process *process)
+{
+	const char *work =
+		arena_printf(scan->arena, " %s", escape(scan->journal->work, scan->arena));
+	char path[64], *text;
 
 	snprintf(path, sizeof(path), "/proc/%ld/mountinfo", (long)process->pid);
-	if (process_read_file(path, text, TABLE_MAX) < 0)
-		return;
+	text = process_read_text(path, scan->arena);
 	for (char *line; (line = strsep(&text, "\n")) != NULL;) {
 		const char *at = strstr(line, work);
 		char end = at ? at[strlen(work)] : '\0';
@@ -91,7 +103,6 @@ static bool is_new_namespace(struct scan *scan, struct seen *seen, pid_t pid)
 static void find_processes(struct scan *scan)
 {
 	const char *mark = arena_printf(scan->arena, "DRSIM_RUN=%s", scan->journal->run);
-	char *text = arena_alloc(scan->arena, TABLE_MAX);
 	struct seen seen = {0};
 	struct process *list;
 	size_t count = process_list(scan->arena, &list);
@@ -105,7 +116,7 @@ static void find_processes(struct scan *scan)
 			add(scan, "process",
 			    arena_printf(scan->arena, "%ld (%s)", (long)one->pid, one->name));
 		if (scan->journal->work && is_new_namespace(scan, &seen, one->pid))
-			find_mounts(scan, one, text);
+			find_mounts(scan, one);
 	}
 }
 
