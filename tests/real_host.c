@@ -746,11 +746,19 @@ static _Noreturn void be_victim(const char *run, const char *process, const char
 	struct target target = {0};
 	struct drill drill;
 
-	if (strcmp(mode, "version 1") == 0)
+	if (strcmp(mode, "version 1") == 0 || strcmp(mode, "frozen") == 0)
 		hide_version_2();
 	name_target(&target, (pid_t)process_number(&process));
 	open_drill(&drill, run, 4, strcmp(mode, "loopback") == 0);
 	start_all(&drill);
+	if (strcmp(mode, "frozen") == 0) {
+		struct error e = {0};
+
+		must(machine_freeze(machines_get(drill.machines, 0), true, &e), &e);
+		touch("frozen");
+		for (;;)
+			pause();
+	}
 	for (int round = 0;; round++)
 		one_round(&drill, &target, round);
 }
@@ -997,6 +1005,29 @@ START_TEST(killed_at_any_moment)
 }
 END_TEST
 
+/* What is frozen with version 1 ends only when it is thawed, whichever group it is killed in. */
+START_TEST(killed_while_frozen)
+{
+	const char *argv[] = {self_path, "--victim", "frozen", "1", "frozen", NULL};
+	nanos begin;
+	pid_t victim;
+
+	if (geteuid() != 0 || access("/sys/fs/cgroup/freezer", W_OK)) {
+		printf("skipped: frozen: %s\n", strerror(errno));
+		return;
+	}
+	victim = spawn(argv);
+	while (access("frozen", F_OK) && process_lives(victim, 0))
+		process_pause(NANOS_MS);
+	begin = process_now();
+	kill(victim, SIGKILL);
+	ck_assert(WIFSIGNALED(end_of(victim)));
+	ck_assert(wait_for_guardian());
+	ck_assert_int_lt(process_now() - begin, UNDO_WAIT_MS * NANOS_MS);
+	ck_assert_uint_eq(count_files("state/run"), 0);
+}
+END_TEST
+
 /* ---- a host that is dirty ---- */
 
 START_TEST(dirty_until_reverted)
@@ -1234,6 +1265,7 @@ static void add_cases(Suite *suite)
 	add(suite, "names", names_in_the_network_are_found, 1);
 	add(suite, "mounts", mounts_are_not_crossed, 1);
 	add(suite, "killed", killed_at_any_moment, geteuid() == 0 ? 4 : 1);
+	add(suite, "killed: frozen", killed_while_frozen, 1);
 	add(suite, "dirty", dirty_until_reverted, 1);
 }
 

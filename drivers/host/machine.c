@@ -133,7 +133,9 @@ static int note_what_will_be(struct machines *machines, struct error *e)
 	int uses[CGROUP_USES + 1] = {0};
 	size_t count = 1;
 
-	for (int use = 0; use < CGROUP_USES; use++) {
+	/* The freezer comes last, so that it is undone first: with version 1 nothing that is frozen
+	 * in it ends in the other groups before. */
+	for (int use = CGROUP_USES; use-- > CGROUP_FREEZER;) {
 		const char *path = run_group(machines, use);
 
 		if (!path || is_repeated(machines, use))
