@@ -34,6 +34,7 @@ enum prng_purpose {
 	PRNG_FAILURE_FAULT,  /* inside its fault's plan(); entity: row */
 	PRNG_LEMONS,         /* which nodes fail more often */
 	PRNG_JOB,            /* restart times; entity: job */
+	PRNG_PAYLOAD,        /* what a real drill's client writes; entity: sequence number */
 	PRNG_TEST = 1000,
 };
 

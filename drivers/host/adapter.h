@@ -3,19 +3,22 @@
  * Adapters: how a ledger's writes reach a target and are read back. HTTP (minilepton, through its
  * gateway), or a command of the user's that speaks lines on its standard input and output.
  *
- * The line protocol. Requests, one a line:  put SEQ DATA    get SEQ
- * Answers, one a line:                       ok [SEQ [BY]]   fail [SEQ] [REASON]
- *                                            data [SEQ] DATA  none [SEQ]
+ * The line protocol. Requests, one a line:     put SEQ DATA       get SEQ
+ * Answers, one a line, in order:                ok [BY]            fail [REASON]
+ *                                               data DATA          none
+ * or, with `tagged`, in any order:              ok SEQ [BY]        fail SEQ [REASON]
+ *                                               data SEQ DATA      none SEQ
  * SEQ is decimal; DATA is text without blanks (letters, digits, '-', '_', '.'); BY names who
- * acknowledged. Requests are sent without waiting for answers. A command answers in order, or, with
- * `tagged`, in any order with SEQ in every answer. A line is at most ADAPTER_LINE_MAX bytes. What
- * does not fit ends the command as if it had crashed; it is started again.
+ * acknowledged. `put` is answered by ok (it is stored, durably) or fail, `get` by data or none.
+ * Requests are sent without waiting for answers. A line has at most ADAPTER_LINE_MAX bytes. A
+ * command that says anything else, or nothing for `timeout`, is ended and started again.
  *
  * DATA of a write is SEQ.KEY.EPOCH.CRC.PAYLOAD, so that what is read back says itself what it is.
  */
 #ifndef DRIVERS_HOST_ADAPTER_H
 #define DRIVERS_HOST_ADAPTER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -67,8 +70,7 @@ struct adapter_answer {
 	size_t length;
 };
 
-/* One answer line, without its newline. -1: not of the protocol. `tagged`: SEQ must stand there;
- * without it `data` and `fail` have none. */
+/* One answer line, without its newline. -1: not of the protocol. */
 int adapter_parse_answer(const char *line, size_t length, bool tagged,
 			 struct adapter_answer *ret_answer);
 /* DATA of a write; returns its length, out has room for ADAPTER_LINE_MAX. */
@@ -78,9 +80,20 @@ int adapter_parse_data(const char *data, size_t length, struct ledger_found *ret
 /* One line of GET records, SEQ KEY EPOCH CRC32C|BAD ANSWER PAYLOAD, without its newline. */
 int adapter_parse_record(const char *line, size_t length, struct ledger_found *ret_found);
 
+/* A request or answer in pieces: bytes in, whole lines out. */
+struct adapter_lines {
+	char *buffer; /* of ADAPTER_LINE_MAX + 1 */
+	size_t length, taken;
+};
+
+/* The next whole line, without its newline; NULL: none yet. It stays until the next call. */
+char *adapter_line(struct adapter_lines *lines, size_t *ret_length);
+/* Room for more bytes, after adapter_line() gave NULL; 0: the line is too long. */
+size_t adapter_room(struct adapter_lines *lines, char **ret_at);
+
 /*
- * Starts a command with its standard input and output on one socket, non-blocking and close-on-exec.
- * It dies with the thread that started it. -1: it could not be started.
+ * Starts a command with its standard input and output on one socket, non-blocking and
+ * close-on-exec. It dies with the thread that started it. -1: it could not be started.
  */
 int adapter_spawn(const struct adapter_config *config, pid_t *ret_pid, int *ret_fd,
 		  struct error *e);
@@ -88,11 +101,11 @@ int adapter_spawn(const struct adapter_config *config, pid_t *ret_pid, int *ret_
 void adapter_kill(pid_t pid, int fd);
 
 /*
- * Reads every record of the ledger back and gives it its verdict. Blocks; to be called in the network
- * namespace of the target. `stop`, when not NULL, ends it early. Fails when the target cannot be read:
- * then the verdicts are those of before.
+ * Reads every record of the ledger back and gives it its verdict. Blocks; to be called in the
+ * network namespace of the target. `stop`, when not NULL, ends it early. Fails when the target
+ * cannot be read.
  */
 int adapter_read_back(const struct adapter_config *config, struct ledger *ledger,
-		      const volatile bool *stop, struct error *e);
+		      const atomic_bool *stop, struct error *e);
 
 #endif

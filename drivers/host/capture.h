@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The wire beside the client's word: a capture of the client's link, and the outage as it stands
- * there. Requests are found by their header `X-Seq: ENDPOINT-SEQUENCE`, the first after the request
- * line; answers by the order on their connection.
+ * there. Requests are found by their header `X-Seq: ENDPOINT-SEQUENCE`, which stands right behind
+ * Host; answers by the order on their connection.
  */
 #ifndef DRIVERS_HOST_CAPTURE_H
 #define DRIVERS_HOST_CAPTURE_H
@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/arena.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "drivers/host/client.h"
@@ -36,7 +37,7 @@ struct capture_stats {
 struct capture;
 
 /* Begins to capture, in a thread of its own. ERROR_UNAVAILABLE with the reason where it cannot:
- * without CAP_NET_RAW, or without such an interface. Returns when the kernel's filter is in force. */
+ * without CAP_NET_RAW, or without such an interface. Returns when the filter is in force. */
 int capture_start(const struct capture_config *config, struct capture **ret_capture,
 		  struct error *e);
 /* Ends it and writes what is left; frees it. */
@@ -50,13 +51,14 @@ struct wire_result {
 	nanos outage;     /* last good response -> first of the stable window, on the wire */
 	nanos client;     /* the client's own: first bad intended -> first good intended */
 	nanos difference; /* outage - client */
-	nanos allowed;    /* probe spacing at the edge and the latencies of the boundary requests */
+	nanos allowed;    /* spacing of requests at the edge + latencies of the boundary requests */
+	nanos silence;    /* the longest time without a good response in it, on the wire */
 	uint64_t requests, responses; /* found in the capture, of this endpoint */
 };
 
 /*
- * Reads a capture and holds the outage seen there against the client's. -1 only when the file cannot
- * be read. `stats` may be NULL.
+ * Reads a capture and holds the outage seen there against the client's. -1 only when the file
+ * cannot be read. `stats` may be NULL.
  */
 int wire_check(const char *path, const struct capture_stats *stats,
 	       const struct client_outage *outage, struct wire_result *ret, struct error *e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The drill's client: an open-loop sender. Every request has an intended time that follows from rate
- * and seed alone, never from the answers, so that an outage does not thin out its own samples
- * (coordinated omission). One thread sends for all endpoints; the driver asks from any other thread.
+ * The drill's client: an open-loop sender. Every request has an intended time that follows from
+ * rate and seed alone, never from the answers, so that an outage does not thin out its own samples
+ * (coordinated omission). One thread sends for all endpoints; the driver asks from any other.
  *
  * Every request is a write of its endpoint's ledger. Its outcome:
  *   good    answered as expected within the latency limit, counted from the intended time
@@ -64,7 +64,8 @@ struct client_endpoint_config {
 
 struct client_config {
 	uint64_t seed;
-	int64_t start; /* CLOCK_MONOTONIC, ns: instant 0; sending begins then or at client_start() */
+	int64_t start; /* CLOCK_MONOTONIC, ns: instant 0; sending begins at the later of it and
+			  client_start() */
 	int netns;     /* a network namespace that the thread enters; -1: stays where it is */
 	nanos slice;   /* length of one point of the timeline; 0: 1 s */
 	const struct client_endpoint_config *endpoints;

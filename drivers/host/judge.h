@@ -7,18 +7,18 @@
  * intended time: no answer by then is bad, whatever comes later. Requests are judged in the order
  * of their intended times, those of equal times in the order of their sequence numbers.
  *
- * Good turns bad at request i when, among the requests of the last V = min(W, 1 s) up to i
- * (intended in (t_i - V, t_i]), and at least the last JUDGE_REQUESTS_MIN, there are at least
+ * Good turns bad at request i when, among the requests of the last V = min(W, 1 s) up to i, that is
+ * intended in (t_i - V, t_i], and at least the last JUDGE_REQUESTS_MIN, there are at least
  * JUDGE_BAD_MIN bad ones and the share of good ones is below S. Nothing from before the last turn
  * to good is looked at. A total outage is so noticed after (1 - S) * rate * V bad requests, but at
- * least two: within 10 ms and one latency limit for S = 99 % whatever the rate beyond 200/s. `since`
- * is the intended time of the bad request that opens the stretch: of all stretches that end at i,
- * the one with the greatest excess of bad requests over the (1 - S) * n that S allows (the change
- * point of Page's CUSUM test, Biometrika 41, 1954), the longest of several.
+ * least two: for S = 99 % within 10 ms and a latency limit at any rate above 200/s. `since` is the
+ * intended time of the bad request that opens the stretch: of all stretches that end at i, the one
+ * with the greatest excess of bad requests over the (1 - S) * n that S allows (the change point of
+ * Page's CUSUM test, Biometrika 41, 1954), the longest of several.
  *
- * Bad turns good at the first good request g at or after the turn to bad whose window [t_g, t_g + W]
- * has a share of good requests of at least S. It is known when every request of the window is
- * decided and none can come any more, at the earliest at t_g + W.
+ * Bad turns good at the first good request g, not before the turn to bad, whose window
+ * [t_g, t_g + W] has a share of good requests of at least S. It is known when every request of the
+ * window is decided and none can come any more, at the earliest at t_g + W.
  */
 #ifndef DRIVERS_HOST_JUDGE_H
 #define DRIVERS_HOST_JUDGE_H
@@ -31,10 +31,10 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-#define JUDGE_SPAN_MAX NANOS_S        /* V is never longer */
-#define JUDGE_REQUESTS_MIN 10         /* looked at, however few they are a second */
-#define JUDGE_BAD_MIN 2               /* one bad request alone is no outage */
-#define JUDGE_REQUESTS_MAX (1u << 24) /* remembered at one time; older ones are forgotten */
+#define JUDGE_SPAN_MAX NANOS_S               /* V is never longer */
+#define JUDGE_REQUESTS_MIN 10                /* looked at, however few they are a second */
+#define JUDGE_BAD_MIN 2                      /* one bad request alone is no outage */
+#define JUDGE_REQUESTS_MAX ((size_t)1 << 22) /* remembered at one time; older ones are forgotten */
 
 struct judge_mark {
 	nanos at;     /* intended */
@@ -58,6 +58,7 @@ struct judge_turn {
 struct judge {
 	double success; /* S */
 	nanos window;   /* W */
+	nanos span;     /* V */
 	bool bad;
 	struct judge_mark *ring; /* of a power of two, in an arena of the judge's own */
 	size_t capacity;
@@ -77,5 +78,7 @@ void judge_free(struct judge *judge);
 struct judge_turn judge_add(struct judge *judge, nanos at, bool good);
 /* Every request intended before `frontier` has been added: is a stable window over now? */
 struct judge_turn judge_look(struct judge *judge, nanos frontier);
+/* The earliest frontier at which judge_look() can have something new to say; NANOS_NEVER: none. */
+nanos judge_due(const struct judge *judge);
 
 #endif

@@ -104,13 +104,17 @@ void ledger_payload(const struct ledger *ledger, uint64_t sequence, char *out);
 uint32_t ledger_crc32c(const void *data, size_t length);
 
 /*
- * The next write: opens a record of state unsent and fills *ret and the payload (room for
- * LEDGER_PAYLOAD_MAX). Fails with ERROR_LIMIT past LEDGER_RECORDS_MAX.
+ * The next write, with an epoch: opens a record of state unsent. Fails with ERROR_LIMIT past
+ * LEDGER_RECORDS_MAX.
  */
-int ledger_next(struct ledger *ledger, uint32_t epoch, struct ledger_write *ret, char *payload,
-		struct error *e);
-/* From here on it may be at the target: unknown until one of the two below. */
+int ledger_next(struct ledger *ledger, uint32_t epoch, uint64_t *ret_sequence, struct error *e);
+/* A write as it goes out, and its payload (room for LEDGER_PAYLOAD_MAX). */
+void ledger_write(struct ledger *ledger, uint64_t sequence, struct ledger_write *ret,
+		  char *payload);
+/* From here on it may be at the target: unknown until one of the others. */
 void ledger_sent(struct ledger *ledger, uint64_t sequence);
+/* It turned out that not one byte of it had left. */
+void ledger_unsent(struct ledger *ledger, uint64_t sequence);
 void ledger_refused(struct ledger *ledger, uint64_t sequence);
 /*
  * Acknowledged at `at` by a replica of a site; names as the answer gave them, not NUL-terminated.
@@ -122,8 +126,11 @@ void ledger_acknowledged(struct ledger *ledger, uint64_t sequence, nanos at, con
 /* The site that acknowledgements without a name of one come from (0 at first). */
 void ledger_site(struct ledger *ledger, uint32_t site);
 
-/* Read-back, of the records [0, end) as they stand: begin, tell all that is there, finish. */
-uint64_t ledger_check_begin(struct ledger *ledger); /* returns end */
+/*
+ * Read-back, of the records [0, end) as they stand at its begin; returns end. Tell all that is
+ * there, range by range. Without ledger_check_end() the totals stay those of the one before.
+ */
+uint64_t ledger_check_begin(struct ledger *ledger);
 void ledger_check_found(struct ledger *ledger, const struct ledger_found *found);
 /* [from, to) has been read whole: what was not found there is not there. Ranges in order. */
 void ledger_check_read(struct ledger *ledger, uint64_t from, uint64_t to);
