@@ -463,6 +463,12 @@ static int exec_send(struct reader *r, struct gets *g)
 		if (g->out_written == g->out_length) {
 			if (g->tail == g->end || g->tail - g->head == GETS_MAX)
 				return 0;
+			/* Told by the life before this one. */
+			if (g->asked[g->tail % GETS_MAX].answered &&
+			    g->asked[g->tail % GETS_MAX].sequence == g->tail) {
+				g->tail++;
+				continue;
+			}
 			g->asked[g->tail % GETS_MAX] = (struct asked){.sequence = g->tail};
 			g->out_length = (size_t)snprintf(g->out, sizeof(g->out),
 							 "get %" PRIu64 "\n", g->tail);

@@ -96,6 +96,7 @@ struct client_totals {
 	uint64_t open;                               /* not decided for good yet */
 	uint64_t unsent;                             /* of failed: never sent */
 	uint64_t connects, restarts;                 /* connections opened; exec: command starts */
+	nanos lag;                                   /* how late the sender itself was, at most */
 };
 
 /* Requests of a stretch of intended times that are decided. */
@@ -138,9 +139,10 @@ int client_open(const struct client_config *config, struct client **ret_client, 
 /* Starts the thread. Fails when it cannot enter the namespace or start a command. */
 int client_start(struct client *client, struct error *e);
 /* No new requests from now on; returns when all that are out are answered or timed out, and the
- * thread has ended. A read-back under way is broken off. Safe to call twice. */
+ * thread has ended. Everything can still be asked for, and read back. Safe to call twice. */
 void client_stop(struct client *client);
-void client_free(struct client *client); /* stops first */
+/* Stops first, and breaks off a read-back. */
+void client_free(struct client *client);
 
 /* Readable while there are events. */
 int client_eventfd(const struct client *client);
@@ -167,8 +169,8 @@ size_t client_slices(struct client *client, struct client_slice *ret, size_t max
 bool client_outage(struct client *client, uint32_t endpoint, struct client_outage *ret);
 struct ledger *client_ledger(struct client *client, uint32_t endpoint); /* the client's */
 
-/* Reads the endpoint's ledger back in a thread of its own; the end is told by CLIENT_CHECKED. One at
- * a time for an endpoint. */
+/* Reads the endpoint's ledger back in a thread of its own; CLIENT_CHECKED tells the end. One at a
+ * time for an endpoint. */
 int client_check(struct client *client, uint32_t endpoint, struct error *e);
 
 #endif

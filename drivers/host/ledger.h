@@ -100,7 +100,7 @@ void ledger_free(struct ledger *ledger);
 size_t ledger_payload_length(const struct ledger *ledger, uint64_t sequence);
 /* The payload of a record: letters, digits, '-' and '_'. `out` has room for its length. */
 void ledger_payload(const struct ledger *ledger, uint64_t sequence, char *out);
-/* CRC-32C (Castagnoli, reflected polynomial 0x82f63b78), as in iSCSI: "123456789" gives e3069283. */
+/* CRC-32C (Castagnoli, as in iSCSI, RFC 3720 B.4): "123456789" gives e3069283. */
 uint32_t ledger_crc32c(const void *data, size_t length);
 
 /*

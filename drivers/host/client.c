@@ -1,0 +1,1039 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The open-loop client: one thread that sends on time, decides in order, and tells. */
+#include "drivers/host/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <openssl/sha.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "drivers/host/client_private.h"
+
+#define SLOTS_FIRST 1024u
+#define CONNECTIONS_SPARE 64
+#define EVENTS_AT_ONCE 64
+#define P50 0.5
+#define P99 0.99
+
+/* ---- time ---- */
+
+nanos client_now(const struct client *client)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now); /* style: allow */
+	return (nanos)now.tv_sec * NANOS_S + now.tv_nsec - client->start;
+}
+
+/* ---- quantiles of a few thousand times ---- */
+
+static void swap(nanos *a, nanos *b)
+{
+	nanos t = *a;
+
+	*a = *b;
+	*b = t;
+}
+
+/* The value of rank k, 0-based (Hoare's algorithm FIND, CACM 4(7), 1961); reorders. */
+static nanos rank(nanos *values, ptrdiff_t n, ptrdiff_t k)
+{
+	ptrdiff_t low = 0, high = n - 1;
+
+	while (low < high) {
+		nanos pivot = values[k];
+		ptrdiff_t i = low, j = high;
+
+		do {
+			while (values[i] < pivot)
+				i++;
+			while (pivot < values[j])
+				j--;
+			if (i <= j)
+				swap(&values[i++], &values[j--]);
+		} while (i <= j);
+		if (j < k)
+			low = i;
+		if (k < i)
+			high = j;
+	}
+	return values[k];
+}
+
+/* The order statistic ceil(n p), as in core/stats.h. */
+static nanos quantile(nanos *values, size_t n, double p)
+{
+	ptrdiff_t k = (ptrdiff_t)ceil((double)n * p);
+
+	return n > 0 ? rank(values, (ptrdiff_t)n, k > 0 ? k - 1 : 0) : NANOS_NEVER;
+}
+
+/* ---- what is told ---- */
+
+static void signal_fd(int fd)
+{
+	uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) < 0)
+		assert(errno == EAGAIN); /* full: then it is readable all the same */
+}
+
+static void tell(struct client *client, struct client_event event)
+{
+	event.at = client_now(client);
+	if (client->event_tail - client->event_head == CLIENT_EVENTS_MAX)
+		client->event_head++;
+	client->events[client->event_tail++ % CLIENT_EVENTS_MAX] = event;
+	signal_fd(client->told);
+}
+
+static void tell_slice(struct client *client, const struct client_slice *slice)
+{
+	if (client->slice_tail - client->slice_head == CLIENT_SLICES_MAX)
+		client->slice_head++;
+	client->slices[client->slice_tail++ % CLIENT_SLICES_MAX] = *slice;
+}
+
+static void broken(struct endpoint *endpoint, const char *reason)
+{
+	struct client_event event = {.kind = CLIENT_BROKEN, .endpoint = endpoint->number};
+
+	snprintf(event.reason, sizeof(event.reason), "%s", reason);
+	endpoint->rate = 0;
+	endpoint->next = NANOS_NEVER;
+	tell(endpoint->client, event);
+}
+
+/* ---- slots ---- */
+
+static uint64_t needed_from(const struct endpoint *endpoint)
+{
+	uint64_t from = endpoint->slice_begin;
+
+	if (endpoint->judge.begin < from)
+		from = endpoint->judge.begin;
+	if (endpoint->oldest < from)
+		from = endpoint->oldest;
+	if (endpoint->undecided < from)
+		from = endpoint->undecided;
+	return from;
+}
+
+/* Room for one more slot; false: too many are open. */
+static bool slot_room(struct endpoint *endpoint, nanos now)
+{
+	uint64_t capacity = endpoint->capacity;
+	struct slot *slots;
+
+	if (endpoint->end - endpoint->begin < capacity)
+		return true;
+	if (endpoint->begin < needed_from(endpoint) &&
+	    (capacity == SLOTS_MAX ||
+	     client_slot(endpoint, endpoint->begin)->intended < now - SLOTS_KEPT)) {
+		endpoint->begin++;
+		return true;
+	}
+	if (capacity == SLOTS_MAX)
+		return false;
+	capacity = capacity ? capacity * 2 : SLOTS_FIRST;
+	slots = arena_array(&endpoint->client->arena, capacity, sizeof(*slots));
+	for (uint64_t i = endpoint->begin; i < endpoint->end; i++)
+		slots[i & (capacity - 1)] = *client_slot(endpoint, i);
+	endpoint->slots = slots;
+	endpoint->capacity = capacity;
+	return true;
+}
+
+static struct client_request seen(const struct endpoint *endpoint, uint64_t sequence)
+{
+	const struct slot *slot = client_slot(endpoint, sequence);
+
+	assert(sequence >= endpoint->begin && sequence < endpoint->end);
+	return (struct client_request){
+		.sequence = sequence,
+		.intended = slot->intended,
+		.sent = slot->sent,
+		.answered = slot->answered ? slot->ended : NANOS_NEVER,
+	};
+}
+
+enum outcome client_outcome(const struct endpoint *endpoint, uint64_t sequence, bool expected,
+			    nanos at)
+{
+	if (!expected)
+		return OUTCOME_WRONG;
+	if (at - client_slot(endpoint, sequence)->intended > endpoint->config.latency_limit)
+		return OUTCOME_LATE;
+	return OUTCOME_GOOD;
+}
+
+void client_end(struct endpoint *endpoint, uint64_t sequence, enum outcome outcome, bool answered,
+		nanos at)
+{
+	struct slot *slot = client_slot(endpoint, sequence);
+	struct client_totals *totals = &endpoint->totals;
+
+	assert(slot->outcome == OUTCOME_OPEN);
+	slot->outcome = (uint8_t)outcome;
+	slot->out = false;
+	slot->carrier = NULL;
+	slot->answered = answered;
+	slot->ended = at;
+	if (!slot->decided) {
+		slot->decided = true;
+		slot->good = outcome == OUTCOME_GOOD;
+	}
+	totals->open--;
+	switch (outcome) {
+	case OUTCOME_OPEN:
+		break;
+	case OUTCOME_GOOD:
+		totals->good++;
+		break;
+	case OUTCOME_WRONG:
+		totals->wrong++;
+		break;
+	case OUTCOME_LATE:
+		totals->late++;
+		break;
+	case OUTCOME_FAILED:
+		totals->failed++;
+		break;
+	case OUTCOME_UNKNOWN:
+		totals->unknown++;
+		break;
+	}
+}
+
+void client_never_sent(struct endpoint *endpoint, uint64_t sequence, nanos at)
+{
+	struct slot *slot = client_slot(endpoint, sequence);
+
+	if (slot->out)
+		endpoint->totals.sent--;
+	slot->sent = NANOS_NEVER;
+	endpoint->totals.unsent++;
+	ledger_unsent(endpoint->ledger, sequence);
+	client_end(endpoint, sequence, OUTCOME_FAILED, false, at);
+}
+
+/* ---- arrivals ---- */
+
+static nanos gap(struct endpoint *endpoint)
+{
+	double length = 1e9 / endpoint->rate, whole;
+
+	if (endpoint->config.arrival == CLIENT_POISSON)
+		return (nanos)(-log(prng_uniform(&endpoint->arrivals)) * length);
+	whole = floor(length + endpoint->carry);
+	endpoint->carry += length - whole;
+	return (nanos)whole;
+}
+
+static void arrive(struct endpoint *endpoint, nanos now)
+{
+	struct error e = {0};
+	uint64_t sequence;
+	struct slot *slot;
+
+	if (!slot_room(endpoint, now)) {
+		broken(endpoint, "more requests are open than the client can remember");
+		return;
+	}
+	if (ledger_next(endpoint->ledger, endpoint->epoch, &sequence, &e)) {
+		broken(endpoint, e.text);
+		return;
+	}
+	assert(sequence == endpoint->end);
+	slot = client_slot(endpoint, sequence);
+	*slot = (struct slot){.intended = endpoint->next, .sent = NANOS_NEVER};
+	endpoint->end++;
+	endpoint->totals.intended++;
+	endpoint->totals.open++;
+	if (now - endpoint->next > endpoint->totals.lag)
+		endpoint->totals.lag = now - endpoint->next;
+	endpoint->next += gap(endpoint);
+}
+
+static bool hand_over(struct endpoint *endpoint, uint64_t sequence, nanos now)
+{
+	struct slot *slot = client_slot(endpoint, sequence);
+	bool taken = false;
+
+	slot->out = true;
+	endpoint->totals.sent++;
+	switch (endpoint->config.adapter.kind) {
+	case ADAPTER_HTTP:
+		taken = client_http_send(endpoint, sequence, now);
+		break;
+	case ADAPTER_EXEC:
+		taken = client_exec_send(endpoint, sequence, now);
+		break;
+	}
+	if (!taken) {
+		slot->out = false;
+		endpoint->totals.sent--;
+	}
+	return taken;
+}
+
+/* Sends what is due; what found no connection within the limit is bad. */
+static void send_pending(struct endpoint *endpoint, nanos now)
+{
+	for (; endpoint->pending < endpoint->end; endpoint->pending++) {
+		struct slot *slot = client_slot(endpoint, endpoint->pending);
+
+		if (now - slot->intended > endpoint->config.latency_limit)
+			client_never_sent(endpoint, endpoint->pending, now);
+		else if (!hand_over(endpoint, endpoint->pending, now))
+			break;
+	}
+}
+
+static void give_up(struct endpoint *endpoint, nanos now)
+{
+	for (; endpoint->oldest < endpoint->end; endpoint->oldest++) {
+		struct slot *slot = client_slot(endpoint, endpoint->oldest);
+
+		if (slot->outcome != OUTCOME_OPEN)
+			continue;
+		if (!slot->out || now - slot->intended < endpoint->config.timeout)
+			break;
+		switch (endpoint->config.adapter.kind) {
+		case ADAPTER_HTTP:
+			client_http_give_up(endpoint, endpoint->oldest, now);
+			break;
+		case ADAPTER_EXEC:
+			client_exec_give_up(endpoint, endpoint->oldest, now);
+			break;
+		}
+	}
+}
+
+/* ---- good and bad ---- */
+
+static uint64_t wrong_from(const struct endpoint *endpoint, uint64_t sequence)
+{
+	uint64_t wrong = 0;
+
+	if (sequence < endpoint->begin)
+		sequence = endpoint->begin;
+	for (; sequence < endpoint->end; sequence++)
+		wrong += client_slot(endpoint, sequence)->outcome == OUTCOME_WRONG;
+	return wrong;
+}
+
+static void turn_bad(struct endpoint *endpoint, const struct judge_turn *turn)
+{
+	struct outage *outage = &endpoint->now;
+	uint64_t before = turn->sequence;
+
+	endpoint->bad = true;
+	*outage = (struct outage){.seen = {.endpoint = endpoint->number,
+					   .since = turn->since,
+					   .until = NANOS_NEVER,
+					   .first = seen(endpoint, turn->sequence)}};
+	while (before > endpoint->begin && !outage->seen.has_before) {
+		outage->seen.has_before = client_slot(endpoint, --before)->good;
+		if (outage->seen.has_before)
+			outage->seen.before = seen(endpoint, before);
+	}
+	outage->wrong_before = endpoint->totals.wrong - wrong_from(endpoint, turn->sequence);
+	tell(endpoint->client, (struct client_event){.kind = CLIENT_BAD,
+						     .endpoint = endpoint->number,
+						     .since = turn->since,
+						     .ok = true});
+}
+
+static nanos length_of(const struct outage *outage, nanos now)
+{
+	nanos until = outage->seen.until == NANOS_NEVER ? now : outage->seen.until;
+
+	return until - outage->seen.since;
+}
+
+static void turn_good(struct endpoint *endpoint, const struct judge_turn *turn)
+{
+	struct outage *outage = &endpoint->now;
+
+	endpoint->bad = false;
+	outage->seen.until = turn->since;
+	outage->seen.after = seen(endpoint, turn->sequence);
+	outage->seen.wrong = endpoint->totals.wrong - outage->wrong_before -
+			     wrong_from(endpoint, turn->sequence);
+	if (!endpoint->any_longest || length_of(outage, 0) > length_of(&endpoint->longest, 0))
+		endpoint->longest = *outage;
+	endpoint->any_longest = true;
+	tell(endpoint->client, (struct client_event){.kind = CLIENT_GOOD,
+						     .endpoint = endpoint->number,
+						     .since = turn->since,
+						     .ok = true});
+}
+
+static bool handle(struct endpoint *endpoint, struct judge_turn turn)
+{
+	switch (turn.verdict) {
+	case JUDGE_SAME:
+		return false;
+	case JUDGE_BAD:
+		turn_bad(endpoint, &turn);
+		break;
+	case JUDGE_GOOD:
+		turn_good(endpoint, &turn);
+		break;
+	}
+	return true;
+}
+
+/* Everything intended before it is known to the client. */
+static nanos frontier(const struct endpoint *endpoint, uint64_t from, nanos now)
+{
+	if (from < endpoint->end)
+		return client_slot(endpoint, from)->intended;
+	return endpoint->next < now ? endpoint->next : now;
+}
+
+static void decide(struct endpoint *endpoint, nanos now)
+{
+	for (; endpoint->undecided < endpoint->end; endpoint->undecided++) {
+		struct slot *slot = client_slot(endpoint, endpoint->undecided);
+
+		if (now - slot->intended > endpoint->config.latency_limit)
+			slot->decided = true; /* good: false, unless it was */
+		if (!slot->decided)
+			break;
+		if (handle(endpoint, judge_add(&endpoint->judge, slot->intended, slot->good)))
+			while (handle(endpoint, judge_look(&endpoint->judge, slot->intended)))
+				;
+	}
+	while (handle(endpoint,
+		      judge_look(&endpoint->judge, frontier(endpoint, endpoint->undecided, now))))
+		;
+}
+
+/* ---- the timeline ---- */
+
+/* How long the caller waited, for an answer or in vain; false: it was refused. */
+static bool waited(const struct slot *slot, nanos now, nanos *ret)
+{
+	if (slot->outcome == OUTCOME_FAILED)
+		return false;
+	*ret = (slot->outcome == OUTCOME_OPEN ? now : slot->ended) - slot->intended;
+	return true;
+}
+
+static void count_slot(struct client_slice *slice, const struct slot *slot)
+{
+	slice->requests++;
+	slice->good += slot->outcome == OUTCOME_GOOD;
+	slice->wrong += slot->outcome == OUTCOME_WRONG;
+	slice->late += slot->outcome == OUTCOME_LATE;
+	slice->failed += slot->outcome == OUTCOME_FAILED;
+	slice->unknown += slot->outcome == OUTCOME_UNKNOWN;
+}
+
+static void finish_slice(struct endpoint *endpoint)
+{
+	struct client *client = endpoint->client;
+	struct client_slice slice = {.endpoint = endpoint->number,
+				     .from = endpoint->slice_from,
+				     .to = endpoint->slice_from + client->slice};
+	size_t n = 0;
+
+	for (; endpoint->slice_begin < endpoint->end; endpoint->slice_begin++) {
+		const struct slot *slot = client_slot(endpoint, endpoint->slice_begin);
+
+		if (slot->intended >= slice.to)
+			break;
+		count_slot(&slice, slot);
+		endpoint->samples = arena_grow(&client->arena, endpoint->samples, n,
+					       &endpoint->sample_room, sizeof(nanos));
+		n += waited(slot, 0, &endpoint->samples[n]);
+	}
+	slice.p50 = quantile(endpoint->samples, n, P50);
+	slice.p99 = quantile(endpoint->samples, n, P99);
+	endpoint->slice_from = slice.to;
+	tell_slice(client, &slice);
+}
+
+static void finish_slices(struct endpoint *endpoint, nanos now)
+{
+	nanos known = frontier(endpoint, endpoint->oldest, now);
+
+	while (known >= endpoint->slice_from + endpoint->client->slice)
+		finish_slice(endpoint);
+}
+
+/* ---- the thread ---- */
+
+static void step(struct endpoint *endpoint, nanos now)
+{
+	while (endpoint->next <= now)
+		arrive(endpoint, now);
+	send_pending(endpoint, now);
+	give_up(endpoint, now);
+	decide(endpoint, now);
+	finish_slices(endpoint, now);
+}
+
+static nanos earlier(nanos a, nanos b)
+{
+	return a < b ? a : b;
+}
+
+/* When something has to be done, if nothing happens before. */
+static nanos due(struct endpoint *endpoint, nanos now)
+{
+	nanos at = endpoint->next, look = judge_due(&endpoint->judge);
+	nanos limit = endpoint->config.latency_limit + 1;
+
+	if (endpoint->pending < endpoint->end)
+		at = earlier(at, client_slot(endpoint, endpoint->pending)->intended + limit);
+	if (endpoint->undecided < endpoint->end)
+		at = earlier(at, client_slot(endpoint, endpoint->undecided)->intended + limit);
+	if (endpoint->oldest < endpoint->end)
+		at = earlier(at, client_slot(endpoint, endpoint->oldest)->intended +
+					 endpoint->config.timeout);
+	else
+		at = earlier(at, endpoint->slice_from + endpoint->client->slice);
+	if (look > now)
+		at = earlier(at, look);
+	return at;
+}
+
+static void on_event(struct client *client, uint64_t data, uint32_t events)
+{
+	uint32_t number = (uint32_t)data;
+	uint64_t count;
+
+	switch (data >> 32) {
+	case EVENT_WAKE:
+		if (read(client->wake, &count, sizeof(count)) < 0)
+			assert(errno == EAGAIN);
+		break;
+	case EVENT_SOCKET:
+		client_http_turn(client, (int)number, events);
+		break;
+	case EVENT_COMMAND:
+		client_exec_event(&client->endpoints[number], events);
+		break;
+	default:
+		assert(0);
+	}
+}
+
+static bool over(const struct client *client)
+{
+	if (!client->stopping)
+		return false;
+	for (uint32_t i = 0; i < client->endpoint_count; i++)
+		if (client->endpoints[i].oldest < client->endpoints[i].end)
+			return false;
+	return true;
+}
+
+/* All that is due now; returns when to come again. */
+static nanos turn(struct client *client)
+{
+	nanos now = client_now(client), next = NANOS_NEVER;
+
+	for (uint32_t i = 0; i < client->endpoint_count; i++) {
+		struct endpoint *endpoint = &client->endpoints[i];
+
+		if (endpoint->config.adapter.kind == ADAPTER_EXEC)
+			next = earlier(next, client_exec_turn(endpoint, now));
+		step(endpoint, now);
+	}
+	if (client->curl_due <= client_now(client)) {
+		client_http_turn(client, -1, 0);
+		for (uint32_t i = 0; i < client->endpoint_count; i++)
+			step(&client->endpoints[i], now); /* a connection may be refused at once */
+	}
+	for (uint32_t i = 0; i < client->endpoint_count; i++)
+		next = earlier(next, due(&client->endpoints[i], now));
+	return earlier(next, client->curl_due);
+}
+
+static void wait_for_events(struct client *client, nanos until)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	struct pollfd any = {.fd = client->epoll, .events = POLLIN};
+	nanos left = until - client_now(client);
+	struct timespec time = {0};
+	int n;
+
+	pthread_mutex_unlock(&client->lock);
+	if (left > 0) {
+		time.tv_sec = left / NANOS_S;
+		time.tv_nsec = left % NANOS_S;
+	}
+	/* ppoll first: epoll_wait counts in milliseconds. */
+	n = ppoll(&any, 1, until == NANOS_NEVER ? NULL : &time, NULL);
+	pthread_mutex_lock(&client->lock);
+	if (n <= 0)
+		return;
+	n = epoll_wait(client->epoll, events, EVENTS_AT_ONCE, 0);
+	for (int i = 0; i < n; i++)
+		on_event(client, events[i].data.u64, events[i].events);
+}
+
+static int prepare(struct client *client, struct error *e)
+{
+	prctl(PR_SET_TIMERSLACK, 1);
+	if (client->netns >= 0 && setns(client->netns, CLONE_NEWNET))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "the client cannot enter its network namespace: %s",
+				 strerror(errno));
+	for (uint32_t i = 0; i < client->endpoint_count; i++) {
+		struct endpoint *endpoint = &client->endpoints[i];
+
+		if (endpoint->config.adapter.kind == ADAPTER_EXEC && client_exec_open(endpoint, e))
+			return -1;
+	}
+	return 0;
+}
+
+static void begin(struct client *client)
+{
+	nanos now = client_now(client);
+
+	for (uint32_t i = 0; i < client->endpoint_count; i++) {
+		struct endpoint *endpoint = &client->endpoints[i];
+		nanos from = now > 0 ? now : 0;
+
+		endpoint->slice_from = from - from % client->slice;
+		endpoint->next = endpoint->rate > 0 ? from + gap(endpoint) : NANOS_NEVER;
+	}
+}
+
+static void *run(void *self)
+{
+	struct client *client = self;
+	int rc;
+
+	pthread_mutex_lock(&client->lock);
+	rc = prepare(client, &client->start_error);
+	client->is_ready = true;
+	pthread_cond_signal(&client->ready);
+	if (rc == 0) {
+		begin(client);
+		while (!over(client))
+			wait_for_events(client, turn(client));
+	}
+	for (uint32_t i = 0; i < client->endpoint_count; i++)
+		client_exec_close(&client->endpoints[i]);
+	pthread_mutex_unlock(&client->lock);
+	return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static int check_endpoint(const struct client_endpoint_config *config, struct error *e)
+{
+	double open = config->rate * (double)config->timeout / 1e9;
+
+	if (!(config->rate >= 0 && config->rate <= CLIENT_RATE_MAX))
+		return error_set(e, ERROR_LIMIT, NO_PLACE, "%s: %g requests a second, at most %g",
+				 config->name, config->rate, CLIENT_RATE_MAX);
+	if (config->latency_limit <= 0 || config->timeout < config->latency_limit)
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "%s: the time-out must not be below the latency limit",
+				 config->name);
+	if (open > (double)SLOTS_MAX / 2)
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "%s: %.0f requests can be open at a time, at most %" PRIu64,
+				 config->name, open, SLOTS_MAX / 2);
+	if (config->rate * (double)config->window / 1e9 > (double)(SLOTS_MAX / 2))
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "%s: too many requests within the stable window", config->name);
+	if (config->connections > CLIENT_CONNECTIONS_MAX)
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "%s: %" PRIu32 " connections, at most %d", config->name,
+				 config->connections, CLIENT_CONNECTIONS_MAX);
+	if (!(config->success > 0 && config->success <= 1) || config->window < 0)
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "%s: the steady state needs a share of success above 0",
+				 config->name);
+	return 0;
+}
+
+static uint32_t room_of(const struct client_endpoint_config *config)
+{
+	double room = config->rate * (double)config->timeout / 1e9 + CONNECTIONS_SPARE;
+
+	if (config->connections > 0)
+		return config->connections;
+	return room < CLIENT_CONNECTIONS_MAX ? (uint32_t)room : CLIENT_CONNECTIONS_MAX;
+}
+
+static int open_endpoint(struct client *client, const struct client_config *config, uint32_t number,
+			 struct error *e)
+{
+	struct endpoint *endpoint = &client->endpoints[number];
+	const struct client_endpoint_config *c = &config->endpoints[number];
+	struct ledger_config ledger = {
+		.seed = config->seed,
+		.stream = number,
+		.payload_bytes = c->payload_bytes,
+		.keys = c->keys,
+		.sites = config->sites,
+		.site_count = config->site_count,
+	};
+
+	if (check_endpoint(c, e) || ledger_new(&ledger, &endpoint->ledger, e))
+		return -1;
+	endpoint->client = client;
+	endpoint->number = number;
+	endpoint->config = *c;
+	endpoint->rate = c->rate;
+	endpoint->room = room_of(c);
+	endpoint->next = NANOS_NEVER;
+	endpoint->command.fd = -1;
+	prng_open(&endpoint->arrivals, config->seed, 0, number, PRNG_ARRIVAL);
+	judge_init(&endpoint->judge, c->success, c->window);
+	return 0;
+}
+
+static int open_files(struct client *client, struct error *e)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = EVENT_DATA(EVENT_WAKE, 0)};
+
+	client->epoll = epoll_create1(EPOLL_CLOEXEC);
+	client->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	client->told = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (client->epoll < 0 || client->wake < 0 || client->told < 0 ||
+	    epoll_ctl(client->epoll, EPOLL_CTL_ADD, client->wake, &event))
+		return error_set(e, ERROR_IO, NO_PLACE, "the client cannot be set up: %s",
+				 strerror(errno));
+	return 0;
+}
+
+int client_open(const struct client_config *config, struct client **ret_client, struct error *e)
+{
+	struct arena arena = {0};
+	struct client *client;
+
+	if (config->endpoint_count > CLIENT_ENDPOINTS_MAX)
+		return error_set(e, ERROR_LIMIT, NO_PLACE, "%zu endpoints, at most %d",
+				 config->endpoint_count, CLIENT_ENDPOINTS_MAX);
+	client = arena_alloc(&arena, sizeof(*client));
+	client->start = config->start;
+	client->netns = config->netns;
+	client->slice = config->slice > 0 ? config->slice : NANOS_S;
+	client->epoll = client->wake = client->told = -1;
+	client->endpoints =
+		arena_array(&arena, config->endpoint_count + 1, sizeof(*client->endpoints));
+	client->events = arena_array(&arena, CLIENT_EVENTS_MAX, sizeof(*client->events));
+	client->slices = arena_array(&arena, CLIENT_SLICES_MAX, sizeof(*client->slices));
+	client->arena = arena;
+	pthread_mutex_init(&client->lock, NULL);
+	pthread_cond_init(&client->ready, NULL);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	for (uint32_t i = 0; i < config->endpoint_count; i++) {
+		client->endpoint_count = i + 1;
+		if (open_endpoint(client, config, i, e))
+			goto fail;
+	}
+	if (open_files(client, e) || client_http_open(client, e))
+		goto fail;
+	*ret_client = client;
+	return 0;
+fail:
+	client_free(client);
+	return -1;
+}
+
+int client_start(struct client *client, struct error *e)
+{
+	sigset_t all, before;
+	int rc;
+
+	assert(!client->started);
+	/* The drill's signals are for the main thread. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&client->thread, NULL, run, client);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc)
+		return error_set(e, ERROR_MEMORY, NO_PLACE, "the client's thread: %s",
+				 strerror(rc));
+	client->started = true;
+	pthread_mutex_lock(&client->lock);
+	while (!client->is_ready)
+		pthread_cond_wait(&client->ready, &client->lock);
+	pthread_mutex_unlock(&client->lock);
+	if (client->start_error.kind == ERROR_NONE)
+		return 0;
+	client_stop(client);
+	return error_set(e, client->start_error.kind, NO_PLACE, "%s", client->start_error.text);
+}
+
+void client_stop(struct client *client)
+{
+	if (!client->started || client->joined)
+		return;
+	pthread_mutex_lock(&client->lock);
+	client->stopping = true;
+	for (uint32_t i = 0; i < client->endpoint_count; i++)
+		client->endpoints[i].next = NANOS_NEVER;
+	pthread_mutex_unlock(&client->lock);
+	signal_fd(client->wake);
+	pthread_join(client->thread, NULL);
+	client->joined = true;
+}
+
+void client_free(struct client *client)
+{
+	struct arena arena;
+
+	if (!client)
+		return;
+	client_stop(client);
+	atomic_store(&client->stop_checks, true);
+	for (uint32_t i = 0; i < client->endpoint_count; i++)
+		if (client->endpoints[i].check.started)
+			pthread_join(client->endpoints[i].check.thread, NULL);
+	client_http_close(client);
+	for (uint32_t i = 0; i < client->endpoint_count; i++) {
+		ledger_free(client->endpoints[i].ledger);
+		judge_free(&client->endpoints[i].judge);
+	}
+	if (client->epoll >= 0)
+		close(client->epoll);
+	if (client->wake >= 0)
+		close(client->wake);
+	if (client->told >= 0)
+		close(client->told);
+	pthread_cond_destroy(&client->ready);
+	pthread_mutex_destroy(&client->lock);
+	arena = client->arena; /* the client lies in it */
+	arena_free(&arena);
+}
+
+/* ---- the driver's side ---- */
+
+int client_eventfd(const struct client *client)
+{
+	return client->told;
+}
+
+size_t client_events(struct client *client, struct client_event *ret, size_t max)
+{
+	uint64_t count;
+	size_t n = 0;
+
+	pthread_mutex_lock(&client->lock);
+	while (n < max && client->event_head < client->event_tail)
+		ret[n++] = client->events[client->event_head++ % CLIENT_EVENTS_MAX];
+	if (client->event_head == client->event_tail &&
+	    read(client->told, &count, sizeof(count)) < 0)
+		assert(errno == EAGAIN);
+	pthread_mutex_unlock(&client->lock);
+	return n;
+}
+
+static struct endpoint *lock_endpoint(struct client *client, uint32_t endpoint)
+{
+	assert(endpoint < client->endpoint_count);
+	pthread_mutex_lock(&client->lock);
+	return &client->endpoints[endpoint];
+}
+
+void client_rate(struct client *client, uint32_t endpoint, double rate)
+{
+	struct endpoint *ep = lock_endpoint(client, endpoint);
+	nanos now = client_now(client);
+
+	assert(rate >= 0);
+	if (rate > CLIENT_RATE_MAX)
+		rate = CLIENT_RATE_MAX;
+	if (client->stopping || !client->started) {
+		ep->rate = rate;
+	} else if (rate == 0) {
+		ep->rate = 0;
+		ep->next = NANOS_NEVER;
+	} else if (ep->rate == 0) {
+		ep->rate = rate;
+		ep->next = now + gap(ep);
+	} else {
+		/* What is left of the gap shrinks with it: exact for Poisson arrivals. */
+		if (ep->next > now)
+			ep->next = now + (nanos)((double)(ep->next - now) * ep->rate / rate);
+		ep->rate = rate;
+	}
+	pthread_mutex_unlock(&client->lock);
+	signal_fd(client->wake);
+}
+
+void client_epoch(struct client *client, uint32_t endpoint, uint32_t epoch)
+{
+	lock_endpoint(client, endpoint)->epoch = epoch;
+	pthread_mutex_unlock(&client->lock);
+}
+
+void client_expect(struct client *client, uint32_t endpoint, client_expect_fn expect,
+		   const void *self)
+{
+	struct endpoint *ep = lock_endpoint(client, endpoint);
+
+	ep->config.expect = expect;
+	ep->config.expect_self = self;
+	pthread_mutex_unlock(&client->lock);
+}
+
+void client_window(struct client *client, uint32_t endpoint, nanos span, struct client_window *ret)
+{
+	struct endpoint *ep = lock_endpoint(client, endpoint);
+	nanos now = client_now(client);
+	struct arena arena = {0};
+	uint64_t from = ep->undecided;
+	nanos *samples;
+	size_t n = 0;
+
+	*ret = (struct client_window){.success = 1};
+	while (from > ep->begin && client_slot(ep, from - 1)->intended >= now - span)
+		from--;
+	samples = arena_array(&arena, ep->undecided - from + 1, sizeof(*samples));
+	for (uint64_t i = from; i < ep->undecided; i++) {
+		ret->requests++;
+		ret->good += client_slot(ep, i)->good;
+		n += waited(client_slot(ep, i), now, &samples[n]);
+	}
+	pthread_mutex_unlock(&client->lock);
+	if (ret->requests > 0)
+		ret->success = (double)ret->good / (double)ret->requests;
+	ret->p50 = quantile(samples, n, P50);
+	ret->p99 = quantile(samples, n, P99);
+	arena_free(&arena);
+}
+
+bool client_is_bad(struct client *client, uint32_t endpoint)
+{
+	bool bad = lock_endpoint(client, endpoint)->bad;
+
+	pthread_mutex_unlock(&client->lock);
+	return bad;
+}
+
+void client_totals(struct client *client, uint32_t endpoint, struct client_totals *ret)
+{
+	*ret = lock_endpoint(client, endpoint)->totals;
+	pthread_mutex_unlock(&client->lock);
+}
+
+size_t client_slices(struct client *client, struct client_slice *ret, size_t max)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&client->lock);
+	while (n < max && client->slice_head < client->slice_tail)
+		ret[n++] = client->slices[client->slice_head++ % CLIENT_SLICES_MAX];
+	pthread_mutex_unlock(&client->lock);
+	return n;
+}
+
+bool client_outage(struct client *client, uint32_t endpoint, struct client_outage *ret)
+{
+	struct endpoint *ep = lock_endpoint(client, endpoint);
+	nanos now = client_now(client);
+	const struct outage *longest = ep->any_longest ? &ep->longest : NULL;
+
+	if (ep->bad && (!longest || length_of(&ep->now, now) > length_of(longest, now)))
+		longest = &ep->now;
+	if (longest)
+		*ret = longest->seen;
+	pthread_mutex_unlock(&client->lock);
+	return longest != NULL;
+}
+
+struct ledger *client_ledger(struct client *client, uint32_t endpoint)
+{
+	assert(endpoint < client->endpoint_count);
+	return client->endpoints[endpoint].ledger;
+}
+
+/* ---- read-back ---- */
+
+static int check_now(struct check *check, struct error *e)
+{
+	struct client *client = check->client;
+	struct endpoint *endpoint = &client->endpoints[check->endpoint];
+
+	if (client->netns >= 0 && setns(client->netns, CLONE_NEWNET))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "the read-back cannot enter the network namespace: %s",
+				 strerror(errno));
+	return adapter_read_back(&endpoint->config.adapter, endpoint->ledger, &client->stop_checks,
+				 e);
+}
+
+static void *run_check(void *self)
+{
+	struct check *check = self;
+	struct client *client = check->client;
+	struct error e = {0};
+	struct client_event event = {.kind = CLIENT_CHECKED, .endpoint = check->endpoint};
+
+	event.ok = check_now(check, &e) == 0;
+	snprintf(event.reason, sizeof(event.reason), "%s", e.text);
+	pthread_mutex_lock(&client->lock);
+	check->running = false;
+	tell(client, event);
+	pthread_mutex_unlock(&client->lock);
+	return NULL;
+}
+
+int client_check(struct client *client, uint32_t endpoint, struct error *e)
+{
+	struct check *check = &lock_endpoint(client, endpoint)->check;
+	bool running = check->running;
+	sigset_t all, before;
+	int rc;
+
+	pthread_mutex_unlock(&client->lock);
+	if (running)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "a read-back is under way");
+	if (check->started)
+		pthread_join(check->thread, NULL);
+	check->client = client;
+	check->endpoint = endpoint;
+	check->running = true;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&check->thread, NULL, run_check, check);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	check->started = rc == 0;
+	if (rc == 0)
+		return 0;
+	check->running = false;
+	return error_set(e, ERROR_MEMORY, NO_PLACE, "the read-back's thread: %s", strerror(rc));
+}
+
+/* ---- what minilepton answers ---- */
+
+void client_expect_digest(const void *self, const char *key, const char *payload, size_t length,
+			  char ret_answer[CLIENT_ANSWER_MAX])
+{
+	unsigned char text[SHA256_DIGEST_LENGTH + LEDGER_KEY_MAX + LEDGER_PAYLOAD_MAX];
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	size_t key_length = strlen(key);
+
+	assert(length <= LEDGER_PAYLOAD_MAX && key_length < LEDGER_KEY_MAX);
+	memcpy(text, self, SHA256_DIGEST_LENGTH);
+	memcpy(text + SHA256_DIGEST_LENGTH, key, key_length);
+	memcpy(text + SHA256_DIGEST_LENGTH + key_length, payload, length);
+	SHA256(text, SHA256_DIGEST_LENGTH + key_length + length, digest);
+	for (int i = 0; i < 8; i++)
+		snprintf(ret_answer + 2 * i, 3, "%02x", digest[i]);
+}
