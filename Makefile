@@ -35,9 +35,11 @@ FUZZ_SRC := $(filter-out tests/fuzz_replay.c,$(sort $(wildcard tests/fuzz_*.c)))
 BENCH_SRC := $(sort $(wildcard tests/bench_*.c))
 # Those that run other tools beside ours: make bench-peers.
 PEERS_SRC := $(sort $(wildcard tests/peers_*.c))
+# Commands that bring writes to a data store, for tests of the line protocol: programs of their own.
+ADAPTER_SRC := $(sort $(wildcard tests/adapter_*.c))
 # Any other tests/*.c is shared by all test programs.
-HELP_SRC := $(filter-out $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) tests/fuzz_replay.c,$(sort $(wildcard tests/*.c)))
-ALL_SRC := $(LIB_SRC) $(MAIN_SRC) $(LEPTON_SRC) $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(HELP_SRC) $(wildcard tests/fuzz_replay.c)
+HELP_SRC := $(filter-out $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(ADAPTER_SRC) tests/fuzz_replay.c,$(sort $(wildcard tests/*.c)))
+ALL_SRC := $(LIB_SRC) $(MAIN_SRC) $(LEPTON_SRC) $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(ADAPTER_SRC) $(HELP_SRC) $(wildcard tests/fuzz_replay.c)
 
 LIB := $(B)/libdrsim.a
 BIN := $(if $(MAIN_SRC),$(B)/drsim) $(if $(LEPTON_SRC),$(B)/minilepton)
@@ -48,6 +50,7 @@ REPLAYS := $(patsubst tests/fuzz_%.c,$(B)/tests/replay_%,$(FUZZ_SRC))
 FUZZERS := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
 BENCHES := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
 PEERS := $(patsubst %.c,$(B)/%,$(PEERS_SRC))
+ADAPTERS := $(patsubst %.c,$(B)/%,$(ADAPTER_SRC))
 
 # ---- flags: the project's own first, then the mode's, then the user's CFLAGS ----
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla
@@ -187,7 +190,7 @@ tests: $(BIN) $(TESTS) $(REPLAYS)
 check-run: all tests
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) ci/check.sh $(TESTS) $(REPLAYS)
 
-check-real-run: all $(REALS)
+check-real-run: all $(REALS) $(ADAPTERS)
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) ci/check.sh $(REALS)
 
 valgrind-run: all $(TESTS)
@@ -240,7 +243,7 @@ $(B)/minilepton: $(call obj,sim/minilepton/main.c) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
-$(TESTS) $(REALS) $(BENCHES) $(PEERS): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HELP_SRC)) $(LIB)
+$(TESTS) $(REALS) $(BENCHES) $(PEERS) $(ADAPTERS): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HELP_SRC)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)

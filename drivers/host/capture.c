@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A capture of the client's link by libpcap, in a thread of its own, into a file of bounded size. */
+/* A capture of the client's link by libpcap, in a thread of its own, into a bounded file. */
 #include "drivers/host/capture.h"
 
 #include <assert.h>

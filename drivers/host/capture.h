@@ -77,5 +77,8 @@ struct wire_request {
 /* All requests of a capture, in the order in which they were sent. The array is the arena's. */
 int wire_read(const char *path, struct arena *arena, struct wire_request **ret_requests,
 	      size_t *ret_count, struct error *e);
+/* The same from an open file, which it closes. `name` is for messages. */
+int wire_read_file(FILE *file, const char *name, struct arena *arena,
+		   struct wire_request **ret_requests, size_t *ret_count, struct error *e);
 
 #endif
