@@ -22,7 +22,7 @@
 #define RETRY_MS 50
 
 struct buffer {
-	char *bytes;
+	char bytes[BUFFER];
 	size_t begin, end;
 };
 
@@ -141,7 +141,7 @@ static bool take_answer(struct adapter *a)
 	long length;
 	bool get = a->gets[a->head % ASKED_MAX];
 
-	if (!end || a->head == a->tail)
+	if (!end || end == text || a->head == a->tail)
 		return false;
 	if (text[0] == '$') {
 		length = strtol(text + 1, NULL, 10);
@@ -212,17 +212,11 @@ static void turn(struct adapter *a)
 
 int main(int argc, char **argv)
 {
-	struct adapter a = {.redis = -1};
+	static struct adapter a = {.redis = -1};
 
 	if (argc != 2)
 		return 2;
 	a.port = (uint16_t)strtoul(argv[1], NULL, 10);
-	a.in.bytes = malloc(BUFFER);
-	a.out.bytes = malloc(BUFFER);
-	a.to_redis.bytes = malloc(BUFFER);
-	a.from_redis.bytes = malloc(BUFFER);
-	if (!a.in.bytes || !a.out.bytes || !a.to_redis.bytes || !a.from_redis.bytes)
-		return 3;
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
 	signal(SIGPIPE, SIG_IGN);

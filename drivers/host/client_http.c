@@ -245,7 +245,8 @@ static void accepted(struct request *request, nanos now)
 	int length = snprintf(number, sizeof(number), "%" PRIu64, write->sequence);
 
 	if (request->answer_too_long || !split(request->answer, request->answer_length, &words) ||
-	    words.length[0] != (size_t)length || memcmp(words.text[0], number, words.length[0])) {
+	    words.length[0] != (size_t)length ||
+	    memcmp(words.text[0], number, words.length[0]) != 0) {
 		client_end(endpoint, write->sequence, OUTCOME_WRONG, true, now);
 		return;
 	}

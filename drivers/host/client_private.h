@@ -149,7 +149,31 @@ static inline struct slot *client_slot(const struct endpoint *endpoint, uint64_t
 	return &endpoint->slots[sequence & (endpoint->capacity - 1)];
 }
 
-/* ---- client.c ---- */
+static inline nanos earlier(nanos a, nanos b)
+{
+	return a < b ? a : b;
+}
+
+/* ---- client_slots.c ---- */
+
+#define P50 0.5
+#define P99 0.99
+
+/* The order statistic ceil(n p), as in core/stats.h; NANOS_NEVER for n = 0. Reorders. */
+nanos client_quantile(nanos *values, size_t n, double p);
+/* Makes an eventfd readable. */
+void client_signal(int fd);
+/* Tells the driver; fills `at`. */
+void client_tell(struct client *client, struct client_event event);
+/* The time to the next request, at the rate that is now. */
+nanos client_gap(struct endpoint *endpoint);
+/* How long the caller waited, for an answer or in vain; false: it was refused. */
+bool client_waited(const struct slot *slot, nanos now, nanos *ret);
+nanos client_outage_length(const struct outage *outage, nanos now);
+/* All that is due by `now`: new requests, time-outs, verdicts, slices. */
+void client_step(struct endpoint *endpoint, nanos now);
+/* When something has to be done, if nothing happens before. */
+nanos client_due(struct endpoint *endpoint, nanos now);
 
 /* The end of a request: `answered` when an answer came, at `at`. */
 void client_end(struct endpoint *endpoint, uint64_t sequence, enum outcome outcome, bool answered,

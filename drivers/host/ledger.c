@@ -55,7 +55,7 @@ struct ledger {
 	const char **sites;
 	size_t site_count;
 
-	struct record **chunks;
+	struct record *chunks[CHUNKS];
 	uint64_t count;
 	char **replicas;
 	size_t replica_count, replica_latest;
@@ -138,7 +138,6 @@ int ledger_new(const struct ledger_config *config, struct ledger **ret_ledger, s
 	ledger->sites = arena_array(&arena, config->site_count + 1, sizeof(*ledger->sites));
 	for (size_t i = 0; i < config->site_count; i++)
 		ledger->sites[i] = arena_strdup(&arena, config->sites[i]);
-	ledger->chunks = arena_array(&arena, CHUNKS, sizeof(*ledger->chunks));
 	ledger->replicas = arena_array(&arena, LEDGER_REPLICAS_MAX, sizeof(*ledger->replicas));
 	ledger->arena = arena;
 	pthread_mutex_init(&ledger->lock, NULL);
@@ -403,7 +402,7 @@ static bool is_ours(const struct ledger *ledger, const struct ledger_found *foun
 		return false;
 	ledger_payload(ledger, sequence, payload);
 	return memcmp(payload, found->payload, length) == 0 &&
-	       found->crc == ledger_crc32c(payload, length);
+	       found->crc == ledger_crc32c(found->payload, length);
 }
 
 static uint8_t judge_copy(const struct ledger *ledger, const struct record *record,

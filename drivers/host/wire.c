@@ -8,7 +8,8 @@
 
 #include "drivers/host/capture.h"
 
-#define FLOWS ((size_t)1 << 18) /* places of the table; half of them are used at most */
+#define FLOWS_FIRST ((size_t)1 << 6) /* places of the table; half of them are used at most */
+#define FLOWS_MAX ((size_t)1 << 18)
 #define REQUESTS_MAX ((size_t)1 << 25)
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_VLAN 0x8100
@@ -49,8 +50,8 @@ struct flow {
 
 struct reading {
 	struct arena *arena;
-	struct flow *flows;
-	size_t flow_count;
+	struct flow *flows; /* hash table of a power of two, with linear probing */
+	size_t places, flow_count;
 	struct wire_request *requests;
 	size_t count, capacity;
 };
@@ -199,37 +200,63 @@ static bool is_of(const struct flow *flow, const struct segment *s, bool from_cl
 }
 
 /* The same for both directions. */
-static size_t hash(const struct segment *s)
+static size_t hash(uint32_t from, uint16_t from_port, uint32_t to, uint16_t to_port)
 {
-	uint64_t a = (uint64_t)s->from << 16 | s->from_port;
-	uint64_t b = (uint64_t)s->to << 16 | s->to_port;
+	uint64_t a = (uint64_t)from << 16 | from_port;
+	uint64_t b = (uint64_t)to << 16 | to_port;
 	uint64_t x = (a + b) * 0x9e3779b97f4a7c15u ^ (a ^ b) * 0xbf58476d1ce4e5b9u;
 
-	return (size_t)(x >> 32) & (FLOWS - 1);
+	return (size_t)(x >> 32);
 }
 
-/* The connection of a segment; NULL: unknown, and not begun by it, or the table is full. */
+/* Old tables stay in the arena; together they are smaller than the last one. */
+static void grow(struct reading *r)
+{
+	size_t places = r->places ? r->places * 2 : FLOWS_FIRST;
+	struct flow *flows = arena_array(r->arena, places, sizeof(*flows));
+
+	for (size_t k = 0; k < r->places; k++) {
+		const struct flow *old = &r->flows[k];
+		size_t i = hash(old->client, old->client_port, old->server, old->server_port);
+
+		if (!old->used)
+			continue;
+		while (flows[i & (places - 1)].used)
+			i++;
+		flows[i & (places - 1)] = *old;
+	}
+	r->flows = flows;
+	r->places = places;
+}
+
+/* The connection of a segment; NULL: unknown, and not begun by it, or there are too many. */
 static struct flow *find(struct reading *r, const struct segment *s, bool opens,
 			 bool *ret_from_client)
 {
-	size_t i = hash(s);
+	size_t i = hash(s->from, s->from_port, s->to, s->to_port);
+	struct flow *flow;
 
-	for (; r->flows[i].used; i = (i + 1) & (FLOWS - 1)) {
-		*ret_from_client = is_of(&r->flows[i], s, true);
-		if (*ret_from_client || is_of(&r->flows[i], s, false))
-			return &r->flows[i];
+	if (r->flow_count >= r->places / 2 && r->places < FLOWS_MAX)
+		grow(r);
+	for (;; i++) {
+		flow = &r->flows[i & (r->places - 1)];
+		if (!flow->used)
+			break;
+		*ret_from_client = is_of(flow, s, true);
+		if (*ret_from_client || is_of(flow, s, false))
+			return flow;
 	}
-	if (!opens || r->flow_count >= FLOWS / 2)
+	if (!opens || r->flow_count >= r->places / 2)
 		return NULL;
 	r->flow_count++;
-	r->flows[i] = (struct flow){.client = s->from,
-				    .client_port = s->from_port,
-				    .server = s->to,
-				    .server_port = s->to_port,
-				    .used = true,
-				    .request = NONE};
+	*flow = (struct flow){.client = s->from,
+			      .client_port = s->from_port,
+			      .server = s->to,
+			      .server_port = s->to_port,
+			      .used = true,
+			      .request = NONE};
 	*ret_from_client = true;
-	return &r->flows[i];
+	return flow;
 }
 
 static int add_request(struct reading *r, struct flow *flow, uint32_t endpoint, uint64_t sequence,
@@ -316,7 +343,7 @@ int wire_read_file(FILE *file, const char *name, struct arena *arena,
 		return error_set(e, ERROR_IO, NO_PLACE, "%s: %s", name, why);
 	}
 	link = pcap_datalink(pcap);
-	r.flows = arena_array(arena, FLOWS, sizeof(*r.flows));
+	grow(&r);
 	/* A capture that was cut off is read as far as it goes. */
 	while (!bad && pcap_next_ex(pcap, &head, &bytes) == 1) {
 		struct bytes packet = {.at = bytes, .length = head->caplen};
@@ -469,8 +496,8 @@ int wire_check(const char *path, const struct capture_stats *stats,
 	       const struct client_outage *outage, struct wire_result *ret, struct error *e)
 {
 	struct arena arena = {0};
-	struct wire_request *requests;
-	size_t count;
+	struct wire_request *requests = NULL;
+	size_t count = 0;
 	int rc = wire_read(path, &arena, &requests, &count, e);
 
 	*ret = (struct wire_result){0};
