@@ -218,8 +218,7 @@ START_TEST(test_classes)
 	struct client_totals t;
 	uint64_t counts[FATES], sum = 0;
 
-	client_epoch(client, 0,
-		     7); /* from here on a stale copy has an epoch before it */
+	client_epoch(client, 0, 7); /* from here on a stale copy has an epoch before it */
 	sleep_ms(4000);
 	client_stop(client);
 	client_totals(client, 0, &t);
@@ -444,6 +443,41 @@ START_TEST(test_refused)
 }
 END_TEST
 
+static enum fate hangs(uint64_t sequence)
+{
+	(void)sequence;
+	return FATE_HANGS;
+}
+
+/* Four connections that hang: whatever finds none free within the limit is bad, and never sent. */
+START_TEST(test_connection_limit)
+{
+	struct ledger_server *server = ledger_server_start(&(struct ledger_server_config){
+		.fate = hangs, .threads = true, .hang_ms = 1000, .digest = digest});
+	struct client_endpoint_config endpoint = endpoint_of(ledger_server_port(server));
+	struct client_totals t;
+	struct client *client;
+
+	endpoint.connections = 4;
+	endpoint.rate = 300;
+	endpoint.latency_limit = 200 * NANOS_MS;
+	endpoint.timeout = 400 * NANOS_MS;
+	client = client_of(&endpoint, -1);
+	sleep_ms(1000);
+	ck_assert(client_is_bad(client, 0));
+	client_stop(client);
+	client_totals(client, 0, &t);
+	ck_assert(t.sent >= 8 && t.sent <= 24);
+	ck_assert_uint_eq(t.unknown, t.sent);
+	ck_assert_uint_eq(t.failed, t.intended - t.sent);
+	ck_assert_uint_eq(t.unsent, t.failed);
+	ck_assert_uint_eq(t.good, 0);
+	ck_assert_uint_eq(ledger_server_count(server, FATE_HANGS), t.sent);
+	client_free(client);
+	ledger_server_stop(server);
+}
+END_TEST
+
 /* In a fresh namespace loopback is down: the same server cannot be reached from there. */
 START_TEST(test_namespace)
 {
@@ -543,6 +577,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "capture_is_bounded", test_capture_is_bounded);
 	test_add(suite, "no_right_to_capture", test_no_right_to_capture);
 	test_add(suite, "refused", test_refused);
+	test_add(suite, "connection_limit", test_connection_limit);
 	test_add(suite, "namespace", test_namespace);
 	test_add(suite, "rates", test_rates);
 	test_add(suite, "check_while_sending", test_check_while_sending);
