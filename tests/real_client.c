@@ -18,10 +18,12 @@
 #include "tests/test.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define RATE 400.0
+#define RATE_MOST 400.0
 #else
-#define RATE 3000.0
+#define RATE_MOST 3000.0
 #endif
+#define RATE 300.0
+#define RATE_OUTAGE 1000.0
 #define ROUND 400 /* fates come again after so many requests */
 
 static const unsigned char digest[32] = {0xde, 0xad, 1, 2, 3};
@@ -45,8 +47,9 @@ static struct client_endpoint_config endpoint_of(uint16_t port)
 			    .records_path = "/chat/records",
 			    .timeout = 2 * NANOS_S},
 		.rate = RATE,
-		.latency_limit = 800 * NANOS_MS,
-		.timeout = 1500 * NANOS_MS,
+		/* Generous: a busy machine must not look like a bad server. */
+		.latency_limit = 2 * NANOS_S,
+		.timeout = 3 * NANOS_S,
 		.payload_bytes = 40.3,
 		.keys = 1000,
 		.expect = client_expect_digest,
@@ -78,13 +81,13 @@ static void sleep_ms(int ms)
 	poll(NULL, 0, ms);
 }
 
-/* The next event, within ten seconds. */
+/* The next event, within half a minute. */
 static struct client_event next_event(struct client *client)
 {
 	struct pollfd told = {.fd = client_eventfd(client), .events = POLLIN};
 	struct client_event event;
 
-	ck_assert_int_eq(poll(&told, 1, 10000), 1);
+	ck_assert_int_eq(poll(&told, 1, 30000), 1);
 	ck_assert_uint_eq(client_events(client, &event, 1), 1);
 	return event;
 }
@@ -210,14 +213,19 @@ START_TEST(test_classes)
 	struct ledger_server *server =
 		ledger_server_start(&(struct ledger_server_config){.fate = fate_of,
 								   .threads = true,
-								   .late_ms = 1000,
-								   .hang_ms = 2200,
+								   .late_ms = 4500,
+								   .hang_ms = 8000,
 								   .digest = digest});
 	struct client_endpoint_config endpoint = endpoint_of(ledger_server_port(server));
-	struct client *client = client_of(&endpoint, -1);
+	struct client *client;
 	struct client_totals t;
 	uint64_t counts[FATES], sum = 0;
 
+	endpoint.rate = RATE_MOST;
+	endpoint.connections = 1000;
+	endpoint.latency_limit = 4 * NANOS_S;
+	endpoint.timeout = 7 * NANOS_S;
+	client = client_of(&endpoint, -1);
 	client_epoch(client, 0, 7); /* from here on a stale copy has an epoch before it */
 	sleep_ms(4000);
 	client_stop(client);
@@ -228,7 +236,7 @@ START_TEST(test_classes)
 		ck_assert_msg(counts[i] > 0, "fate %d never came", i);
 	}
 	ck_assert_uint_eq(sum, t.intended);
-	ck_assert(fabs((double)t.intended - 4 * RATE) < 0.2 * 4 * RATE);
+	ck_assert(fabs((double)t.intended - 4 * RATE_MOST) < 0.2 * 4 * RATE_MOST);
 	check_outcomes(&t, counts);
 	check_slices(client, &t);
 	ledger_server_invent(server, t.intended + 3);
@@ -282,7 +290,7 @@ static void expect_outage(struct client *client, struct ledger_server *server)
 	event = next_event(client);
 	ck_assert_int_eq(event.kind, CLIENT_BAD);
 	/* Some dozens of requests, and the machine's own delays. */
-	ck_assert_msg(event.since > from - 50 * NANOS_MS && event.at < from + 400 * NANOS_MS,
+	ck_assert_msg(event.since > from - 50 * NANOS_MS && event.at < from + NANOS_S,
 		      "bad since %" PRId64 ", known %" PRId64 " ns after the fault",
 		      event.since - from, event.at - from);
 	printf("bad since %+.3f ms, known after %.3f ms\n", (double)(event.since - from) * 1e-6,
@@ -293,8 +301,8 @@ static void expect_outage(struct client *client, struct ledger_server *server)
 	ledger_server_down(server, false);
 	event = next_event(client);
 	ck_assert_int_eq(event.kind, CLIENT_GOOD);
-	ck_assert(event.since > to - 50 * NANOS_MS && event.since < to + 400 * NANOS_MS);
-	ck_assert(event.at >= event.since + NANOS_S && event.at < event.since + 2 * NANOS_S);
+	ck_assert(event.since > to - 50 * NANOS_MS && event.since < to + NANOS_S);
+	ck_assert(event.at >= event.since + NANOS_S && event.at < event.since + 3 * NANOS_S);
 	ck_assert(!client_is_bad(client, 0));
 }
 
@@ -321,10 +329,11 @@ START_TEST(test_outage)
 	if (capture_start(&config, &capture, &e))
 		printf("skipped: the wire: %s\n", e.text);
 	endpoint.success = 0.99;
+	endpoint.rate = RATE_OUTAGE;
 	client = client_of(&endpoint, -1);
 	expect_outage(client, server);
 	client_window(client, 0, 500 * NANOS_MS, &window);
-	ck_assert(window.requests > 0 && window.success >= 0.99 && window.p99 < NANOS_S);
+	ck_assert(window.requests > 0 && window.success >= 0.99 && window.p99 <= 2 * NANOS_S);
 	ck_assert(client_outage(client, 0, &outage) && outage.until != NANOS_NEVER);
 	ck_assert(outage.has_before && outage.wrong == 0);
 	ck_assert(outage.before.sequence < outage.first.sequence &&

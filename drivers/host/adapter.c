@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -224,12 +225,13 @@ size_t adapter_room(struct adapter_lines *lines, char **ret_at)
 /* ---- commands ---- */
 
 /* In the child: only calls that are safe after a fork of a process with threads. */
-static void become(const struct adapter_config *config, int end, int log, int report)
+static void become(const struct adapter_config *config, int end, int log, int report, int priority)
 {
 	sigset_t none;
 	int reason;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpriority(PRIO_PROCESS, 0, priority);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
@@ -245,6 +247,8 @@ static void become(const struct adapter_config *config, int end, int log, int re
 int adapter_spawn(const struct adapter_config *config, pid_t *ret_pid, int *ret_fd, struct error *e)
 {
 	int pair[2] = {-1, -1}, report[2] = {-1, -1}, log = -1, reason = 0;
+	/* The thread may run at a higher priority than the program: that is not for commands. */
+	int priority = getpriority(PRIO_PROCESS, (id_t)getpid());
 	ssize_t got;
 	pid_t pid;
 	int rc = -1;
@@ -259,7 +263,7 @@ int adapter_spawn(const struct adapter_config *config, pid_t *ret_pid, int *ret_
 	}
 	pid = fork();
 	if (pid == 0)
-		become(config, pair[1], log, report[1]);
+		become(config, pair[1], log, report[1], priority);
 	close(report[1]);
 	report[1] = -1;
 	if (pid < 0) {
