@@ -10,12 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "drivers/host/client.h"
 
 #define BODY_MAX (LEDGER_PAYLOAD_MAX + 256)
-#define ANSWER_LENGTH 16
+#define PRIORITY (-5) /* nice; without the right, as it is */
 
 struct ledger_server {
 	struct ledger_server_config config;
@@ -228,6 +229,8 @@ struct ledger_server *ledger_server_start(const struct ledger_server_config *con
 	struct sockaddr_in address = {.sin_family = AF_INET,
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
+	/* Its threads inherit it: other programs on the machine must not make it look bad. */
+	setpriority(PRIO_PROCESS, 0, PRIORITY);
 	server->config = *config;
 	server->lines = calloc(LEDGER_SERVER_RECORDS, sizeof(*server->lines));
 	pthread_mutex_init(&server->lock, NULL);

@@ -9,7 +9,8 @@
 
 #include "drivers/host/client_private.h"
 
-#define HEAD_MAX 128 /* SEQ KEY EPOCH CRC32C and a blank */
+#define HEAD_MAX 128          /* SEQ KEY EPOCH CRC32C and a blank */
+#define CONNECTION_IDLE_S 30L /* then a new one: servers close idle ones after a minute or so */
 #define SEQUENCE_HEADER "X-Seq: %" PRIu32 "-%" PRIu64
 #define SEQUENCE_HEADER_LONGEST "X-Seq: 4294967295-18446744073709551615"
 
@@ -106,6 +107,7 @@ static void set_options(struct request *request)
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_open);
+	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_IDLE_S);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
 }
 

@@ -93,6 +93,7 @@ struct endpoint {
 	uint32_t epoch, room;
 	struct slot *slots; /* ring of a power of two */
 	uint64_t capacity, begin, end;
+	bool more;          /* pending ones could be sent at once */
 	uint64_t pending;   /* the first that is not handed over */
 	uint64_t oldest;    /* the first that is open */
 	uint64_t undecided; /* the first that the judge does not have */

@@ -11,6 +11,7 @@
 #include "drivers/host/client_private.h"
 
 #define SLOTS_FIRST 1024u
+#define SENDS_AT_ONCE 16u
 
 /* ---- quantiles of a few thousand times ---- */
 
@@ -264,17 +265,25 @@ static bool hand_over(struct endpoint *endpoint, uint64_t sequence, nanos now)
 	return taken;
 }
 
-/* Sends what is due; what found no connection within the limit is bad. */
+/*
+ * Sends what is due; what found no connection within the limit is bad. After a stall much is due
+ * at once: answers are read in between, so that their connections are used again instead of new
+ * ones, which would cost more and make the stall longer.
+ */
 static void send_pending(struct endpoint *endpoint, nanos now)
 {
+	uint32_t sent = 0;
+
+	endpoint->more = false;
 	for (; endpoint->pending < endpoint->end; endpoint->pending++) {
 		struct slot *slot = client_slot(endpoint, endpoint->pending);
 
 		if (now - slot->intended > endpoint->config.latency_limit)
 			client_never_sent(endpoint, endpoint->pending, now);
-		else if (!hand_over(endpoint, endpoint->pending, now))
+		else if (sent++ == SENDS_AT_ONCE || !hand_over(endpoint, endpoint->pending, now))
 			break;
 	}
+	endpoint->more = sent > SENDS_AT_ONCE;
 }
 
 static void give_up(struct endpoint *endpoint, nanos now)
@@ -470,6 +479,8 @@ nanos client_due(struct endpoint *endpoint, nanos now)
 	nanos at = endpoint->next, look = judge_due(&endpoint->judge);
 	nanos limit = endpoint->config.latency_limit + 1;
 
+	if (endpoint->more)
+		return now;
 	if (endpoint->pending < endpoint->end)
 		at = earlier(at, client_slot(endpoint, endpoint->pending)->intended + limit);
 	if (endpoint->undecided < endpoint->end)
