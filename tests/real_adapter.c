@@ -98,7 +98,7 @@ static void compare(struct ledger *ledger, bool tagged)
 	ck_assert_uint_eq(l.acknowledged_twice, twice);
 	ck_assert_uint_eq(l.intact, l.ok - l.lost);
 	ck_assert_uint_eq(l.stale + l.altered + l.duplicated + l.never_sent, 0);
-	ck_assert(l.lost > 10 && l.fail > 10 && l.unknown >= 3 && l.unknown_present >= 2);
+	ck_assert(l.lost > 10 && l.fail > 10 && l.unknown >= 2 && l.unknown_present >= 1);
 	ck_assert(!tagged || twice > 10);
 	printf("%s: %" PRIu64 " writes, %" PRIu64 " ok, %" PRIu64 " fail, %" PRIu64
 	       " unknown (%" PRIu64 " there), %" PRIu64 " unsent, %" PRIu64 " lost, %" PRIu64
@@ -144,7 +144,7 @@ START_TEST(test_plain)
 	} while (t.intended < 2600);
 	client_stop(client);
 	client_totals(client, 0, &t);
-	ck_assert_uint_eq(t.restarts, 4);
+	ck_assert_uint_ge(t.restarts, 3); /* a stall may leave one of its fates unsent */
 	ck_assert_uint_eq(t.good + t.wrong + t.late + t.failed + t.unknown, t.intended);
 	ck_assert_int_eq(client_check(client, 0, &e), 0);
 	event = wait_for(client, CLIENT_CHECKED);
