@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stand-in platform's program: finds the subcommand by name and gives it its options. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "sim/minilepton/http.h"
+#include "sim/minilepton/minilepton.h"
+
+#define DESCRIPTORS_WANTED 8192 /* connections on both sides of a gateway */
+
+static const struct minilepton_command *const commands[] = {
+	NULL,
+};
+
+static void print_commands(FILE *out)
+{
+	fprintf(out, "usage: minilepton COMMAND [--name VALUE]...\n\n");
+	for (size_t i = 0; commands[i]; i++)
+		fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->help);
+	fprintf(out, "\nminilepton COMMAND --help lists its options.\n");
+}
+
+/* Whoever waits for the end asks for it: a handler would have to run anywhere. */
+static void signals_block(void)
+{
+	sigset_t ends;
+
+	/* A peer that leaves is an error of its connection, not the end of the program. */
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigprocmask(SIG_BLOCK, &ends, NULL);
+}
+
+/* Many connections at a time: the soft limit of descriptors of most shells is too low for that. */
+static void descriptors_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= DESCRIPTORS_WANTED)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		minilepton_say("only %llu descriptors: %s", (unsigned long long)limit.rlim_cur,
+			       strerror(errno));
+}
+
+static int command_run(const struct minilepton_command *command, size_t count, char **words)
+{
+	void *options = malloc(command->options_size);
+	struct error e = {0};
+	int code;
+
+	if (!options) {
+		fprintf(stderr, "minilepton %s: no memory\n", command->name);
+		return MINILEPTON_FAILED;
+	}
+	memcpy(options, command->preset, command->options_size);
+	if (options_parse(command->rows, count, words, options, &e)) {
+		fprintf(stderr, "minilepton %s: %s\n", command->name, e.text);
+		code = MINILEPTON_USAGE;
+	} else if (http_client_prepare(&e)) {
+		code = minilepton_fail(&e);
+	} else {
+		code = command->main(options);
+	}
+	free(options);
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2 || strcmp(argv[1], "--help") == 0) {
+		print_commands(argc < 2 ? stderr : stdout);
+		return argc < 2 ? MINILEPTON_USAGE : MINILEPTON_OK;
+	}
+	signals_block();
+	descriptors_raise();
+	for (size_t i = 0; commands[i]; i++) {
+		if (strcmp(commands[i]->name, argv[1]) != 0)
+			continue;
+		if (argc > 2 && strcmp(argv[2], "--help") == 0) {
+			printf("minilepton %s: %s\n\n", commands[i]->name, commands[i]->help);
+			options_print(commands[i]->rows, stdout);
+			return MINILEPTON_OK;
+		}
+		return command_run(commands[i], (size_t)argc - 2, argv + 2);
+	}
+	fprintf(stderr, "minilepton: unknown command '%s'\n", argv[1]);
+	print_commands(stderr);
+	return MINILEPTON_USAGE;
+}
