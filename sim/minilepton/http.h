@@ -228,8 +228,7 @@ struct http_transfer {
 	/* What came of it. */
 	enum http_outcome outcome;
 	int status;
-	/* malloc()ed; whoever takes it sets it to NULL, else it is freed after `done` */
-	char *reply;
+	char *reply; /* `done` is to free() it; NULL when there is none */
 	size_t reply_size;
 	char reply_type[64];
 	void *handle; /* of http_async.c */

@@ -11,6 +11,7 @@
 
 /* A refused request's body up to this is read and thrown away, so that its connection stays. */
 #define HTTP_SWALLOW_MAX ((size_t)1 << 20)
+#define HTTP_LAST_ROUNDS 8 /* of a loop's server that closes */
 #define HTTP_SPARE_MAX 256 /* requests kept for reuse */
 
 struct pending {

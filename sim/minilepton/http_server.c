@@ -407,8 +407,9 @@ void http_server_close(struct http_server *server)
 	struct pending *pending, *next;
 
 	assert(atomic_load(&server->deferred) == 0);
-	if (server->threads == HTTP_LOOP)
-		MHD_run(server->daemon); /* what was answered last is still to be sent */
+	/* What was answered last is still to be sent. */
+	for (int i = 0; server->threads == HTTP_LOOP && i < HTTP_LAST_ROUNDS; i++)
+		MHD_run(server->daemon);
 	MHD_stop_daemon(server->daemon);
 	for (pending = server->spare; pending; pending = next) {
 		next = pending->next;

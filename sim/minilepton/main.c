@@ -12,6 +12,7 @@
 #define DESCRIPTORS_WANTED 8192 /* connections on both sides of a gateway */
 
 static const struct minilepton_command *const commands[] = {
+	&minilepton_replica,
 	NULL,
 };
 

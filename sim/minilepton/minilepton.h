@@ -32,6 +32,8 @@ struct minilepton_command {
 	int (*main)(const void *options);
 };
 
+extern const struct minilepton_command minilepton_replica;
+
 /* One line to standard error, with the time since the machine was booted in seconds in front. */
 void minilepton_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Says the error; returns MINILEPTON_FAILED, so that a main reads `return minilepton_fail(&e);`. */

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A replica's devices: opened at the start, looked at every few milliseconds, fatal when gone. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim/minilepton/minilepton.h"
+#include "sim/minilepton/replica.h"
+
+#define LOOK_EVERY (5 * NANOS_MS)
+
+static _Noreturn void lost(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char line[256];
+	int length = snprintf(line, sizeof(line), "CUDA error: device is lost (%.200s)\n",
+			      slash ? slash + 1 : path);
+
+	/* Nothing is put in order: a program that loses its GPU cannot do that either. */
+	if (write(STDERR_FILENO, line, (size_t)length) < 0)
+		_exit(MINILEPTON_FAILED);
+	_exit(MINILEPTON_FAILED);
+}
+
+void devices_check(const struct devices *devices)
+{
+	for (size_t i = 0; i < devices->count; i++) {
+		const struct device *device = &devices->items[i];
+		struct stat status;
+
+		if (stat(device->path, &status) || status.st_dev != device->device ||
+		    status.st_ino != device->inode)
+			lost(device->path);
+	}
+}
+
+static void *watch(void *self)
+{
+	const struct devices *devices = self;
+	const struct timespec pause = {.tv_nsec = LOOK_EVERY};
+
+	while (!atomic_load(&devices->ends)) {
+		devices_check(devices);
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	return NULL;
+}
+
+int devices_open(struct devices *devices, const struct options_texts *paths, struct error *e)
+{
+	int code;
+
+	for (size_t i = 0; i < paths->count; i++) {
+		struct device *device = &devices->items[i];
+		struct stat status;
+
+		device->path = paths->items[i];
+		/* Held open, so that no other file can get the number of this one. */
+		device->fd = open(device->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (device->fd < 0 || fstat(device->fd, &status))
+			lost(device->path);
+		device->device = status.st_dev;
+		device->inode = status.st_ino;
+		devices->count++;
+	}
+	if (devices->count == 0)
+		return 0;
+	code = pthread_create(&devices->thread, NULL, watch, devices);
+	if (code)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "pthread_create: %s",
+				 strerror(code));
+	devices->watched = true;
+	return 0;
+}
+
+void devices_close(struct devices *devices)
+{
+	atomic_store(&devices->ends, true);
+	if (devices->watched)
+		pthread_join(devices->thread, NULL);
+	for (size_t i = 0; i < devices->count; i++)
+		close(devices->items[i].fd);
+}
