@@ -98,6 +98,7 @@ void http_server_close(struct http_server *server);
 
 /* For loop.c: what to wait for, until when (NANOS_NEVER: for ever), and to do what is due. */
 int http_server_fd(const struct http_server *server);
+int http_server_wake_fd(const struct http_server *server);
 nanos http_server_patience(const struct http_server *server);
 void http_server_run(struct http_server *server);
 

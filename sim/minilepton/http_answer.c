@@ -69,6 +69,7 @@ static void answer(struct http_request *request, int status, const char *type,
 	pending->response = response;
 	if (pending->deferred) {
 		MHD_resume_connection(connection);
+		http_server_wake(server);
 		atomic_fetch_sub(&server->deferred, 1);
 	}
 }

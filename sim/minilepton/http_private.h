@@ -39,9 +39,16 @@ struct http_server {
 	int listener; /* until the daemon has it */
 	char address[HTTP_ADDRESS_MAX];
 	atomic_size_t deferred;
-	pthread_mutex_t lock; /* of the spare requests */
+	/* HTTP_LOOP: answers from elsewhere wake the loop, once until it runs. */
+	int wake;
+	atomic_bool due;
+	pthread_t loop_thread; /* that opened it */
+	pthread_mutex_t lock;  /* of the spare requests */
 	struct pending *spare;
 	size_t spare_count;
 };
+
+/* There is something to run. From any thread. */
+void http_server_wake(struct http_server *server);
 
 #endif

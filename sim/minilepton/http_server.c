@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -358,6 +359,12 @@ int http_server_open(const struct http_config *config, struct http_server **ret_
 	server->self = config->self;
 	server->threads = config->threads;
 	server->listener = -1;
+	server->loop_thread = pthread_self();
+	server->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (server->wake < 0) {
+		free(server);
+		return error_set(e, ERROR_IO, NO_PLACE, "eventfd: %s", strerror(errno));
+	}
 	pthread_mutex_init(&server->lock, NULL);
 	if (listener_open(server, config->listen, e))
 		goto out;
@@ -378,6 +385,7 @@ int http_server_open(const struct http_config *config, struct http_server **ret_
 out:
 	if (server->listener >= 0)
 		close(server->listener);
+	close(server->wake);
 	pthread_mutex_destroy(&server->lock);
 	free(server);
 	return -1;
@@ -416,8 +424,26 @@ void http_server_close(struct http_server *server)
 		arena_free(&pending->request.arena);
 		free(pending);
 	}
+	close(server->wake);
 	pthread_mutex_destroy(&server->lock);
 	free(server);
+}
+
+void http_server_wake(struct http_server *server)
+{
+	static const uint64_t one = 1;
+
+	/* libmicrohttpd's own way of waking up knows its own threads only. */
+	if (server->threads != HTTP_LOOP || atomic_exchange(&server->due, true) ||
+	    pthread_equal(pthread_self(), server->loop_thread))
+		return;
+	if (write(server->wake, &one, sizeof(one)) < 0)
+		return; /* full: it is awake */
+}
+
+int http_server_wake_fd(const struct http_server *server)
+{
+	return server->wake;
 }
 
 int http_server_fd(const struct http_server *server)
@@ -434,6 +460,8 @@ nanos http_server_patience(const struct http_server *server)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
+	if (atomic_load(&server->due))
+		return 0;
 	if (MHD_get_timeout(server->daemon, &ms) != MHD_YES)
 		return NANOS_NEVER;
 	return (nanos)ms * NANOS_MS;
@@ -441,6 +469,11 @@ nanos http_server_patience(const struct http_server *server)
 
 void http_server_run(struct http_server *server)
 {
+	uint64_t count;
+
+	if (read(server->wake, &count, sizeof(count)) < 0)
+		count = 0; /* nobody woke it */
+	atomic_store(&server->due, false);
 	MHD_run(server->daemon);
 }
 

@@ -241,7 +241,8 @@ void loop_serve(struct loop *loop, struct http_server *server)
 {
 	struct error e = {0};
 
-	if (loop_watch(loop, http_server_fd(server), EPOLLIN, on_server, loop, &e)) {
+	if (loop_watch(loop, http_server_fd(server), EPOLLIN, on_server, loop, &e) ||
+	    loop_watch(loop, http_server_wake_fd(server), EPOLLIN, on_server, loop, &e)) {
 		minilepton_say("error: %s", e.text);
 		abort();
 	}
