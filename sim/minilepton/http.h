@@ -232,7 +232,9 @@ struct http_transfer {
 	char *reply; /* `done` is to free() it; NULL when there is none */
 	size_t reply_size;
 	char reply_type[64];
-	void *handle; /* of http_async.c */
+	/* Of http_async.c. */
+	void *handle;
+	struct http_transfer *next;
 };
 
 int http_async_open(struct loop *loop, struct http_async **ret_async, struct error *e);

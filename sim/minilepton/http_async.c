@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client side in an event loop: libcurl's multi interface, told by epoll and timers what is
  * ready. */
-#include <assert.h>
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +29,8 @@ struct http_async {
 	CURLM *multi;
 	struct loop_timer timer, failing;
 	struct handle *busy, *spare;
-	struct http_transfer *failed[HTTP_TRANSFERS_MAX]; /* that did not even start */
-	size_t failed_count, busy_count;
+	struct http_transfer *failed; /* that did not even start */
+	size_t busy_count;
 };
 
 /* ---- handles ---- */
@@ -292,9 +291,10 @@ static void on_failing(void *self)
 {
 	struct http_async *async = self;
 
-	while (async->failed_count > 0) {
-		struct http_transfer *transfer = async->failed[--async->failed_count];
+	while (async->failed) {
+		struct http_transfer *transfer = async->failed;
 
+		async->failed = transfer->next;
 		transfer->done(transfer->self, transfer);
 	}
 }
@@ -315,9 +315,8 @@ void http_async_start(struct http_async *async, struct http_transfer *transfer)
 		handle_give_back(async, handle);
 	}
 	transfer->outcome = HTTP_NO_CONNECTION;
-	/* Its owner keeps within the limit of transfers, failed ones included. */
-	assert(async->failed_count < HTTP_TRANSFERS_MAX);
-	async->failed[async->failed_count++] = transfer;
+	transfer->next = async->failed;
+	async->failed = transfer;
 	loop_timer_set(async->loop, &async->failing, minilepton_now());
 }
 
@@ -329,9 +328,11 @@ void http_async_cancel(struct http_async *async, struct http_transfer *transfer)
 		curl_multi_remove_handle(async->multi, handle->easy);
 		handle_give_back(async, handle);
 	}
-	for (size_t i = 0; i < async->failed_count; i++)
-		if (async->failed[i] == transfer)
-			async->failed[i--] = async->failed[--async->failed_count];
+	for (struct http_transfer **link = &async->failed; *link;)
+		if (*link == transfer)
+			*link = transfer->next;
+		else
+			link = &(*link)->next;
 }
 
 int http_async_open(struct loop *loop, struct http_async **ret_async, struct error *e)

@@ -12,7 +12,9 @@
 #define DESCRIPTORS_WANTED 8192 /* connections on both sides of a gateway */
 
 static const struct minilepton_command *const commands[] = {
+	&minilepton_node,
 	&minilepton_replica,
+	&minilepton_gateway,
 	NULL,
 };
 
