@@ -38,7 +38,7 @@ void program_pause(int ms)
 	nanosleep(&t, NULL);
 }
 
-bool program_until(bool (*done)(void *self), void *self, int ms)
+bool program_until(bool (*done)(const void *self), const void *self, int ms)
 {
 	int64_t end = program_clock() + (int64_t)ms * 1000000;
 

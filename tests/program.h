@@ -32,6 +32,6 @@ char *program_said(const struct program *program);
 int64_t program_clock(void);
 void program_pause(int ms);
 /* Waits until `done` says so, at most `ms`; whether it did. */
-bool program_until(bool (*done)(void *self), void *self, int ms);
+bool program_until(bool (*done)(const void *self), const void *self, int ms);
 
 #endif
