@@ -18,8 +18,7 @@ int options_number(const char *text, size_t size, uint64_t max, uint64_t *ret)
 	for (size_t i = 0; i < size; i++) {
 		unsigned digit = (unsigned)(unsigned char)text[i] - '0';
 
-		if (digit > 9 || value > (max - (digit < max ? digit : max)) / 10 ||
-		    value * 10 > max - digit)
+		if (digit > 9 || digit > max || value > (max - digit) / 10)
 			return -1;
 		value = value * 10 + digit;
 	}
