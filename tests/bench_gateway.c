@@ -33,7 +33,7 @@ struct load {
 	struct loop_timer timer;
 	nanos start;
 	struct request *requests;
-	size_t sent, done, good;
+	size_t sent, done, good, outcomes[HTTP_BROKEN + 1];
 	nanos *latencies;
 };
 
@@ -51,6 +51,7 @@ static void on_done(void *self, struct http_transfer *transfer)
 
 	load->latencies[load->done++] = minilepton_now() - request->intended;
 	load->good += transfer->outcome == HTTP_REPLIED && transfer->status == 200;
+	load->outcomes[transfer->outcome]++;
 	free(transfer->reply);
 	if (load->done == REQUESTS)
 		loop_stop(load->loop);
@@ -162,6 +163,11 @@ static nanos run(const char *name, const char *const *addresses, size_t count, c
 	       (double)load.latencies[REQUESTS / 2] * 1e-6,
 	       (double)load.latencies[REQUESTS * 9 / 10] * 1e-6, (double)p99 * 1e-6,
 	       (double)load.latencies[REQUESTS * 999 / 1000] * 1e-6, cpu_ms() - cpu);
+	if (load.good < REQUESTS)
+		printf("           other answers %zu, no connection %zu, timed out %zu, broken "
+		       "%zu\n",
+		       load.outcomes[HTTP_REPLIED] - load.good, load.outcomes[HTTP_NO_CONNECTION],
+		       load.outcomes[HTTP_TIMED_OUT], load.outcomes[HTTP_BROKEN]);
 	http_async_close(load.async);
 	loop_close(load.loop);
 	free(load.requests);
@@ -203,10 +209,10 @@ int main(void)
 	const char *addresses[2], *through[1];
 	struct error e = {0};
 	double cpu[3];
-	char folder[] = "/tmp/drsim-gateway-XXXXXX";
+	/* In memory: what is measured is the gateway, not the disk. */
+	char folder[] = "/dev/shm/drsim-gateway-XXXXXX";
 	FILE *file;
 
-	/* The first program is found by $DRSIM while that may still be relative. */
 	program_find();
 	if (!mkdtemp(folder) || chdir(folder))
 		return 1;

@@ -23,9 +23,9 @@ struct loop;
 /* ---- server ---- */
 
 #define HTTP_CONNECTIONS_MAX 4096 /* more are refused */
-#define HTTP_BACKLOG 1024
-#define HTTP_PARTS_MAX 4   /* wildcards of a pattern */
-#define HTTP_HEADERS_MAX 8 /* that a handler adds to an answer */
+#define HTTP_BACKLOG 4096         /* a dropped SYN comes again after a second */
+#define HTTP_PARTS_MAX 4          /* wildcards of a pattern */
+#define HTTP_HEADERS_MAX 8        /* that a handler adds to an answer */
 #define HTTP_IDLE (75 * NANOS_S)
 #define HTTP_ADDRESS_MAX 64     /* "[IPv6]:PORT" */
 #define HTTP_MEMORY (16u << 10) /* of a connection: its request's head, and what is read at once */

@@ -10,12 +10,17 @@
 #include "sim/minilepton/loop.h"
 #include "sim/minilepton/minilepton.h"
 
-#define CONNECTIONS_KEPT 1024L
+#define CONNECTIONS_KEPT 256L
+/*
+ * libcurl looks through all connections to a server for one that is free. With the thousands that
+ * a stall leaves, that takes longer than the transfer: so several of its stacks share them.
+ */
+#define SHARDS 16
 
 /* A handle of libcurl, kept from transfer to transfer. */
 struct handle {
 	CURL *easy;
-	struct http_async *async;
+	struct shard *shard;
 	struct http_transfer *transfer;
 	char *reply;
 	size_t size, room;
@@ -24,10 +29,17 @@ struct handle {
 	struct handle *next, *previous;
 };
 
+struct shard {
+	struct http_async *async;
+	CURLM *multi;
+	struct loop_timer timer;
+};
+
 struct http_async {
 	struct loop *loop;
-	CURLM *multi;
-	struct loop_timer timer, failing;
+	struct shard shards[SHARDS];
+	size_t turn;
+	struct loop_timer failing;
 	struct handle *busy, *spare;
 	struct http_transfer *failed; /* that did not even start */
 	size_t busy_count;
@@ -65,13 +77,12 @@ static void handle_free(struct handle *handle)
 	free(handle);
 }
 
-static struct handle *handle_new(struct http_async *async)
+static struct handle *handle_new(void)
 {
 	struct handle *handle = calloc(1, sizeof(*handle));
 
 	if (!handle)
 		return NULL;
-	handle->async = async;
 	handle->easy = curl_easy_init();
 	handle->headers = curl_slist_append(NULL, "Expect:");
 	if (!handle->easy || !handle->headers) {
@@ -147,9 +158,10 @@ static struct handle *handle_take(struct http_async *async)
 	if (handle)
 		async->spare = handle->next;
 	else
-		handle = handle_new(async);
+		handle = handle_new();
 	if (!handle)
 		return NULL;
+	handle->shard = &async->shards[async->turn++ % SHARDS];
 	handle->size = 0;
 	handle->previous = NULL;
 	handle->next = async->busy;
@@ -208,30 +220,30 @@ static void finish(struct http_async *async, struct handle *handle, CURLcode cod
 	transfer->reply_size = handle->size;
 	handle->reply = NULL;
 	handle->room = 0;
-	curl_multi_remove_handle(async->multi, handle->easy);
+	curl_multi_remove_handle(handle->shard->multi, handle->easy);
 	handle_give_back(async, handle);
 	transfer->done(transfer->self, transfer);
 }
 
-static void collect(struct http_async *async)
+static void collect(struct shard *shard)
 {
 	struct handle *handle;
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(async->multi, &left))) {
+	while ((message = curl_multi_info_read(shard->multi, &left))) {
 		CURLcode code = message->data.result;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&handle);
-		finish(async, handle, code);
+		finish(shard->async, handle, code);
 	}
 }
 
 static void on_socket(void *self, int fd, uint32_t events)
 {
-	struct http_async *async = self;
+	struct shard *shard = self;
 	int flags = 0, running;
 
 	if (events & (EPOLLIN | EPOLLHUP))
@@ -240,36 +252,36 @@ static void on_socket(void *self, int fd, uint32_t events)
 		flags |= CURL_CSELECT_OUT;
 	if (events & EPOLLERR)
 		flags |= CURL_CSELECT_ERR;
-	curl_multi_socket_action(async->multi, fd, flags, &running);
-	collect(async);
+	curl_multi_socket_action(shard->multi, fd, flags, &running);
+	collect(shard);
 }
 
 static void on_timer(void *self)
 {
-	struct http_async *async = self;
+	struct shard *shard = self;
 	int running;
 
-	curl_multi_socket_action(async->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(async);
+	curl_multi_socket_action(shard->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect(shard);
 }
 
 static int want_socket(CURL *easy, curl_socket_t fd, int what, void *self, void *of_socket)
 {
-	struct http_async *async = self;
+	struct shard *shard = self;
 	struct error e = {0};
 	uint32_t events = 0;
 
 	(void)easy;
 	(void)of_socket;
 	if (what == CURL_POLL_REMOVE) {
-		loop_unwatch(async->loop, fd);
+		loop_unwatch(shard->async->loop, fd);
 		return 0;
 	}
 	if (what & CURL_POLL_IN)
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
-	if (loop_watch(async->loop, fd, events, on_socket, async, &e) == 0)
+	if (loop_watch(shard->async->loop, fd, events, on_socket, shard, &e) == 0)
 		return 0;
 	minilepton_say("error: %s", e.text);
 	return -1;
@@ -277,13 +289,13 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *self, void 
 
 static int want_timer(CURLM *multi, long ms, void *self)
 {
-	struct http_async *async = self;
+	struct shard *shard = self;
 
 	(void)multi;
 	if (ms < 0)
-		loop_timer_clear(async->loop, &async->timer);
+		loop_timer_clear(shard->async->loop, &shard->timer);
 	else
-		loop_timer_set(async->loop, &async->timer, minilepton_now() + ms * NANOS_MS);
+		loop_timer_set(shard->async->loop, &shard->timer, minilepton_now() + ms * NANOS_MS);
 	return 0;
 }
 
@@ -310,7 +322,7 @@ void http_async_start(struct http_async *async, struct http_transfer *transfer)
 		handle->transfer = transfer;
 		transfer->handle = handle;
 		if (handle_load(handle, transfer) == 0 &&
-		    curl_multi_add_handle(async->multi, handle->easy) == CURLM_OK)
+		    curl_multi_add_handle(handle->shard->multi, handle->easy) == CURLM_OK)
 			return;
 		handle_give_back(async, handle);
 	}
@@ -325,7 +337,7 @@ void http_async_cancel(struct http_async *async, struct http_transfer *transfer)
 	struct handle *handle = transfer->handle;
 
 	if (handle) {
-		curl_multi_remove_handle(async->multi, handle->easy);
+		curl_multi_remove_handle(handle->shard->multi, handle->easy);
 		handle_give_back(async, handle);
 	}
 	for (struct http_transfer **link = &async->failed; *link;)
@@ -335,27 +347,37 @@ void http_async_cancel(struct http_async *async, struct http_transfer *transfer)
 			link = &(*link)->next;
 }
 
+static int shard_open(struct http_async *async, struct shard *shard)
+{
+	shard->async = async;
+	shard->timer.fire = on_timer;
+	shard->timer.self = shard;
+	shard->multi = curl_multi_init();
+	if (!shard->multi)
+		return -1;
+	curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
+	curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard);
+	curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, want_timer);
+	curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard);
+	curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
+	curl_multi_setopt(shard->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	return 0;
+}
+
 int http_async_open(struct loop *loop, struct http_async **ret_async, struct error *e)
 {
 	struct http_async *async = calloc(1, sizeof(*async));
 
-	if (async)
-		async->multi = curl_multi_init();
-	if (!async || !async->multi) {
-		free(async);
+	if (!async)
 		return error_set(e, ERROR_MEMORY, NO_PLACE, "no memory for an HTTP client");
-	}
 	async->loop = loop;
-	async->timer.fire = on_timer;
-	async->timer.self = async;
 	async->failing.fire = on_failing;
 	async->failing.self = async;
-	curl_multi_setopt(async->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
-	curl_multi_setopt(async->multi, CURLMOPT_SOCKETDATA, async);
-	curl_multi_setopt(async->multi, CURLMOPT_TIMERFUNCTION, want_timer);
-	curl_multi_setopt(async->multi, CURLMOPT_TIMERDATA, async);
-	curl_multi_setopt(async->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
-	curl_multi_setopt(async->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	for (size_t i = 0; i < SHARDS; i++)
+		if (shard_open(async, &async->shards[i])) {
+			http_async_close(async);
+			return error_set(e, ERROR_MEMORY, NO_PLACE, "no memory for an HTTP client");
+		}
 	*ret_async = async;
 	return 0;
 }
@@ -370,8 +392,10 @@ void http_async_close(struct http_async *async)
 		next = handle->next;
 		handle_free(handle);
 	}
-	curl_multi_cleanup(async->multi);
-	loop_timer_clear(async->loop, &async->timer);
+	for (size_t i = 0; i < SHARDS; i++) {
+		curl_multi_cleanup(async->shards[i].multi);
+		loop_timer_clear(async->loop, &async->shards[i].timer);
+	}
 	loop_timer_clear(async->loop, &async->failing);
 	free(async);
 }
