@@ -14,6 +14,7 @@
 #include "sim/minilepton/http.h"
 #include "sim/minilepton/loop.h"
 #include "sim/minilepton/minilepton.h"
+#include "sim/minilepton/replica.h"
 #include "tests/program.h"
 #include "tests/test.h"
 #include "tests/workplace.h"
@@ -338,7 +339,9 @@ struct load {
 		struct http_transfer transfer;
 		uint64_t seq;
 		char body[128];
-	} shots[LOAD_AT_ONCE];
+	} * shots;
+	size_t at_once; /* 0: LOAD_AT_ONCE */
+	nanos timeout;  /* 0: 10 s */
 	char url[URL_MAX];
 	uint64_t next, last;
 	size_t flying, acknowledged, refused, lost;
@@ -398,8 +401,10 @@ static void load_run(struct load *load)
 	ck_assert_ptr_nonnull(load->answered);
 	ck_assert_int_eq(loop_open(&load->loop, &e), 0);
 	ck_assert_int_eq(http_async_open(load->loop, &load->async, &e), 0);
-	load->flying = LOAD_AT_ONCE;
-	for (size_t i = 0; i < LOAD_AT_ONCE; i++) {
+	load->flying = load->at_once > 0 ? load->at_once : LOAD_AT_ONCE;
+	load->shots = calloc(load->flying, sizeof(*load->shots));
+	ck_assert_ptr_nonnull(load->shots);
+	for (size_t i = 0, count = load->flying; i < count; i++) {
 		struct shot *shot = &load->shots[i];
 
 		shot->load = load;
@@ -408,8 +413,9 @@ static void load_run(struct load *load)
 							.type = "text/plain",
 							.body = shot->body,
 							.reply_max = 4096,
-							.timeout = 10 * NANOS_S,
-							.connect_timeout = NANOS_S,
+							.timeout = load->timeout > 0 ? load->timeout
+										     : 10 * NANOS_S,
+							.connect_timeout = 10 * NANOS_S,
 							.done = on_shot,
 							.self = shot};
 		shoot(shot);
@@ -417,6 +423,7 @@ static void load_run(struct load *load)
 	ck_assert_int_eq(loop_run(load->loop, &e), 0);
 	http_async_close(load->async);
 	loop_close(load->loop);
+	free(load->shots);
 }
 
 static void hit_kill(struct load *load)
@@ -495,7 +502,7 @@ START_TEST(who_was_frozen_acknowledges_nothing_behind_the_fence)
 }
 END_TEST
 
-START_TEST(predictions_wait_in_line_and_not_too_long_a_line)
+START_TEST(predictions_wait_in_line)
 {
 	struct load load = {.last = 400};
 	struct program replica =
@@ -511,6 +518,27 @@ START_TEST(predictions_wait_in_line_and_not_too_long_a_line)
 	/* 400 predictions of 10 ms, 8 at a time. */
 	ck_assert_int_ge(took, 400 / 8 * 10 * NANOS_MS);
 	ck_assert_int_eq(program_end(&replica), 0);
+	free(load.answered);
+}
+END_TEST
+
+START_TEST(a_line_has_its_limit)
+{
+	/* One is in service for good, REPLICA_WAITING_MAX wait behind it. */
+	struct load load = {.last = REPLICA_WAITING_MAX + 76,
+			    .at_once = REPLICA_WAITING_MAX + 76,
+			    .timeout = 5 * NANOS_S};
+	struct program replica =
+		replica_start("r1", "weights --service-ns 3600000000000 --concurrency 1");
+
+	ready(replica.address);
+	snprintf(load.url, sizeof(load.url), "http://%s/predict", replica.address);
+	load_run(&load);
+	ck_assert_uint_eq(load.refused, 75);
+	ck_assert_uint_eq(load.lost, REPLICA_WAITING_MAX + 1);
+	/* It ends in order all the same. */
+	ck_assert_int_eq(program_end(&replica), 0);
+	ck_assert_uint_eq(log_read("io/r1.log", "the weights", NULL, 0), 0);
 	free(load.answered);
 }
 END_TEST
@@ -1000,7 +1028,8 @@ static void add_cases(Suite *suite)
 	add(suite, "fence", a_fence_stops_all_writes);
 	add(suite, "kill", acknowledged_means_on_the_disk);
 	add(suite, "frozen", who_was_frozen_acknowledges_nothing_behind_the_fence);
-	add(suite, "line", predictions_wait_in_line_and_not_too_long_a_line);
+	add(suite, "line", predictions_wait_in_line);
+	add(suite, "long line", a_line_has_its_limit);
 	add(suite, "records", records_of_all_logs_are_read_back);
 	add(suite, "device", a_lost_device_ends_its_replica);
 	add(suite, "weights", traffic_goes_by_weight);

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -218,6 +220,40 @@ START_TEST(a_long_torn_tail_is_cut_off)
 	ck_assert_int_eq(iolog_open(&log, "nowhere", "r", &cut, &e), -1);
 	ck_assert_ptr_nonnull(strstr(e.text, "nowhere/r.log"));
 	free(torn);
+	workplace_leave();
+}
+END_TEST
+
+START_TEST(a_full_disk_leaves_no_half_of_a_line)
+{
+	/* A limit on the file's size stands for the disk. */
+	struct rlimit limit;
+	struct error e = {0}, none = {0};
+	struct iolog log;
+	struct stat status;
+	uint64_t cut;
+	char lines[61];
+
+	workplace_enter("iolog");
+	memset(lines, 'x', 60);
+	lines[59] = '\n';
+	ck_assert_int_eq(iolog_open(&log, ".", "r", &cut, &e), 0);
+	ck_assert_int_eq(iolog_append(&log, lines, 60, &e), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = 100;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(iolog_append(&log, lines, 60, &e), -1);
+	ck_assert_int_eq(e.kind, ERROR_UNAVAILABLE);
+	ck_assert_int_eq(stat("r.log", &status), 0);
+	ck_assert_int_eq(status.st_size, 60);
+	/* What fits is taken again. */
+	ck_assert_int_eq(iolog_append(&log, lines + 40, 20, &none), 0);
+	ck_assert_int_eq(stat("r.log", &status), 0);
+	ck_assert_int_eq(status.st_size, 80);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	iolog_close(&log);
 	workplace_leave();
 }
 END_TEST
@@ -711,6 +747,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "answer", an_answer_depends_on_all_of_its_parts);
 	test_add_loop(suite, "tail", a_torn_tail_is_cut_off, ROWS(tails));
 	test_add(suite, "long tail", a_long_torn_tail_is_cut_off);
+	test_add(suite, "full", a_full_disk_leaves_no_half_of_a_line);
 	test_add(suite, "logs", logs_are_read_as_they_grow);
 	test_add(suite, "altered", altered_records_are_told);
 	test_add(suite, "long lines", too_long_lines_are_damaged);

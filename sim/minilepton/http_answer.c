@@ -116,6 +116,10 @@ void http_error(struct http_request *request, int status, const char *format, ..
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
+	/* Parts of it may be a client's bytes: the answer stays JSON whatever they are. */
+	for (char *c = message; *c; c++)
+		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
+			*c = '?';
 	cJSON_AddStringToObject(json, "code", http_error_code(status));
 	cJSON_AddStringToObject(json, "message", message);
 	text = cJSON_PrintUnformatted(json);
