@@ -107,7 +107,7 @@ struct program program_start(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
-	while ((words[count] = strsep(&rest, " ")) && count < PROGRAM_WORDS_MAX)
+	while (count < PROGRAM_WORDS_MAX && (words[count] = strsep(&rest, " ")))
 		count++;
 	words[count] = NULL;
 	if (!path)

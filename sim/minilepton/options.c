@@ -89,7 +89,7 @@ static int unknown(const struct options_row *rows, const char *word, struct erro
 	const char *names[OPTIONS_ROWS_MAX + 1] = {NULL}, *near;
 	size_t count = 0;
 
-	for (; rows[count].name && count < OPTIONS_ROWS_MAX; count++)
+	for (; count < OPTIONS_ROWS_MAX && rows[count].name; count++)
 		names[count] = rows[count].name;
 	near = param_suggest(word, names);
 	if (near)
