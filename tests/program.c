@@ -53,12 +53,13 @@ bool program_until(bool (*done)(const void *self), const void *self, int ms)
 void program_find(void)
 {
 	const char *drsim = getenv("DRSIM");
-	char path[PATH_MAX];
+	char path[PATH_MAX], program[PATH_MAX + 16];
 
 	if (!drsim || !realpath(drsim, path))
 		die("DRSIM");
 	*strrchr(path, '/') = '\0';
-	if (setenv("MINILEPTON", strcat(path, "/minilepton"), 1))
+	snprintf(program, sizeof(program), "%s/minilepton", path);
+	if (setenv("MINILEPTON", program, 1))
 		die("MINILEPTON");
 }
 

@@ -136,16 +136,13 @@ static uint32_t crc_of(const char *bytes, size_t size)
 
 static void expect_of(const char *weights, const char *key, const char *payload, char answer[17])
 {
-	unsigned char digest[SHA256_DIGEST_LENGTH], text[1024], hash[SHA256_DIGEST_LENGTH];
-	size_t size = sizeof(digest);
+	unsigned char text[1024], hash[SHA256_DIGEST_LENGTH];
+	int more;
 
-	SHA256((const unsigned char *)weights, strlen(weights), digest);
-	memcpy(text, digest, size);
-	memcpy(text + size, key, strlen(key));
-	size += strlen(key);
-	memcpy(text + size, payload, strlen(payload));
-	size += strlen(payload);
-	SHA256(text, size, hash);
+	SHA256((const unsigned char *)weights, strlen(weights), text);
+	more = snprintf((char *)text + sizeof(hash), sizeof(text) - sizeof(hash), "%s%s", key,
+			payload);
+	SHA256(text, sizeof(hash) + (size_t)more, hash);
 	for (int i = 0; i < 8; i++)
 		snprintf(answer + 2 * i, 3, "%02x", hash[i]);
 }
@@ -631,21 +628,21 @@ END_TEST
 static int route(const struct program *gateway, int epoch, const struct program *replicas,
 		 const int *weights, size_t count)
 {
-	char body[BODY_MAX], part[512];
+	char body[BODY_MAX];
+	size_t used;
 
-	snprintf(body, sizeof(body),
-		 "{\"epoch\":%d,\"endpoints\":[{\"name\":\"chat\",\"interval_ns\":50000000,"
-		 "\"timeout_ns\":300000000,\"misses\":2,\"retries\":2,"
-		 "\"request_timeout_ns\":700000000,\"deployments\":[",
-		 epoch);
-	for (size_t i = 0; i < count; i++) {
-		snprintf(part, sizeof(part),
-			 "%s{\"name\":\"chat-%zu\",\"weight\":%d,\"replicas\":"
-			 "[{\"id\":\"r%zu\",\"address\":\"%s\"}]}",
-			 i > 0 ? "," : "", i, weights[i], i, replicas[i].address);
-		strcat(body, part);
-	}
-	strcat(body, "]}]}");
+	used = (size_t)snprintf(
+		body, sizeof(body),
+		"{\"epoch\":%d,\"endpoints\":[{\"name\":\"chat\",\"interval_ns\":50000000,"
+		"\"timeout_ns\":300000000,\"misses\":2,\"retries\":2,"
+		"\"request_timeout_ns\":700000000,\"deployments\":[",
+		epoch);
+	for (size_t i = 0; i < count; i++)
+		used += (size_t)snprintf(body + used, sizeof(body) - used,
+					 "%s{\"name\":\"chat-%zu\",\"weight\":%d,\"replicas\":"
+					 "[{\"id\":\"r%zu\",\"address\":\"%s\"}]}",
+					 i > 0 ? "," : "", i, weights[i], i, replicas[i].address);
+	snprintf(body + used, sizeof(body) - used, "]}]}");
 	return ask("PUT", gateway->address, "/_drsim/routes", "secret", body, NULL);
 }
 

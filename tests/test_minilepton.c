@@ -103,6 +103,13 @@ START_TEST(a_body_is_taken_or_refused)
 }
 END_TEST
 
+/* The text without its 0. */
+static void put(char *at, const char *text)
+{
+	while (*text)
+		*at++ = *text++;
+}
+
 START_TEST(a_record_has_its_bounds)
 {
 	static char text[RECORD_LINE_MAX + 64];
@@ -112,13 +119,13 @@ START_TEST(a_record_has_its_bounds)
 	memset(text, 'x', sizeof(text));
 	text[0] = '1';
 	text[1] = ' ';
-	memcpy(text + 2 + RECORD_KEY_MAX, " 2 00000000", 11);
+	put(text + 2 + RECORD_KEY_MAX, " 2 00000000");
 	ck_assert_int_eq(record_parse_body(text, 13 + RECORD_KEY_MAX, &record, NULL), 0);
 	ck_assert_uint_eq(record.key_size, RECORD_KEY_MAX);
 	memset(text, 'x', sizeof(text));
 	text[0] = '1';
 	text[1] = ' ';
-	memcpy(text + 3 + RECORD_KEY_MAX, " 2 00000000", 11);
+	put(text + 3 + RECORD_KEY_MAX, " 2 00000000");
 	ck_assert_int_eq(record_parse_body(text, 14 + RECORD_KEY_MAX, &record, NULL), -1);
 	memset(text, 'x', sizeof(text));
 	head = snprintf(text, 64, "1 k 2 %08" PRIx32,
@@ -490,7 +497,7 @@ START_TEST(json_is_bounded_in_depth)
 	ck_assert_ptr_nonnull(json);
 	cJSON_Delete(json);
 	memmove(text + 5, text, used);
-	memcpy(text, "{\"a\":", 5);
+	put(text, "{\"a\":");
 	text[used + 5] = '}';
 	ck_assert_ptr_null(http_json_parse(text, used + 6));
 	json = http_json_parse("{\"a\":\"[[[[\\\"{{\"}\n", 18);

@@ -274,8 +274,8 @@ struct backend *gateway_choose(struct gateway *gateway, const struct endpoint *e
 			       struct backend *const *tried, size_t tried_count)
 {
 	const struct deployment *all = endpoint->deployments;
-	size_t counts[ROUTES_DEPLOYMENTS_MAX], deployments, i;
-	uint64_t weights[ROUTES_DEPLOYMENTS_MAX], total = 0, drawn;
+	size_t counts[ROUTES_DEPLOYMENTS_MAX] = {0}, deployments, i;
+	uint64_t weights[ROUTES_DEPLOYMENTS_MAX] = {0}, total = 0, drawn;
 
 	deployments = endpoint->config ? endpoint->config->deployment_count : 0;
 	for (i = 0; i < deployments; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client side in an event loop: libcurl's multi interface, told by epoll and timers what is
  * ready. */
+#include <assert.h>
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,7 @@ static struct handle *handle_take(struct http_async *async)
 
 static void handle_give_back(struct http_async *async, struct handle *handle)
 {
+	assert(handle->transfer);
 	if (handle->previous)
 		handle->previous->next = handle->next;
 	else

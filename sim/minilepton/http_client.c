@@ -152,7 +152,7 @@ int http_call_json(struct http_client *client, const struct http_call *call,
 {
 	struct arena arena = {0};
 	struct http_call whole = *call;
-	struct http_reply reply;
+	struct http_reply reply = {0};
 	char *text = NULL;
 	int rc = -1;
 

@@ -290,7 +290,7 @@ static int address_parse(const char *address, struct sockaddr_storage *ret, sock
 int http_address_check(const char *address, struct error *e)
 {
 	struct sockaddr_storage parsed;
-	socklen_t size;
+	socklen_t size = 0;
 
 	return address_parse(address, &parsed, &size, e);
 }
@@ -298,7 +298,7 @@ int http_address_check(const char *address, struct error *e)
 /* The address with the port that the system chose. */
 static int address_name(struct http_server *server, struct error *e)
 {
-	struct sockaddr_storage bound;
+	struct sockaddr_storage bound = {0};
 	socklen_t size = sizeof(bound);
 	char host[NI_MAXHOST], port[NI_MAXSERV];
 
@@ -313,8 +313,8 @@ static int address_name(struct http_server *server, struct error *e)
 
 static int listener_open(struct http_server *server, const char *listen_at, struct error *e)
 {
-	struct sockaddr_storage address;
-	socklen_t size;
+	struct sockaddr_storage address = {0};
+	socklen_t size = 0;
 	int on = 1, fd;
 
 	if (address_parse(listen_at, &address, &size, e))

@@ -50,7 +50,7 @@ static int folder_sync(const char *dir)
 static int recover(struct iolog *log, uint64_t *ret_cut, struct error *e)
 {
 	struct stat status;
-	uint64_t whole;
+	uint64_t whole = 0;
 
 	if (fstat(log->fd, &status))
 		return error_set(e, ERROR_IO, NO_PLACE, "fstat: %s", strerror(errno));

@@ -329,7 +329,7 @@ int process_start(struct node *node, const struct process_plan *plan, struct pro
 {
 	struct process *process = process_find(node, plan->id);
 	pid_t agent = getpid(), pid;
-	int child;
+	int child = -1;
 
 	if (process && process->state != PROCESS_EXITED)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "process %s runs", plan->id);
@@ -431,6 +431,7 @@ void processes_forget(struct node *node)
 struct cJSON *process_json(const struct process *process)
 {
 	static const char *const states[] = {"running", "stopped", "exited"};
+	nanos started_ms = process->started / NANOS_MS;
 	cJSON *json = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(json, "id", process->id);
@@ -446,6 +447,6 @@ struct cJSON *process_json(const struct process *process)
 	else
 		cJSON_AddNullToObject(json, "signal");
 	cJSON_AddStringToObject(json, "reason", process->reason);
-	cJSON_AddNumberToObject(json, "started_ms", (double)(process->started / NANOS_MS));
+	cJSON_AddNumberToObject(json, "started_ms", (double)started_ms);
 	return json;
 }

@@ -171,7 +171,7 @@ static int parse(const char *text, size_t size, bool answered, struct record *re
 
 int record_parse_body(const char *text, size_t size, struct record *ret, struct error *e)
 {
-	struct record record;
+	struct record record = {0};
 
 	if (size > 0 && text[size - 1] == '\n')
 		size--;
