@@ -89,7 +89,9 @@ static void listening(struct program *program, int out)
 static void child(const char *path, char **words, int out, int errors, pid_t parent)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || dup2(out, STDOUT_FILENO) < 0 || dup2(errors, STDERR_FILENO) < 0)
+	/* The first process of a PID namespace does not see its parent. */
+	if ((getppid() != parent && getpid() != 1) || dup2(out, STDOUT_FILENO) < 0 ||
+	    dup2(errors, STDERR_FILENO) < 0)
 		_exit(126);
 	execv(path, words);
 	_exit(127);

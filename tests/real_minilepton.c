@@ -2,8 +2,10 @@
 /* Replicas, gateways and node agents as real processes on loopback: what they promise, held against
  * the files that they leave. */
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <openssl/sha.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -985,6 +987,60 @@ START_TEST(processes_die_with_their_agent)
 }
 END_TEST
 
+/* The first child of a process, as the test's own PID namespace numbers it; 0: none. */
+static pid_t child_of(pid_t pid)
+{
+	char path[64];
+	int child = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	if (fscanf(file, "%d", &child) != 1)
+		child = 0;
+	fclose(file);
+	return (pid_t)child;
+}
+
+static bool has_no_child(const void *self)
+{
+	return child_of(*(const pid_t *)self) == 0;
+}
+
+START_TEST(an_agent_reaps_as_process_1)
+{
+	static const char orphan[] = "{\"id\":\"o\",\"argv\":[\"/bin/sh\",\"-c\","
+				     "\"setsid sleep 1000 & exit 0\"]}";
+	struct program node;
+	cJSON *json;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID)) {
+		printf("skipped: PID namespaces need root: %s\n", strerror(errno));
+		return;
+	}
+	node = node_start();
+	for (int round = 0; round < 2; round++) {
+		cJSON_Delete(ask_json("POST", node.address, "/_drsim/processes", orphan, 201));
+		wait_state(&node, "o", "exited");
+		json = process_of(&node, "o");
+		ck_assert_int_eq((int)json_number(json, "exit_code"), 0);
+		cJSON_Delete(json);
+		pid = child_of(node.pid);
+		ck_assert_int_gt(pid, 0);
+		if (round == 0) {
+			ck_assert_int_eq(kill(pid, SIGKILL), 0);
+			ck_assert(program_until(has_no_child, &node.pid, READY_MS));
+		}
+	}
+	/* Its namespace goes with it, and all that is in there. */
+	ck_assert_int_eq(kill(node.pid, SIGKILL), 0);
+	ck_assert_int_ne(program_wait(&node, READY_MS), -1);
+	ck_assert(program_until(process_is_gone, &pid, READY_MS));
+}
+END_TEST
+
 START_TEST(an_unknown_command_lists_those_that_exist)
 {
 	struct program program = program_start("nonsense");
@@ -1036,6 +1092,7 @@ static void add_cases(Suite *suite)
 	add(suite, "processes", an_agent_starts_and_ends_processes);
 	add(suite, "node", an_agent_tells_what_it_sees);
 	add(suite, "death", processes_die_with_their_agent);
+	add(suite, "process 1", an_agent_reaps_as_process_1);
 	add(suite, "usage", an_unknown_command_lists_those_that_exist);
 }
 
