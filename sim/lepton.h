@@ -11,7 +11,14 @@ enum lepton_state {
 	LEPTON_READY,
 	LEPTON_NOT_READY,
 	LEPTON_STARTING,
-	LEPTON_STOPPED
+	LEPTON_STOPPED,
+	LEPTON_UPDATING,
+	LEPTON_SCALING,
+	LEPTON_MIGRATING,
+	LEPTON_STOPPING,
+	LEPTON_DELETING,
+	LEPTON_RESTARTING,
+	LEPTON_ERROR,
 };
 enum lepton_reason {
 	LEPTON_REASON_READY,
@@ -21,10 +28,16 @@ enum lepton_reason {
 	LEPTON_REASON_QUEUEING,
 	LEPTON_REASON_DELETED,
 	LEPTON_REASON_UNKNOWN,
+	LEPTON_REASON_CONFIG_ERROR,
+	LEPTON_REASON_DELETING,
 };
-static const char *const lepton_state_names[] = {"Ready", "Not Ready", "Starting", "Stopped"};
+static const char *const lepton_state_names[] = {
+	"Ready",     "Not Ready", "Starting", "Stopped",    "Updating", "Scaling",
+	"Migrating", "Stopping",  "Deleting", "Restarting", "Error",
+};
 static const char *const lepton_reason_names[] = {
-	"Ready", "InProgress", "NoCapacity", "SystemError", "Queueing", "Deleted", "Unknown",
+	"Ready",   "InProgress", "NoCapacity",  "SystemError", "Queueing",
+	"Deleted", "Unknown",    "ConfigError", "Deleting",
 };
 
 /* Containers that crash restart at once, then after 10 s doubling to 5 min; 10 min of health forget
