@@ -20,10 +20,10 @@ struct cJSON;
 struct http_request;
 
 #define CONTROL_SPEC_MAX ((size_t)8 << 20)
-#define CONTROL_WORDS_MAX 256       /* of a command */
-#define CONTROL_WORD_MAX 4096       /* bytes of one of them, placeholders filled in */
+#define CONTROL_WORDS_MAX 256 /* of a command */
+#define CONTROL_WORD_MAX 4096 /* bytes of one of them, placeholders filled in */
 #define CONTROL_INGRESS_MAX 64
-#define CONTROL_ENDPOINTS_MAX 32    /* deployments behind an ingress */
+#define CONTROL_ENDPOINTS_MAX 32 /* deployments behind an ingress */
 #define CONTROL_SECRETS_MAX 64
 #define CONTROL_WEIGHT_MAX 1000000
 #define CONTROL_ROUTES_WAIT (10 * NANOS_S) /* for the gateway, before an answer says so */
@@ -87,6 +87,8 @@ int control_check_ingress(const struct cJSON *spec, struct error *e);
 int control_shape_gpus(const char *shape, uint32_t *ret_gpus, struct error *e);
 /* Lepton's rule for names: a letter, then a-z, 0-9 and '-', at most 63. */
 int control_check_name(const char *name, struct error *e);
+/* That neither a deployment nor a job has the name; ERROR_TARGET. */
+int control_check_free(const struct control *control, const char *name, struct error *e);
 /* RFC 7396; `target` is changed in place. */
 void control_merge_patch(struct cJSON *target, const struct cJSON *patch);
 /* Everything of a control structure that is not the arena's. */
@@ -137,6 +139,8 @@ struct cJSON *control_shapes_json(const struct control *control);
 struct cJSON *control_whole_json(const struct control *control);
 /* What the gateway is told, without the epoch. */
 struct cJSON *control_routes_json(const struct control *control);
+/* Bytes below a folder; -1 when it cannot be read. */
+int control_storage_usage(const char *folder, uint64_t *ret_bytes);
 int64_t control_wall_ms(const struct control *control, nanos at);
 
 /* ---- control_api*.c ---- */
@@ -155,6 +159,9 @@ void control_dispatch(void *self, struct http_request *request);
 void control_changed(struct control *control);
 /* Answers 400, 404, 409 by the error's kind. */
 void control_answer_error(struct http_request *request, const struct error *e);
+/* What the log of a replica or rank holds now. */
+void control_answer_log(struct control *control, struct http_request *request, const char *name,
+			const char *id, enum unit_kind kind);
 /* Waits until the gateway has all weights that stand now. The lock is held. -1: it does not answer.
  */
 int control_routes_wait(struct control *control);

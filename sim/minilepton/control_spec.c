@@ -10,7 +10,8 @@
 #include "sim/minilepton/http.h"
 #include "sim/minilepton/options.h"
 
-#define DURATION_MAX ((uint64_t)NANOS_DAY * 7300)
+/* What a JSON number holds exactly ends at 104 days. */
+#define DURATION_MAX ((uint64_t)NANOS_DAY * 100)
 #define START_MAX ((uint64_t)NANOS_DAY)
 
 static int wrong(struct error *e, const char *what)
@@ -35,16 +36,17 @@ int control_check_name(const char *name, struct error *e)
 
 int control_shape_gpus(const char *shape, uint32_t *ret_gpus, struct error *e)
 {
-	const char *rest = shape + 4;
+	const char *rest;
 	uint64_t count = 1;
 	size_t digits;
 
-	if (strncmp(shape, "cpu.", 4) == 0 && *rest) {
+	if (strncmp(shape, "cpu.", 4) == 0 && shape[4]) {
 		*ret_gpus = 0;
 		return 0;
 	}
-	if (strncmp(shape, "gpu.", 4) != 0 || !*rest)
+	if (strncmp(shape, "gpu.", 4) != 0 || !shape[4])
 		return error_set(e, ERROR_USAGE, NO_PLACE, "unknown resource shape '%.80s'", shape);
+	rest = shape + 4;
 	digits = strspn(rest, "0123456789");
 	if (digits && rest[digits] == 'x' &&
 	    (options_number(rest, digits, FLEET_GPUS_MAX, &count) || count == 0))
@@ -53,14 +55,24 @@ int control_shape_gpus(const char *shape, uint32_t *ret_gpus, struct error *e)
 	return 0;
 }
 
+/* Units are named after both. */
+int control_check_free(const struct control *control, const char *name, struct error *e)
+{
+	if (fleet_find_deployment(control->fleet, name) == FLEET_NONE &&
+	    fleet_find_job(control->fleet, name) == FLEET_NONE)
+		return 0;
+	return error_set(e, ERROR_TARGET, NO_PLACE, "the name '%s' is taken", name);
+}
+
 static bool is_texts(const cJSON *array, int max, size_t length)
 {
 	const cJSON *item;
 
 	if (!cJSON_IsArray(array) || cJSON_GetArraySize(array) > max)
 		return false;
-	cJSON_ArrayForEach(item, array) if (!cJSON_IsString(item) ||
-					    strlen(item->valuestring) >= length) return false;
+	cJSON_ArrayForEach (item, array)
+		if (!cJSON_IsString(item) || strlen(item->valuestring) >= length)
+			return false;
 	return true;
 }
 
@@ -77,8 +89,7 @@ static int check_container(const cJSON *spec, struct error *e)
 		return 0;
 	if (!cJSON_IsArray(envs) || cJSON_GetArraySize(envs) > CONTROL_WORDS_MAX)
 		return wrong(e, "envs is a list of {name, value}");
-	cJSON_ArrayForEach(env, envs)
-	{
+	cJSON_ArrayForEach (env, envs) {
 		const cJSON *name = cJSON_GetObjectItemCaseSensitive(env, "name");
 		const cJSON *value = cJSON_GetObjectItemCaseSensitive(env, "value");
 
@@ -111,7 +122,7 @@ static int groups_of(const cJSON *affinity, char groups[FLEET_GROUPS_MAX][FLEET_
 
 	if (list && !is_texts(list, FLEET_GROUPS_MAX, FLEET_NAME_MAX))
 		return wrong(e, "allowed_dedicated_node_groups is a list of names");
-	cJSON_ArrayForEach(item, list)
+	cJSON_ArrayForEach (item, list)
 		snprintf(groups[count++], FLEET_NAME_MAX, "%s", item->valuestring);
 	*ret_count = count;
 	return 0;
@@ -162,8 +173,7 @@ int control_derive_job(const cJSON *spec, struct fleet_job *job, struct error *e
 	if (derived.ranks == 0 || group_count != 1)
 		return wrong(e, "a job has ranks, and one node group");
 	derived.retries = retry ? (int64_t)retries : -1;
-	derived.stopped =
-		cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(spec, "stopped"));
+	derived.stopped = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(spec, "stopped"));
 	memcpy(derived.group, groups[0], sizeof(derived.group));
 	*job = derived;
 	return 0;
@@ -175,11 +185,10 @@ int control_check_ingress(const cJSON *spec, struct error *e)
 
 	if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(spec, "domain_name")))
 		return wrong(e, "domain_name is missing");
-	if (endpoints && (!cJSON_IsArray(endpoints) ||
-			  cJSON_GetArraySize(endpoints) > CONTROL_ENDPOINTS_MAX))
+	if (endpoints &&
+	    (!cJSON_IsArray(endpoints) || cJSON_GetArraySize(endpoints) > CONTROL_ENDPOINTS_MAX))
 		return wrong(e, "endpoints is a list of {deployment, weight}");
-	cJSON_ArrayForEach(endpoint, endpoints)
-	{
+	cJSON_ArrayForEach (endpoint, endpoints) {
 		const char *name;
 		uint64_t weight;
 
@@ -195,8 +204,7 @@ void control_merge_patch(cJSON *target, const cJSON *patch)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, patch)
-	{
+	cJSON_ArrayForEach (item, patch) {
 		cJSON *old = cJSON_GetObjectItemCaseSensitive(target, item->string);
 
 		if (cJSON_IsNull(item)) {
@@ -333,7 +341,9 @@ static int load_nodes(struct control *control, const cJSON *root, struct error *
 	if (load_rules(control, root, e) ||
 	    http_json_array(root, "nodes", FLEET_NODES_MAX, &nodes, e))
 		return -1;
-	cJSON_ArrayForEach(item, nodes) if (load_node(control->fleet, item, e)) return -1;
+	cJSON_ArrayForEach (item, nodes)
+		if (load_node(control->fleet, item, e))
+			return -1;
 	return 0;
 }
 
@@ -345,8 +355,7 @@ static int add_envs(cJSON *spec, const cJSON *item, struct error *e)
 
 	if (env && !cJSON_IsObject(env))
 		return wrong(e, "env is an object of texts");
-	cJSON_ArrayForEach(entry, env)
-	{
+	cJSON_ArrayForEach (entry, env) {
 		cJSON *pair;
 
 		if (!cJSON_IsString(entry))
@@ -378,7 +387,7 @@ static void add_shape(cJSON *object, uint64_t gpus)
 	else if (gpus == 1)
 		snprintf(shape, sizeof(shape), "gpu.h100-sxm");
 	else
-		snprintf(shape, sizeof(shape), "gpu.%ux" "h100-sxm", (unsigned)gpus);
+		snprintf(shape, sizeof(shape), "gpu.%ux%s", (unsigned)gpus, "h100-sxm");
 	cJSON_AddStringToObject(object, "resource_shape", shape);
 }
 
@@ -470,8 +479,8 @@ static int load_deployment(struct control *control, const cJSON *item, nanos now
 	     (text_of(item, "endpoint", sizeof(endpoint), endpoint, e) ||
 	      control_check_name(endpoint, e))))
 		return -1;
-	if (fleet_find_deployment(control->fleet, name) != FLEET_NONE)
-		return error_set(e, ERROR_USAGE, NO_PLACE, "two deployments are named '%s'", name);
+	if (control_check_free(control, name, e))
+		return -1;
 	spec = deployment_spec(item, group, replicas, gpus, e);
 	if (!spec)
 		return -1;
@@ -507,8 +516,7 @@ static cJSON *job_spec(const cJSON *item, const char *group, uint64_t ranks, uin
 	cJSON_AddBoolToObject(spec, "stopped",
 			      cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "stopped")));
 	if (retry && !cJSON_IsNull(retry))
-		cJSON_AddItemToObject(spec, "max_job_failure_retry",
-				      cJSON_Duplicate(retry, true));
+		cJSON_AddItemToObject(spec, "max_job_failure_retry", cJSON_Duplicate(retry, true));
 	if (add_envs(spec, item, e) == 0)
 		return spec;
 	cJSON_Delete(spec);
@@ -531,8 +539,8 @@ static int load_job(struct control *control, const cJSON *item, nanos now, struc
 	    number_of(item, "spares", FLEET_NODES_MAX, &spares, e) ||
 	    nanos_of(item, "restart_ns", &restart, e))
 		return -1;
-	if (fleet_find_job(control->fleet, name) != FLEET_NONE)
-		return error_set(e, ERROR_USAGE, NO_PLACE, "two jobs are named '%s'", name);
+	if (control_check_free(control, name, e))
+		return -1;
 	spec = job_spec(item, group, ranks, gpus, e);
 	if (!spec)
 		return -1;
@@ -555,12 +563,16 @@ static int load_workloads(struct control *control, const cJSON *root, nanos now,
 	if (cJSON_GetObjectItemCaseSensitive(root, "deployments")) {
 		if (http_json_array(root, "deployments", FLEET_DEPLOYMENTS_MAX, &list, e))
 			return -1;
-		cJSON_ArrayForEach(item, list) if (load_deployment(control, item, now, e)) return -1;
+		cJSON_ArrayForEach (item, list)
+			if (load_deployment(control, item, now, e))
+				return -1;
 	}
 	if (cJSON_GetObjectItemCaseSensitive(root, "jobs")) {
 		if (http_json_array(root, "jobs", FLEET_JOBS_MAX, &list, e))
 			return -1;
-		cJSON_ArrayForEach(item, list) if (load_job(control, item, now, e)) return -1;
+		cJSON_ArrayForEach (item, list)
+			if (load_job(control, item, now, e))
+				return -1;
 	}
 	return 0;
 }
@@ -587,8 +599,7 @@ int control_spec_load(struct control *control, const char *text, size_t size, na
 	return rc;
 }
 
-int control_spec_load_nodes(struct control *control, const char *text, size_t size,
-			    struct error *e)
+int control_spec_load_nodes(struct control *control, const char *text, size_t size, struct error *e)
 {
 	cJSON *root = parse(text, size, e);
 	int rc;

@@ -15,6 +15,7 @@ static const struct minilepton_command *const commands[] = {
 	&minilepton_node,
 	&minilepton_replica,
 	&minilepton_gateway,
+	&minilepton_control,
 	NULL,
 };
 
