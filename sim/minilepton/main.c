@@ -16,6 +16,7 @@ static const struct minilepton_command *const commands[] = {
 	&minilepton_replica,
 	&minilepton_gateway,
 	&minilepton_control,
+	&minilepton_store,
 	NULL,
 };
 

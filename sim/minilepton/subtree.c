@@ -14,12 +14,15 @@
 
 bool subtree_path_good(const char *path)
 {
+	uint32_t depth = 0;
+
 	if (strlen(path) > SUBTREE_PATH_MAX || !*path)
 		return false;
 	for (;;) {
 		size_t length = strcspn(path, "/");
 
-		if (length == 0 || length > 255 || (length == 1 && path[0] == '.') ||
+		if (++depth > SUBTREE_DEPTH_MAX || length == 0 || length > 255 ||
+		    (length == 1 && path[0] == '.') ||
 		    (length == 2 && path[0] == '.' && path[1] == '.'))
 			return false;
 		if (!path[length])
@@ -50,10 +53,11 @@ int subtree_open_at(int folder, const char *path, int flags, mode_t mode)
 static int step(int at, const char *name, size_t length, bool make)
 {
 	char segment[256];
-	int next;
+	int next, made;
 
 	snprintf(segment, sizeof(segment), "%.*s", (int)length, name);
-	if (make && mkdirat(at, segment, 0755) && errno != EEXIST)
+	made = make ? mkdirat(at, segment, 0755) : -1;
+	if ((made && make && errno != EEXIST) || (made == 0 && fsync(at)))
 		next = -1;
 	else
 		next = openat(at, segment, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

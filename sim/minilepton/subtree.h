@@ -30,7 +30,8 @@ int subtree_write(int folder, const char *path, const void *data, size_t size);
 int subtree_remove(int folder, const char *path, bool all);
 /* Sum of the sizes of all files below. -1 with errno. */
 int subtree_usage(int folder, uint64_t *ret_bytes);
-/* "a/b.c_d-1": no empty segment, no "." or "..", at most SUBTREE_PATH_MAX bytes. */
+/* "a/b.c_d-1": no empty segment, no "." or "..", at most SUBTREE_PATH_MAX bytes and
+ * SUBTREE_DEPTH_MAX segments. */
 bool subtree_path_good(const char *path);
 
 #endif
