@@ -78,8 +78,7 @@ static int parse_shards(const cJSON *list, struct checkpoint_manifest *manifest,
 	const cJSON *item;
 	uint32_t r = 0;
 
-	cJSON_ArrayForEach(item, list)
-	{
+	cJSON_ArrayForEach (item, list) {
 		struct checkpoint_shard *shard = &manifest->shards[r++];
 		const char *digest;
 
@@ -228,32 +227,36 @@ int checkpoint_list(const char *dir, struct arena *arena, uint64_t **ret_steps, 
 	return all_steps(dir, true, arena, ret_steps, ret_count, e);
 }
 
-static bool holds(const uint64_t *steps, size_t count, uint64_t step)
+/* Is it one of the newest `keep` with a manifest, up to `newest`? */
+static bool kept(const uint64_t *whole, size_t count, size_t keep, uint64_t newest, uint64_t step)
 {
-	for (size_t i = 0; i < count; i++)
-		if (steps[i] == step)
+	size_t seen = 0;
+
+	for (size_t i = 0; i < count && seen < keep; i++) {
+		if (whole[i] > newest)
+			continue;
+		if (whole[i] == step)
 			return true;
+		seen++;
+	}
 	return false;
 }
 
-int checkpoint_prune(const char *dir, size_t keep, uint64_t saving, struct error *e)
+int checkpoint_prune(const char *dir, size_t keep, uint64_t newest, struct error *e)
 {
 	uint64_t *whole, *all;
 	size_t whole_count, all_count;
 	struct arena arena = {0};
-	int folder = -1, rc = -1;
+	int folder = subtree_open(dir), rc = -1;
 	char name[32];
 
-	if (all_steps(dir, true, &arena, &whole, &whole_count, e) ||
+	if (folder < 0)
+		error_set(e, ERROR_IO, NO_PLACE, "%s: %s", dir, strerror(errno));
+	if (folder < 0 || all_steps(dir, true, &arena, &whole, &whole_count, e) ||
 	    all_steps(dir, false, &arena, &all, &all_count, e))
 		goto out;
-	folder = subtree_open(dir);
-	if (whole_count > keep)
-		whole_count = keep;
-	for (size_t i = 0; i < all_count && folder >= 0; i++) {
-		bool newer = whole_count == 0 || all[i] > whole[0];
-
-		if (all[i] == saving || newer || holds(whole, whole_count, all[i]))
+	for (size_t i = 0; i < all_count; i++) {
+		if (kept(whole, whole_count, keep, newest, all[i]))
 			continue;
 		snprintf(name, sizeof(name), PREFIX "%012" PRIu64, all[i]);
 		if (subtree_remove(folder, name, true)) {

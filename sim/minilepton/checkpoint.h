@@ -15,9 +15,9 @@
 #include "core/error.h"
 #include "sim/minilepton/rate.h"
 
-#define CHECKPOINT_WORDS 8    /* of a rank's state */
-#define CHECKPOINT_DIGEST 32  /* SHA-256 */
-#define CHECKPOINT_HEAD 104   /* bytes of a shard before its filling: the least that it has */
+#define CHECKPOINT_WORDS 8   /* of a rank's state */
+#define CHECKPOINT_DIGEST 32 /* SHA-256 */
+#define CHECKPOINT_HEAD 104  /* bytes of a shard before its filling: the least that it has */
 #define CHECKPOINT_RANKS_MAX 1024
 #define CHECKPOINT_JOB_MAX 64
 #define CHECKPOINT_MANIFEST_MAX ((size_t)1 << 20)
@@ -63,8 +63,10 @@ int checkpoint_shard_read(const char *dir, const struct checkpoint_manifest *man
 /* Steps of the checkpoints that have a manifest, the newest first. */
 int checkpoint_list(const char *dir, struct arena *arena, uint64_t **ret_steps, size_t *ret_count,
 		    struct error *e);
-/* Removes all but the newest `keep` with a manifest, and unfinished ones older than the newest.
- * `saving`: a step whose save goes on; UINT64_MAX: none. */
-int checkpoint_prune(const char *dir, size_t keep, uint64_t saving, struct error *e);
+/*
+ * Removes all but the newest `keep` with a manifest, of those up to step `newest`, which has just
+ * been saved. Later ones are of a run that was given up: training went back behind them.
+ */
+int checkpoint_prune(const char *dir, size_t keep, uint64_t newest, struct error *e);
 
 #endif

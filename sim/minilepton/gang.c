@@ -286,8 +286,8 @@ int gang_gather(struct gang *gang, enum gang_kind kind, struct gang_message *all
 	while ((count = missing(gang, seen, list, ranks)) > 0) {
 		if (poll(list, count, LOOK_MS) > 0) {
 			for (nfds_t i = 0; i < count; i++)
-				if (list[i].revents && take(gang, ranks[i], kind, &all[ranks[i]],
-							    &seen[ranks[i]], e))
+				if (list[i].revents &&
+				    take(gang, ranks[i], kind, &all[ranks[i]], &seen[ranks[i]], e))
 					return -1;
 		}
 		if (look(gang, e))

@@ -18,8 +18,8 @@ enum gang_kind {
 	GANG_HELLO = 1, /* of a rank: I am `rank` of `a` */
 	GANG_LOAD,      /* to all: load the checkpoint of step `a` (b: 1), or begin anew (b: 0) */
 	GANG_LOADED,    /* of a rank: a: 1 it is good, 0 it is not */
-	GANG_STEP,      /* of a rank: step `a` is computed, b: its part; c: a save that ended, + 1 */
-	GANG_GO,        /* to all: step `a` is done, b: the sum; c: GANG_SAVE, GANG_END */
+	GANG_STEP, /* of a rank: step `a` is computed, b: its part; c: a save that ended, + 1 */
+	GANG_GO,   /* to all: step `a` is done, b: the sum; c: GANG_SAVE, GANG_END */
 };
 #define GANG_SAVE 1u /* save the state after this step */
 #define GANG_END 2u  /* it was the last one */

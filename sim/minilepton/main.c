@@ -17,6 +17,7 @@ static const struct minilepton_command *const commands[] = {
 	&minilepton_gateway,
 	&minilepton_control,
 	&minilepton_store,
+	&minilepton_trainer,
 	NULL,
 };
 

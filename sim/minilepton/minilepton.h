@@ -34,8 +34,7 @@ struct minilepton_command {
 
 extern const struct minilepton_command minilepton_node, minilepton_replica, minilepton_gateway;
 extern const struct minilepton_command minilepton_replica;
-extern const struct minilepton_command minilepton_control;
-extern const struct minilepton_command minilepton_control, minilepton_store;
+extern const struct minilepton_command minilepton_control, minilepton_store, minilepton_trainer;
 
 /* One line to standard error, with the time since the machine was booted in seconds in front. */
 void minilepton_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
