@@ -33,7 +33,6 @@ struct minilepton_command {
 };
 
 extern const struct minilepton_command minilepton_node, minilepton_replica, minilepton_gateway;
-extern const struct minilepton_command minilepton_replica;
 extern const struct minilepton_command minilepton_control, minilepton_store, minilepton_trainer;
 
 /* One line to standard error, with the time since the machine was booted in seconds in front. */
