@@ -15,7 +15,8 @@
 #include "sim/minilepton/http.h"
 #include "sim/minilepton/minilepton.h"
 
-#define TICK (10 * NANOS_MS)
+#define TICK (5 * NANOS_MS)
+#define SAVE_WAIT (5 * NANOS_S)   /* a disk that takes longer is told of in the log */
 #define STACK ((size_t)256 << 10) /* of a thread that talks to a node */
 #define BODY_MAX ((size_t)1 << 20)
 #define FILE_MAX ((size_t)64 << 20) /* of an upload */
@@ -67,6 +68,19 @@ void control_changed(struct control *control)
 	fleet_tick(control->fleet, minilepton_now());
 	drop_deleted(control);
 	pthread_cond_broadcast(&control->changed);
+}
+
+void control_commit(struct control *control)
+{
+	uint64_t version;
+	nanos due = minilepton_now() + SAVE_WAIT;
+	struct timespec until = {.tv_sec = (time_t)(due / NANOS_S),
+				 .tv_nsec = (long)(due % NANOS_S)};
+
+	control_changed(control);
+	version = control->fleet->version;
+	while (control->fleet->saved < version && !control->stopping && minilepton_now() < due)
+		pthread_cond_timedwait(&control->changed, &control->lock, &until);
 }
 
 /* What changed goes to disk before orders that stand on it go out. The lock is held. */

@@ -157,6 +157,9 @@ extern const struct control_call control_calls_deployments[], control_calls_jobs
 void control_dispatch(void *self, struct http_request *request);
 /* After a change, with the lock held: ticks, and wakes all that wait. */
 void control_changed(struct control *control);
+/* The same for a change that somebody asked for: it is on disk on return, so that the answer may
+ * come. The lock is given up meanwhile. */
+void control_commit(struct control *control);
 /* Answers 400, 404, 409 by the error's kind. */
 void control_answer_error(struct http_request *request, const struct error *e);
 /* What the log of a replica or rank holds now. */

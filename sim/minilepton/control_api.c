@@ -280,6 +280,7 @@ static void secrets_add(struct control *control, struct http_request *request,
 		cJSON_AddItemToArray(control->secrets, cJSON_Duplicate(item, true));
 	}
 	fleet_touch(control->fleet);
+	control_commit(control);
 	pthread_mutex_unlock(&control->lock);
 	cJSON_Delete(list);
 	if (room)
@@ -298,6 +299,7 @@ static void secret_delete(struct control *control, struct http_request *request,
 	if (at >= 0)
 		cJSON_DeleteItemFromArray(control->secrets, at);
 	fleet_touch(control->fleet);
+	control_commit(control);
 	pthread_mutex_unlock(&control->lock);
 	if (at >= 0)
 		http_answer_json(request, 200, cJSON_CreateObject());
@@ -357,8 +359,8 @@ static void node_put(struct control *control, struct http_request *request,
 		fleet_touch(control->fleet);
 		if (evict && !on)
 			fleet_evict(control->fleet, n, minilepton_now());
-		control_changed(control);
 		json = control_node_json(control, n);
+		control_commit(control);
 	}
 	pthread_mutex_unlock(&control->lock);
 	if (json)
@@ -390,6 +392,7 @@ static void start_delay(struct control *control, struct http_request *request,
 	if (d != FLEET_NONE) {
 		control->fleet->deployments[d].start_delay = (nanos)delay;
 		fleet_touch(control->fleet);
+		control_commit(control);
 	}
 	pthread_mutex_unlock(&control->lock);
 	if (d != FLEET_NONE)

@@ -143,6 +143,8 @@ static void create(struct control *control, struct http_request *request, const 
 		return;
 	pthread_mutex_lock(&control->lock);
 	rc = add(control, body, &e);
+	if (rc == 0)
+		control_commit(control);
 	pthread_mutex_unlock(&control->lock);
 	cJSON_Delete(body);
 	if (rc)
@@ -225,6 +227,8 @@ static void patch(struct control *control, struct http_request *request, const c
 		error_set(&e, ERROR_TARGET, NO_PLACE, "it is being deleted");
 	else if (d != FLEET_NONE && change(control, d, spec, dry && !strcmp(dry, "true"), &e) == 0)
 		json = control_deployment_json(control, d);
+	if (json)
+		control_commit(control);
 	pthread_mutex_unlock(&control->lock);
 	cJSON_Delete(body);
 	if (json)
@@ -244,8 +248,8 @@ static void restart(struct control *control, struct http_request *request, const
 	d = fleet_find_deployment(control->fleet, parts[0]);
 	if (d != FLEET_NONE) {
 		fleet_restart(control->fleet, d, minilepton_now());
-		control_changed(control);
 		json = control_deployment_json(control, d);
+		control_commit(control);
 	}
 	pthread_mutex_unlock(&control->lock);
 	if (json)
@@ -263,7 +267,7 @@ static void drop(struct control *control, struct http_request *request, const ch
 	if (d != FLEET_NONE) {
 		control->fleet->deployments[d].deleting = true;
 		fleet_touch(control->fleet);
-		control_changed(control);
+		control_commit(control);
 	}
 	pthread_mutex_unlock(&control->lock);
 	if (d != FLEET_NONE)

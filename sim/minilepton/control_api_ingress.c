@@ -63,7 +63,7 @@ static void answer_changed(struct control *control, struct http_request *request
 
 	control->routes_wanted++;
 	fleet_touch(control->fleet);
-	control_changed(control);
+	control_commit(control);
 	rc = control_routes_wait(control);
 	doc = find(control, name); /* others may have changed it meanwhile */
 	json = doc ? control_ingress_json(control, doc) : cJSON_CreateObject();

@@ -144,6 +144,8 @@ static void create(struct control *control, struct http_request *request, const 
 	pthread_mutex_lock(&control->lock);
 	if (add(control, body, &j, &e) == 0)
 		json = control_job_json(control, j);
+	if (json)
+		control_commit(control);
 	pthread_mutex_unlock(&control->lock);
 	cJSON_Delete(body);
 	if (json)
@@ -200,6 +202,8 @@ static void patch(struct control *control, struct http_request *request, const c
 		error_set(&e, ERROR_USAGE, NO_PLACE, "no valid field to update");
 	else if (j != FLEET_NONE && change(control, j, spec, &e) == 0)
 		json = control_job_json(control, j);
+	if (json)
+		control_commit(control);
 	pthread_mutex_unlock(&control->lock);
 	cJSON_Delete(body);
 	if (json)
@@ -219,7 +223,7 @@ static void drop(struct control *control, struct http_request *request, const ch
 	if (j != FLEET_NONE) {
 		control->fleet->jobs[j].deleting = true;
 		fleet_touch(control->fleet);
-		control_changed(control);
+		control_commit(control);
 	}
 	pthread_mutex_unlock(&control->lock);
 	if (j != FLEET_NONE)
