@@ -658,6 +658,7 @@ START_TEST(routes_hold_weights_and_addresses)
 	control_open(&control);
 	ck_assert_int_eq(control_spec_load(&control, spec_text, strlen(spec_text), 1, &e), 0);
 	fleet_report(control.fleet, 0, 0, NULL, 0, 2);
+	fleet_silent(control.fleet, 1, 2);
 	fleet_tick(control.fleet, 2);
 	json = control_routes_json(&control);
 	endpoint = cJSON_GetArrayItem(cJSON_GetObjectItem(json, "endpoints"), 0);
@@ -784,6 +785,9 @@ START_TEST(a_state_goes_on_where_it_was)
 	control_open(&first);
 	ck_assert_int_eq(control_spec_load(&first, spec_text, strlen(spec_text), 1, &e), 0);
 	fleet_report(first.fleet, 0, 0, NULL, 0, 2);
+	fleet_tick(first.fleet, 2);
+	ck_assert_uint_eq(first.fleet->units[0].node, FLEET_NONE); /* not all were asked */
+	fleet_silent(first.fleet, 1, 2);
 	fleet_tick(first.fleet, 2);
 	first.fleet->saved = first.fleet->version;
 	ck_assert_uint_eq(fleet_orders(first.fleet, 0, orders, 4), 1);

@@ -395,7 +395,7 @@ void fleet_report(struct fleet *fleet, uint32_t node, uint64_t gpus_gone,
 		fleet_tell(fleet, false, "NodeReady", "Node", n->name, "its agent answers", now);
 	if (gpus_gone & ~n->gpus_gone)
 		fleet_tell(fleet, true, "GPULost", "Node", n->name, "a GPU is gone", now);
-	n->seen = true;
+	n->seen = n->asked = true;
 	n->misses = 0;
 	n->silent_since = NANOS_NEVER;
 	if (n->gpus_gone != gpus_gone)
@@ -416,6 +416,7 @@ void fleet_silent(struct fleet *fleet, uint32_t node, nanos now)
 {
 	struct fleet_node *n = &fleet->nodes[node];
 
+	n->asked = true;
 	if (n->misses == 0)
 		n->silent_since = now;
 	if (n->misses < FLEET_MISSES && ++n->misses == FLEET_MISSES)
@@ -574,6 +575,8 @@ static void tick_counts(struct fleet *fleet, uint32_t d, nanos now)
 
 static void place(struct fleet *fleet, struct unit *unit, nanos now)
 {
+	if (!fleet_all_asked(fleet))
+		return;
 	if (fleet_place(fleet, unit, &fleet->deployments[unit->owner])) {
 		tell_unit(fleet, unit, false, "Scheduled", fleet->nodes[unit->node].name, now);
 		if (unit->due > now)

@@ -97,6 +97,7 @@ struct fleet_node {
 	char devices[FLEET_PATH_MAX];  /* folder of gpu0 … as its processes see it */
 	uint32_t gpus, port_base;
 	bool schedulable;
+	bool asked;         /* it has been asked once, whatever came of it */
 	bool seen;          /* it has answered at least once */
 	uint32_t misses;    /* polls in a row without an answer */
 	nanos silent_since; /* NANOS_NEVER: it answers */
@@ -252,6 +253,8 @@ void fleet_touch(struct fleet *fleet);
 bool fleet_place(struct fleet *fleet, struct unit *unit, const struct fleet_deployment *deployment);
 bool fleet_place_on(struct fleet *fleet, struct unit *unit, uint32_t node);
 void fleet_unplace(struct fleet *fleet, struct unit *unit);
+/* Placement waits for this, so that it does not hang on which agent answers first. */
+bool fleet_all_asked(const struct fleet *fleet);
 bool fleet_node_fits(const struct fleet *fleet, uint32_t node);
 uint32_t fleet_node_slots(const struct fleet_node *node, uint32_t gpus);
 struct unit *fleet_new_unit(struct fleet *fleet, enum unit_kind kind, uint32_t owner,

@@ -192,6 +192,8 @@ static void queue(struct fleet *fleet, uint32_t j, nanos now)
 	struct unit *unit;
 	uint32_t cursor = 0;
 
+	if (!fleet_all_asked(fleet))
+		return;
 	if (!job->admitted && !admit(fleet, j)) {
 		enter(fleet, job, JOB_QUEUEING, "the group has no free nodes for all ranks", now);
 		return;

@@ -18,6 +18,14 @@ bool fleet_node_ready(const struct fleet_node *node)
 	return node->seen && node->misses < FLEET_MISSES;
 }
 
+bool fleet_all_asked(const struct fleet *fleet)
+{
+	for (uint32_t n = 0; n < fleet->node_count; n++)
+		if (!fleet->nodes[n].asked)
+			return false;
+	return true;
+}
+
 bool fleet_node_fits(const struct fleet *fleet, uint32_t node)
 {
 	const struct fleet_node *n = &fleet->nodes[node];
