@@ -93,6 +93,8 @@ static void end(struct process *process, int number)
 
 	ck_assert_int_eq(kill(process->pid, number), 0);
 	ck_assert_int_eq(waitpid(process->pid, &status, 0), process->pid);
+	if (number == SIGTERM) /* in order, and without a leak where one is looked for */
+		ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", status);
 	process->pid = 0;
 }
 
@@ -535,8 +537,8 @@ static void write_spec(struct platform *p, const char *deployments, const char *
 	ck_assert_ptr_nonnull(file);
 	fprintf(file,
 		"{\"workspace\":\"drill\",\"nodes\":%s,\"deployments\":[%s],\"jobs\":[%s],"
-		"\"log_dir\":\"%s/log\",\"backoff_first_ns\":300000000,"
-		"\"backoff_max_ns\":600000000,\"reschedule_ns\":700000000,"
+		"\"log_dir\":\"%s/log\",\"backoff_first_ns\":1000000000,"
+		"\"backoff_max_ns\":1500000000,\"reschedule_ns\":700000000,"
 		"\"allocate_ns\":400000000,\"poll_ns\":20000000,\"poll_timeout_ns\":200000000,"
 		"\"gateway\":{\"interval_ns\":50000000,\"timeout_ns\":100000000}}",
 		text, deployments, jobs, here);
@@ -628,13 +630,13 @@ START_TEST(a_crashed_replica_starts_again_and_backs_off)
 	ck_assert_int_eq(kill(replica_pid(p), SIGKILL), 0);
 	wait_starts(p, 2);
 	takes = now() - from;
-	ck_assert_int_lt(takes, 300 * NANOS_MS); /* at once */
+	ck_assert_int_lt(takes, 900 * NANOS_MS); /* at once */
 	from = now();
 	ck_assert_int_eq(kill(replica_pid(p), SIGKILL), 0);
 	wait_for(control, STATE, FIRST "reason", "SystemError");
 	wait_starts(p, 3);
 	takes = now() - from;
-	ck_assert_msg(takes > 290 * NANOS_MS && takes < NANOS_S, "%.3f s", (double)takes / 1e9);
+	ck_assert_msg(takes > 990 * NANOS_MS && takes < 5 * NANOS_S, "%.3f s", (double)takes / 1e9);
 	json = must("GET", control, "/deployments/chat-primary/termination", NULL, 200);
 	ck_assert_int_eq(cJSON_GetArraySize(member(json, "chat-primary-0")), 2);
 	ck_assert_int_eq(member(json, "chat-primary-0/0/exit_code")->valueint, 137);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* minilepton control: a subset of Lepton's REST API over the nodes, replicas and jobs of a drill. */
+/* minilepton control: a subset of Lepton's REST API over the nodes, replicas and jobs of a
+ * drill. */
 #include "sim/minilepton/control.h"
 
 #include <pthread.h>

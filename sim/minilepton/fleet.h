@@ -169,8 +169,8 @@ struct fleet {
 	uint32_t unit_count; /* slots that were ever in use */
 	struct fleet_event events[FLEET_EVENTS_MAX];
 	uint32_t event_count; /* all of them; the newest are kept */
-	/* Counts every change that must outlive the control plane. What an order stands on is on disk
-	 * first: a unit's place counts from saved >= unit.version. */
+	/* Counts every change that must outlive the control plane. What an order stands on is on
+	 * disk first: a unit's place counts from saved >= unit.version. */
 	uint64_t version, saved;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which node, which GPUs, which ports: spread over the nodes of a group, adjacent GPUs, first fit. */
+/* Which node, which GPUs, which ports: spread over a group's nodes, adjacent GPUs, first fit. */
 #include <assert.h>
 #include <string.h>
 

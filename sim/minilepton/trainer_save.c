@@ -219,7 +219,7 @@ static int resume_first(struct trainer *trainer, struct error *e)
 	uint64_t *steps = NULL;
 	size_t count = 0;
 
-	/* A folder that cannot be read has no checkpoints: training begins anew, and saves will tell. */
+	/* A folder that cannot be read has no checkpoints: it begins anew, and saves will tell. */
 	if (checkpoint_list(trainer->options->ckpt_dir, &trainer->arena, &steps, &count, &ignored))
 		minilepton_say("%s", ignored.text);
 	for (size_t i = 0; i < count; i++) {
