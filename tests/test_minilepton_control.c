@@ -1033,7 +1033,7 @@ START_TEST(keys_stay_in_their_folder)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ck_assert_msg(!store_key_good(bad[i]), "%s", bad[i]);
 	for (size_t i = 0; i <= SUBTREE_DEPTH_MAX; i++)
-		memcpy(deep + 2 * i, i ? "a/" : "a/", 2);
+		memcpy(deep + 2 * i, "a/", 2);
 	deep[2 * SUBTREE_DEPTH_MAX + 1] = '\0';
 	ck_assert(!store_key_good(deep));
 	deep[2 * SUBTREE_DEPTH_MAX - 1] = '\0';

@@ -161,7 +161,7 @@ int checkpoint_read(const char *dir, uint64_t step, struct arena *arena,
 		    struct checkpoint_manifest *ret, struct error *e)
 {
 	char name[PATH_MAX_HERE], *path, *text;
-	struct checkpoint_manifest manifest;
+	struct checkpoint_manifest manifest = {.step = 0};
 	size_t size;
 
 	manifest_path(step, name);
@@ -244,8 +244,8 @@ static bool kept(const uint64_t *whole, size_t count, size_t keep, uint64_t newe
 
 int checkpoint_prune(const char *dir, size_t keep, uint64_t newest, struct error *e)
 {
-	uint64_t *whole, *all;
-	size_t whole_count, all_count;
+	uint64_t *whole = NULL, *all = NULL;
+	size_t whole_count = 0, all_count = 0;
 	struct arena arena = {0};
 	int folder = subtree_open(dir), rc = -1;
 	char name[32];

@@ -265,7 +265,7 @@ static void endpoint_delete(struct control *control, struct http_request *reques
 	doc = find(control, parts[0]);
 	endpoints = doc ? cJSON_GetObjectItemCaseSensitive(doc->spec, "endpoints") : NULL;
 	at = endpoint_index(endpoints, parts[1]);
-	if (at >= 0) {
+	if (doc && at >= 0) {
 		cJSON_DeleteItemFromArray(endpoints, at);
 		doc->version++;
 		answer_changed(control, request, parts[0], 200);

@@ -162,7 +162,7 @@ int control_derive_job(const cJSON *spec, struct fleet_job *job, struct error *e
 	char groups[FLEET_GROUPS_MAX][FLEET_NAME_MAX] = {{0}};
 	const cJSON *retry = cJSON_GetObjectItemCaseSensitive(spec, "max_job_failure_retry");
 	struct fleet_job derived = *job;
-	uint32_t group_count, retries = 0;
+	uint32_t group_count = 0, retries = 0;
 
 	derived.ranks = 1;
 	if (check_container(spec, e) || shape_of(spec, &derived.gpus, e) ||

@@ -179,7 +179,7 @@ static int reduce_first(struct trainer *trainer, const struct gang_message *own,
 			struct gang_message *ret_go, struct error *e)
 {
 	const struct trainer_options *options = trainer->options;
-	struct gang_message all[GANG_RANKS_MAX];
+	struct gang_message all[GANG_RANKS_MAX] = {{0}};
 	uint64_t sum = own->b;
 
 	if (gang_gather(&trainer->gang, GANG_STEP, all, options->timeout, e))

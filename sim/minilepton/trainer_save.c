@@ -214,7 +214,7 @@ static void restored(struct trainer *trainer, bool from_checkpoint, uint64_t ste
 
 static int resume_first(struct trainer *trainer, struct error *e)
 {
-	struct gang_message all[GANG_RANKS_MAX], go = {.kind = GANG_LOAD, .c = 1};
+	struct gang_message all[GANG_RANKS_MAX] = {{0}}, go = {.kind = GANG_LOAD, .c = 1};
 	struct error ignored = {0};
 	uint64_t *steps = NULL;
 	size_t count = 0;
