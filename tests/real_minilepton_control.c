@@ -718,7 +718,10 @@ START_TEST(a_killed_control_plane_goes_on)
 	end(&p->control, SIGKILL);
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	p->control = start_control(p, address);
-	wait_starts(p, 2);
+	for (nanos due = now() + PATIENCE; replica_pid(p) == pid && now() < due;)
+		pause_ms(10);
+	wait_for(p->control.address, STATE, FIRST "reason", "Ready");
+	ck_assert_int_ne(replica_pid(p), pid);
 	platform_close(p);
 	leave();
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command of a unit, its placeholders filled in: what a node agent is asked to start. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,16 +21,20 @@ struct values {
 	size_t count;
 };
 
-static void __attribute__((format(printf, 3, 4)))
-put(struct values *values, const char *name, const char *format, ...)
+static void put(struct values *values, const char *name, const char *text)
 {
 	struct value *value = &values->items[values->count++];
-	va_list arguments;
 
 	value->name = name;
-	va_start(arguments, format);
-	vsnprintf(value->text, sizeof(value->text), format, arguments);
-	va_end(arguments);
+	snprintf(value->text, sizeof(value->text), "%s", text);
+}
+
+static void put_number(struct values *values, const char *name, int64_t number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%" PRId64, number);
+	put(values, name, text);
 }
 
 static void address_at(const struct fleet *fleet, const struct unit *unit, uint32_t offset,
@@ -71,8 +74,8 @@ static void put_gang(const struct control *control, const struct unit *unit, str
 		    first->owner == unit->owner && first->ordinal == 0 && first->node != FLEET_NONE)
 			address_at(fleet, first, 1, address);
 	}
-	put(values, "coordinator", "%s", address);
-	put(values, "ranks", "%u", fleet->jobs[unit->owner].ranks);
+	put(values, "coordinator", address);
+	put_number(values, "ranks", fleet->jobs[unit->owner].ranks);
 }
 
 static void fill(const struct control *control, const struct unit *unit, struct values *values)
@@ -85,18 +88,19 @@ static void fill(const struct control *control, const struct unit *unit, struct 
 	char address[FLEET_ADDRESS_MAX];
 
 	control_address(fleet, unit, address);
-	put(values, "id", "%s", unit->id);
-	put(values, "name", "%s",
+	put(values, "id", unit->id);
+	put(values, "name",
 	    rank ? fleet->jobs[unit->owner].name : fleet->deployments[unit->owner].name);
-	put(values, "job", "%s", rank ? fleet->jobs[unit->owner].name : "");
-	put(values, rank ? "rank" : "ordinal", "%u", unit->ordinal);
-	put(values, "node", "%s", node->name);
-	put(values, "group", "%s", node->group);
-	put(values, "address", "%s", address);
-	put(values, "port", "%u", node->port_base + unit->port);
-	put(values, "host", "%.*s", (int)(strrchr(address, ':') - address), address);
-	put(values, "start_ns", "%" PRId64, start + delay);
-	put(values, "start_delay_ns", "%" PRId64, delay);
+	put(values, "job", rank ? fleet->jobs[unit->owner].name : "");
+	put_number(values, rank ? "rank" : "ordinal", unit->ordinal);
+	put(values, "node", node->name);
+	put(values, "group", node->group);
+	put(values, "address", address);
+	put_number(values, "port", node->port_base + unit->port);
+	*strrchr(address, ':') = '\0';
+	put(values, "host", address);
+	put_number(values, "start_ns", start + delay);
+	put_number(values, "start_delay_ns", delay);
 	if (rank)
 		put_gang(control, unit, values);
 }

@@ -54,12 +54,16 @@ static const struct store_options preset = {0};
 
 static void answer_errno(struct http_request *request, int code, const char *key)
 {
-	int status = code == ENOENT || code == ENOTDIR     ? 404
-		     : code == ENOSPC || code == EDQUOT    ? 507
-		     : code == EEXIST                      ? 412
-		     : code == EISDIR || code == ENOTEMPTY ? 409
-							   : 500;
+	int status = 500;
 
+	if (code == ENOENT || code == ENOTDIR)
+		status = 404;
+	else if (code == ENOSPC || code == EDQUOT)
+		status = 507;
+	else if (code == EEXIST)
+		status = 412;
+	else if (code == EISDIR || code == ENOTEMPTY)
+		status = 409;
 	http_error(request, status, "%s: %s", key, strerror(code));
 }
 
