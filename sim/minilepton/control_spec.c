@@ -9,6 +9,7 @@
 #include "sim/minilepton/control.h"
 #include "sim/minilepton/http.h"
 #include "sim/minilepton/options.h"
+#include "sim/minilepton/routes.h"
 
 /* What a JSON number holds exactly ends at 104 days. */
 #define DURATION_MAX ((uint64_t)NANOS_DAY * 100)
@@ -259,6 +260,14 @@ static int number_of(const cJSON *object, const char *name, uint64_t max, uint64
 	return http_json_number(object, name, 0, max, ret, e);
 }
 
+static int at_least_one(const cJSON *object, const char *name, uint64_t max, uint64_t *ret,
+			struct error *e)
+{
+	if (!cJSON_GetObjectItemCaseSensitive(object, name))
+		return 0;
+	return http_json_number(object, name, 1, max, ret, e);
+}
+
 static int load_node(struct fleet *fleet, const cJSON *item, struct error *e)
 {
 	struct fleet_node node = {.schedulable = true};
@@ -305,7 +314,7 @@ static int load_rules(struct control *control, const cJSON *root, struct error *
 			    .request_timeout = 30 * NANOS_S,
 			    .misses = 2,
 			    .retries = 1,
-			    .concurrency = 64},
+			    .concurrency = ROUTES_OUTSTANDING_MAX},
 	};
 	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(root, "restart")))
 		rules->restart = false;
@@ -327,9 +336,9 @@ static int load_rules(struct control *control, const cJSON *root, struct error *
 	if (nanos_of(gateway, "interval_ns", &g->interval, e) ||
 	    nanos_of(gateway, "timeout_ns", &g->timeout, e) ||
 	    nanos_of(gateway, "request_timeout_ns", &g->request_timeout, e) ||
-	    number_of(gateway, "misses", 1000, &g->misses, e) ||
-	    number_of(gateway, "retries", 100, &g->retries, e) ||
-	    number_of(gateway, "concurrency", 1000000, &g->concurrency, e))
+	    at_least_one(gateway, "misses", 1000, &g->misses, e) ||
+	    number_of(gateway, "retries", ROUTES_RETRIES_MAX, &g->retries, e) ||
+	    at_least_one(gateway, "concurrency", ROUTES_OUTSTANDING_MAX, &g->concurrency, e))
 		return -1;
 	return 0;
 }
