@@ -112,14 +112,16 @@ static void save(struct control *control)
 /* Serves until a signal asks it to end. */
 static void serve(struct control *control)
 {
+	bool ends;
+
 	pthread_mutex_lock(&control->lock);
 	do {
 		control_changed(control);
 		save(control);
 		pthread_mutex_unlock(&control->lock);
-		if (minilepton_end_wait(TICK))
-			control->stopping = true;
+		ends = minilepton_end_wait(TICK);
 		pthread_mutex_lock(&control->lock);
+		control->stopping = ends;
 	} while (!control->stopping);
 	pthread_mutex_unlock(&control->lock);
 }

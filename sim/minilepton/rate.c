@@ -23,6 +23,16 @@ void rate_set(struct rate *rate, uint64_t bytes_per_second)
 	pthread_mutex_unlock(&rate->lock);
 }
 
+uint64_t rate_get(struct rate *rate)
+{
+	uint64_t bytes_per_second;
+
+	pthread_mutex_lock(&rate->lock);
+	bytes_per_second = rate->bytes_per_second;
+	pthread_mutex_unlock(&rate->lock);
+	return bytes_per_second;
+}
+
 void rate_take(struct rate *rate, uint64_t bytes)
 {
 	nanos now = minilepton_now(), due;

@@ -17,6 +17,7 @@ struct rate {
 void rate_open(struct rate *rate, uint64_t bytes_per_second);
 /* Another limit from now on. */
 void rate_set(struct rate *rate, uint64_t bytes_per_second);
+uint64_t rate_get(struct rate *rate);
 /* Takes `bytes` and sleeps until they are due. */
 void rate_take(struct rate *rate, uint64_t bytes);
 void rate_close(struct rate *rate);

@@ -325,8 +325,8 @@ static void answer_state(struct store *store, struct http_request *request)
 	cJSON *json = cJSON_CreateObject();
 
 	cJSON_AddBoolToObject(json, "available", !atomic_load(&store->down));
-	cJSON_AddNumberToObject(json, "read_rate", (double)store->reads.bytes_per_second);
-	cJSON_AddNumberToObject(json, "write_rate", (double)store->writes.bytes_per_second);
+	cJSON_AddNumberToObject(json, "read_rate", (double)rate_get(&store->reads));
+	cJSON_AddNumberToObject(json, "write_rate", (double)rate_get(&store->writes));
 	cJSON_AddNumberToObject(json, "puts", (double)atomic_load(&store->puts));
 	cJSON_AddNumberToObject(json, "bytes_in", (double)atomic_load(&store->bytes_in));
 	cJSON_AddNumberToObject(json, "bytes_out", (double)atomic_load(&store->bytes_out));
