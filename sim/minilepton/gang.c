@@ -171,7 +171,9 @@ static int meet_as_first(struct gang *gang, const struct sockaddr_in *address, c
 		struct pollfd ready = {.fd = fd, .events = POLLIN};
 
 		if (poll(&ready, 1, LOOK_MS) > 0) {
-			int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+			struct sockaddr_in from;
+			socklen_t size = sizeof(from);
+			int peer = accept4(fd, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
 
 			if (peer >= 0)
 				greet(gang, peer, job, &met);
