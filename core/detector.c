@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/calibration.h"
+
 #define SLO_ROUNDS_PER_WINDOW 6 /* when no interval is given */
 
 static const struct detector_news quiet = {.verdict = DETECTOR_QUIET};
@@ -225,7 +227,10 @@ int detector_init(struct detector *d, const struct scenario *scenario, uint32_t 
 				 "a detector looks at %d targets at most, this one at %zu; "
 				 "take a wider scope",
 				 DETECTOR_TARGETS_MAX, count);
-	*d = (struct detector){.config = config, .index = index, .target_count = count};
+	*d = (struct detector){.config = config,
+			       .index = index,
+			       .target_count = count,
+			       .calibration = scenario->calibration};
 	d->targets = arena_array(arena, count > 0 ? count : 1, sizeof(*d->targets));
 	collect(config, &scenario->deployment, d->targets);
 	set_reasons(d);
@@ -248,7 +253,10 @@ int detector_init(struct detector *d, const struct scenario *scenario, uint32_t 
 void detector_reset(struct detector *d, uint64_t seed, uint64_t trial)
 {
 	const struct detector_config *config = d->config;
+	struct calibration_row row;
 
+	calibration_draw(d->calibration, seed, trial, &row);
+	d->late = row.by[RESIDUAL_DETECTION];
 	prng_open(&d->prng, seed, trial, d->index, PRNG_DETECTOR);
 	d->next = config->kind == DETECTOR_FIXED ? NANOS_NEVER : interval_of(config);
 	d->blind_round = NANOS_NEVER;
@@ -282,6 +290,12 @@ nanos detector_deadline(const struct detector *d)
 	return when;
 }
 
+/* Will another miss declare it? */
+static bool declares(const struct detector *d, const struct detector_target *target)
+{
+	return !target->declared && target->misses + 1 >= needed_of(d->config);
+}
+
 size_t detector_round(struct detector *d, nanos now, struct action *out, size_t max)
 {
 	const struct detector_config *config = d->config;
@@ -311,6 +325,7 @@ size_t detector_round(struct detector *d, nanos now, struct action *out, size_t 
 			.detector = d->index,
 			.entity = target->entity,
 			.timeout = timeout_of(config),
+			.late = declares(d, target) ? d->late : 0,
 		};
 		target->probing = true;
 	}
@@ -351,9 +366,12 @@ static struct detector_news judge(struct detector *d, struct detector_target *ta
 static struct detector_news take_heartbeat(struct detector *d, struct detector_target *target,
 					   nanos at)
 {
-	bool cleared = target->declared;
+	bool cleared = target->declared, news = at >= target->last_arrival;
 
 	detector_phi_arrive(target, d->config, d->sigmas, at);
+	/* Never earlier: the next heartbeat would be late every time. */
+	if (news && d->late > 0)
+		target->deadline += d->late;
 	target->declared = false;
 	target->misses = 0;
 	target->arriving = NANOS_NEVER;
@@ -493,7 +511,8 @@ void detector_fault(struct detector *d, uint32_t domain, nanos now)
 	if (d->config->kind != DETECTOR_FIXED)
 		return;
 	/* Drawn even while a declaration stands: the stream stays in step. */
-	when = now + dist_sample_nanos(&d->config->delay, &d->prng);
+	when = now + dist_sample_nanos(&d->config->delay, &d->prng) + d->late;
+	when = when > now ? when : now;
 	target = find_domain(d, domain);
 	if (!target || target->declared || when >= target->deadline)
 		return;

@@ -46,7 +46,9 @@ struct detector {
 	struct detector_target *targets;
 	size_t target_count;
 	nanos next;        /* next round of looks; NANOS_NEVER: none (fixed) */
+	const struct calibration *calibration; /* the scenario's */
 	struct prng prng;  /* false faults, delays of fixed */
+	nanos late;        /* of a calibrated trial: it declares so much later; below 0: earlier */
 	double sigmas;     /* phi: phi_sigmas(threshold) */
 	nanos *due;        /* phi, fixed: tournament of deadlines, due[1] is the earliest */
 	size_t due_leaves;

@@ -111,6 +111,7 @@ struct action {
 	enum data_class data_class;
 	struct entity entity; /* probe: what is looked at */
 	nanos timeout;
+	nanos late; /* probe: a simulator tells a miss so much later; below 0: earlier */
 	const struct dist *time; /* repair: how long a crew works; NULL: recovery.repair.time */
 };
 

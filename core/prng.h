@@ -35,6 +35,7 @@ enum prng_purpose {
 	PRNG_LEMONS,         /* which nodes fail more often */
 	PRNG_JOB,            /* restart times; entity: job */
 	PRNG_PAYLOAD,        /* what a real drill's client writes; entity: sequence number */
+	PRNG_CALIBRATION,    /* which measured run a calibrated trial is like */
 	PRNG_TEST = 1000,
 };
 

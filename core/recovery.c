@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/calibration.h"
 #include "core/prng.h"
 
 #define RETRY_EVERY                                                                                \
@@ -44,6 +45,7 @@ struct domain {
 	nanos grace_ends; /* so long a standby that was switched to may take to come up */
 	uint64_t used;    /* standby sites that were started since, one bit each */
 	struct prng decide, coverage;
+	nanos hesitates; /* of a calibrated trial: deciding takes so much longer; below 0: less */
 	bool declared, wrong_answers, calm;
 	bool diagnosed, repairing, repaired, verified;
 	bool whole;            /* repaired, and the standbys of the incident too */
@@ -136,6 +138,8 @@ void recovery_reset(struct recovery *r, uint64_t seed, uint64_t trial)
 {
 	r->backup_count = 0;
 	memset(r->policies, 0, sizeof(r->policies));
+	struct calibration_row row;
+	calibration_draw(r->scenario->calibration, seed, trial, &row);
 	for (size_t i = 0; i < r->domain_count; i++) {
 		struct domain *d = &r->domains[i];
 		uint32_t index = d->index, site = d->site;
@@ -144,6 +148,7 @@ void recovery_reset(struct recovery *r, uint64_t seed, uint64_t trial)
 		d->site = d->active = site;
 		d->decide_at = d->retry_at = d->return_at = d->restore_at = NANOS_NEVER;
 		d->calm = true;
+		d->hesitates = row.by[RESIDUAL_DECISION];
 		prng_open(&d->decide, seed, trial, index, PRNG_DECIDE);
 		prng_open(&d->coverage, seed, trial, index, PRNG_COVERAGE);
 	}
@@ -613,7 +618,9 @@ static void begin_deciding(struct recovery *r, struct domain *d, nanos now)
 	}
 	d->state = RECOVERY_DECIDING;
 	d->retry_at = NANOS_NEVER;
-	d->decide_at = now + dist_sample_nanos(&r->scenario->recovery.decide, &d->decide);
+	d->decide_at =
+		now + dist_sample_nanos(&r->scenario->recovery.decide, &d->decide) + d->hesitates;
+	d->decide_at = d->decide_at > now ? d->decide_at : now;
 	if (!d->diagnose && !d->repairing)
 		begin_diagnosis(r, d, d->active);
 	else if (d->diagnosed)

@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/target.h"
 
+struct calibration;
 struct fault_ops;
 struct trace;
 
@@ -517,6 +518,7 @@ struct scenario {
 	struct process_config process;
 	struct process_scale scale; /* what scenario_scale() did: 1, 1 as it was loaded */
 	struct prices prices;
+	const struct calibration *calibration; /* what real drills add to all this; NULL: nothing */
 	const char *drill_json; /* the `drill:` block as one JSON object, or NULL; copied into the
 				   record */
 	const char *text;       /* the scenario as run (overrides applied), as YAML */

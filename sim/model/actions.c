@@ -211,6 +211,12 @@ static nanos heartbeat(const struct detector_config *config, struct prng *prng, 
 	return *ret_mean + (nanos)llround(prng_normal(prng) * sigma);
 }
 
+/* As long as it takes in a calibrated trial. */
+static nanos later(nanos takes, nanos residual)
+{
+	return takes + residual > 0 ? takes + residual : 0;
+}
+
 static void probe(struct world *w, const struct action *action)
 {
 	const struct detector_config *config = &w->scenario->detectors[action->detector];
@@ -228,6 +234,10 @@ static void probe(struct world *w, const struct action *action)
 	}
 	if (config->kind == DETECTOR_WATCHDOG) {
 		done.ok = jobs_stalled(w, (uint32_t)action->entity.index) < action->timeout;
+		if (!done.ok && action->late > 0) {
+			action_timed(w, action, action->late);
+			return;
+		}
 		done.at = world_now(w);
 		world_complete(w, &done);
 		return;
@@ -247,7 +257,8 @@ static void probe(struct world *w, const struct action *action)
 		latency = 0;
 	done.latency = latency;
 	if (!lost && seen == SERVE_WRONG && latency <= action->timeout) {
-		action_timed(w, action, latency)->wrong_after = latency > 0 ? latency : 1;
+		action_timed(w, action, later(latency, action->late))->wrong_after =
+			latency > 0 ? latency : 1;
 		return;
 	}
 	if (!lost && seen == SERVE_OK && latency - mean <= action->timeout) {
@@ -257,7 +268,8 @@ static void probe(struct world *w, const struct action *action)
 		world_complete(w, &done);
 		return;
 	}
-	action_timed(w, action, action->timeout); /* a miss is known when its timeout is over */
+	/* a miss is known when its timeout is over */
+	action_timed(w, action, later(action->timeout, action->late));
 }
 
 /* ---- fencing and switching ---- */
@@ -299,6 +311,10 @@ static void fence(struct world *w, const struct action *action)
 {
 	if (out_of_reach(w, action)) {
 		action_timed(w, action, action->timeout);
+		return;
+	}
+	if (w->late.by[RESIDUAL_FENCE] > 0) {
+		action_timed(w, action, w->late.by[RESIDUAL_FENCE]);
 		return;
 	}
 	set_fence(w, action, action->site, true);
@@ -588,10 +604,12 @@ static void timed_out(void *context, uint64_t index, nanos now)
 	case ACTION_REPAIR:
 		repaired(w, &action);
 		break;
+	case ACTION_RESTORE:
+		storage_restore_end(w, &action);
+		break;
 	case ACTION_BACKUP:
 	case ACTION_PRUNE:
 	case ACTION_ACTIVATE:
-	case ACTION_RESTORE:
 	case ACTION_VERIFY:
 	case ACTION_RETURN:
 	case ACTION_STOP:
@@ -599,6 +617,12 @@ static void timed_out(void *context, uint64_t index, nanos now)
 		action_end(w, &action, true, NULL);
 		break;
 	}
+}
+
+static nanos switch_time(struct world *w)
+{
+	return later(dist_sample_nanos(&w->scenario->recovery.switch_time, &w->switch_prng),
+		     w->late.by[RESIDUAL_SWITCH]);
 }
 
 int action_begin(struct world *w, const struct action *action, struct error *e)
@@ -625,12 +649,12 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 		break;
 	case ACTION_SWITCH:
 		call_off(w, action->domain, ACTION_SWITCH);
-		action_timed(w, action, dist_sample_nanos(&config->switch_time, &w->switch_prng));
+		action_timed(w, action, switch_time(w));
 		break;
 	case ACTION_SWITCH_BACK:
 		action_timed(w, action,
 			     is_away(w, action->to)
-				     ? dist_sample_nanos(&config->switch_time, &w->switch_prng)
+				     ? switch_time(w)
 				     : 0);
 		break;
 	case ACTION_RESTORE:

@@ -148,6 +148,31 @@ static void evict(void *context, uint64_t r, nanos now)
 	load_look(w, w->replicas[r].endpoint);
 }
 
+static void admit(void *context, uint64_t r, nanos now)
+{
+	struct world *w = context;
+	(void)now;
+	w->replicas[r].gateway_event = EVENT_NONE;
+	w->replicas[r].routable = true;
+	load_look(w, w->replicas[r].endpoint);
+}
+
+/* It answers the gateway's checks: it is in rotation, in a calibrated trial when that was noticed. */
+static void take_in(struct world *w, uint32_t r)
+{
+	struct replica *replica = &w->replicas[r];
+	nanos late = w->late.by[RESIDUAL_READINESS];
+	if (!replica->routable && late > 0) {
+		if (replica->gateway_event == EVENT_NONE)
+			replica->gateway_event =
+				engine_at(w->engine, world_now(w) + late, admit, w, r);
+		return;
+	}
+	engine_cancel(w->engine, replica->gateway_event);
+	replica->gateway_event = EVENT_NONE;
+	replica->routable = true;
+}
+
 /*
  * The gateway checks every `interval` from time 0 and takes a replica out after `misses` failures
  * in a row; the last one is known when its timeout is over. Nothing else happens at those checks,
@@ -165,9 +190,10 @@ static void publish(struct world *w, uint32_t r)
 	if (replica->now.unready)
 		replica->routable = false; /* by its own report */
 	if (healthy) {
+		take_in(w, r);
+	} else if (!replica->routable && w->late.by[RESIDUAL_READINESS] > 0) {
 		engine_cancel(w->engine, replica->gateway_event);
 		replica->gateway_event = EVENT_NONE;
-		replica->routable = true;
 	} else if (replica->routable && replica->gateway_event == EVENT_NONE) {
 		nanos now = world_now(w),
 		      first = (now + gateway->interval - 1) / gateway->interval * gateway->interval;
@@ -209,12 +235,12 @@ void replica_weights_done(struct world *w, uint32_t r)
 		return;
 	}
 	nanos takes = dist_sample_nanos(&endpoint_of(w, replica)->model_start, &replica->start) +
-		      replica->now.start_added;
+		      replica->now.start_added + w->late.by[RESIDUAL_START];
 	replica->flips =
 		0; /* a fresh copy; what is wrong with the site's content is counted there */
 	replica->stage = STAGE_STARTING;
 	replica->stage_event = EVENT_NONE;
-	if (takes == 0)
+	if (takes <= 0)
 		initialised(w, r, now);
 	else
 		replica->stage_event = engine_at(w->engine, now + takes, initialised, w, r);

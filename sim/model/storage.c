@@ -281,9 +281,30 @@ static size_t path_of(const struct world *w, const struct transfer *transfer,
 	return count;
 }
 
+/* In a calibrated trial restores and backups take so many times as long; what comes on top when all
+ * is there. */
+static nanos calibrate(const struct world *w, const struct transfer *transfer, double *ret_factor)
+{
+	const struct calibration *calibration = w->scenario->calibration;
+	enum data_class c = transfer->action.data_class;
+	nanos more = 0;
+	*ret_factor = 1;
+	if (calibration && transfer->kind == TRANSFER_RESTORE)
+		calibration_transfer(calibration->restore_time, calibration->restore_modelled[c],
+				     w->late.by[RESIDUAL_RESTORE_MODEL + c], ret_factor, &more);
+	if (calibration && transfer->kind == TRANSFER_BACKUP)
+		calibration_transfer(calibration->backup_time, calibration->backup_modelled,
+				     w->late.by[RESIDUAL_BACKUP], ret_factor, &more);
+	return more;
+}
+
 static uint32_t transfer_start(struct world *w, struct transfer transfer)
 {
 	uint32_t path[FLOW_PATH_MAX], index = transfer_new(w);
+	double factor;
+	transfer.more = calibrate(w, &transfer, &factor);
+	if (factor != 1)
+		transfer.bytes = (uint64_t)llround((double)transfer.bytes * factor);
 	size_t count = path_of(w, &transfer, path);
 	transfer.cap = connection_cap(w, &transfer);
 	transfer.arrives = NANOS_NEVER;
@@ -517,7 +538,11 @@ void storage_restore(struct world *w, const struct action *action)
 	if (obstacle) {
 		action_end(w, action, false, obstacle);
 	} else if (action->backup == BACKUP_REPLICA) {
-		restore_replica(w, action);
+		nanos more = w->late.by[RESIDUAL_RESTORE_MODEL + action->data_class];
+		if (more > 0)
+			action_timed(w, action, more);
+		else
+			restore_replica(w, action);
 	} else if (w->backups[action->backup].gone) {
 		struct completion done = {.kind = COMPLETION_ACTION,
 					  .action = *action,
@@ -536,6 +561,15 @@ void storage_restore(struct world *w, const struct action *action)
 						 .through = w->store.read,
 						 .bytes = data_of(w, action->data_class)->bytes});
 	}
+}
+
+void storage_restore_end(struct world *w, const struct action *action)
+{
+	const char *obstacle = restore_obstacle(w, action);
+	if (obstacle)
+		action_end(w, action, false, obstacle);
+	else
+		restore_replica(w, action);
 }
 
 static void restored(struct world *w, const struct transfer *transfer)
@@ -758,7 +792,7 @@ static void arrived(void *context, uint64_t index, nanos now)
 static void sent(struct world *w, uint32_t index)
 {
 	struct transfer *transfer = &w->transfers[index];
-	nanos way = sites_way(w, transfer->from, transfer->to);
+	nanos way = sites_way(w, transfer->from, transfer->to) + transfer->more;
 	if (way == 0) {
 		finished(w, index);
 		return;

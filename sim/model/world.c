@@ -84,6 +84,7 @@ void world_reset(struct world *w, uint64_t seed, uint64_t trial, struct timeline
 {
 	w->seed = seed;
 	w->trial = trial;
+	calibration_draw(w->scenario->calibration, seed, trial, &w->late);
 	w->timeline = timeline;
 	engine_reset(w->engine);
 	w->done_first = w->done_count = 0;

@@ -42,6 +42,7 @@
 #ifndef SIM_MODEL_WORLD_H
 #define SIM_MODEL_WORLD_H
 
+#include "core/calibration.h"
 #include "core/driver.h"
 #include "sim/engine.h"
 #include "sim/flow.h"
@@ -282,6 +283,7 @@ struct transfer { /* argument of a flow */
 	double cap;     /* of the flow: what one connection gets on that link */
 	event_id event; /* all is sent, the last byte is on its way */
 	nanos arrives;
+	nanos more; /* in a calibrated trial: so long after its last byte it is done */
 	uint64_t bytes;
 };
 
@@ -315,6 +317,7 @@ struct world {
 	const struct scenario *scenario;
 	struct timeline *timeline;
 	uint64_t seed, trial;
+	struct calibration_row late; /* of this trial: by which things take longer than modelled */
 	struct arena arena; /* everything that grows */
 	struct engine *engine;
 	struct flow_net *flows;
@@ -476,6 +479,8 @@ void storage_look(struct world *world); /* who writes, what replicates, what bro
 void storage_backup(struct world *world, const struct action *action);
 void storage_prune(struct world *world, int32_t backup);
 void storage_restore(struct world *world, const struct action *action);
+/* From the standby's own copy, which takes time in a calibrated trial only: that is over. */
+void storage_restore_end(struct world *world, const struct action *action);
 void storage_return(struct world *world, const struct action *action);
 void storage_weights(struct world *world, uint32_t replica); /* fetch weights from the store */
 void storage_disk(struct world *world, uint32_t replica);    /* read them from its node's disk */
