@@ -22,8 +22,8 @@
 #define TIME_TEXT 32
 
 const char *const residual_names[RESIDUALS] = {
-	"detection",  "decision", "fence",     "switch", "restore_model", "restore_training",
-	"restore_io", "start",    "readiness", "backup",
+	"detection",        "decision",   "fence", "switch",    "restore_model",
+	"restore_training", "restore_io", "start", "readiness", "backup",
 };
 
 /* ---- which row a trial takes ---- */
@@ -175,7 +175,10 @@ static void put_residual(FILE *out, const struct calibration *c, size_t which, s
 	for (size_t i = 0; i < c->count; i++) {
 		bool gap = c->gaps[i * RESIDUALS + which];
 
-		fprintf(out, "%s%s", i == 0 ? "" : i % 6 ? ", " : ",\n    ",
+		fprintf(out, "%s%s",
+			i == 0  ? ""
+			: i % 6 ? ", "
+				: ",\n    ",
 			gap ? "~" : time_text(text, c->rows[i].by[which]));
 	}
 	fputs("]}\n", out);
@@ -188,13 +191,15 @@ char *calibration_text(const struct calibration *c, struct arena *arena)
 	FILE *out = open_memstream(&text, &size);
 
 	assert(out);
-	fputs("# What real drills add to the figures of a scenario: fitted by drsim calibrate, read "
+	fputs("# What real drills add to the figures of a scenario: fitted by drsim calibrate, "
+	      "read "
 	      "by\n# drsim run --profile. Samples are in the order of the runs; a row across them "
 	      "belongs together.\n",
 	      out);
 	if (c->count < 5)
 		fprintf(out,
-			"# FEW RUNS: with %zu the spread is hardly known; ten or more are better.\n",
+			"# FEW RUNS: with %zu the spread is hardly known; ten or more are "
+			"better.\n",
 			c->count);
 	fputs("apiVersion: drsim/profile/v1\n", out);
 	put_text(out, "scenario", c->scenario, arena);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What real drills add to the figures of a scenario: a profile of residuals, one row a run, by which
- * the simulator is corrected.
+ * What real drills add to the figures of a scenario: a profile of residuals, one row a run, by
+ * which the simulator is corrected.
  *
  * A row holds, for each thing that takes time, by how much the real drill took longer (or shorter)
  * than the simulator says for the same scenario and seed. A trial of a calibrated simulation takes
- * one row as a whole, so that what belongs together stays together (a run on a busy host was slow in
- * everything), and moves it by a share g of the difference of two others. Such a row has the
+ * one row as a whole, so that what belongs together stays together (a run on a busy host was slow
+ * in everything), and moves it by a share g of the difference of two others. Such a row has the
  * covariance of the rows times (n - 1)/n + 2 g^2; g is the one that makes this (t / z)^2 (1 + 1/n),
- * t and z the 95 % quantiles of Student's t with n - 1 degrees of freedom and of the normal: then the
- * 5 % and 95 % quantiles of many trials are the limits of Student's prediction interval for one
+ * t and z the 95 % quantiles of Student's t with n - 1 degrees of freedom and of the normal: then
+ * the 5 % and 95 % quantiles of many trials are the limits of Student's prediction interval for one
  * further run (Hahn and Meeker, Statistical Intervals, section 4.7), whatever phases FRT is the sum
  * of. With one row there is no spread.
  */
@@ -30,16 +30,16 @@
 
 /* What a residual is of. In the order of profile.yaml. */
 enum residual {
-	RESIDUAL_DETECTION,        /* from the fault to the declaration */
-	RESIDUAL_DECISION,         /* from the declaration to the first action */
-	RESIDUAL_FENCE,            /* of the old primary */
-	RESIDUAL_SWITCH,           /* of the traffic */
-	RESIDUAL_RESTORE_MODEL,    /* one restore of each class, beyond restore_time times the model's */
+	RESIDUAL_DETECTION,     /* from the fault to the declaration */
+	RESIDUAL_DECISION,      /* from the declaration to the first action */
+	RESIDUAL_FENCE,         /* of the old primary */
+	RESIDUAL_SWITCH,        /* of the traffic */
+	RESIDUAL_RESTORE_MODEL, /* one restore of a class, beyond restore_time times the model's */
 	RESIDUAL_RESTORE_TRAINING,
 	RESIDUAL_RESTORE_IO,
-	RESIDUAL_START,            /* of a replica, from its order until it is ready */
-	RESIDUAL_READINESS,        /* from a replica that is ready until the gateway sends to it */
-	RESIDUAL_BACKUP,           /* one backup, beyond backup_time times the model's */
+	RESIDUAL_START,     /* of a replica, from its order until it is ready */
+	RESIDUAL_READINESS, /* from a replica that is ready until the gateway sends to it */
+	RESIDUAL_BACKUP,    /* one backup, beyond backup_time times the model's */
 	RESIDUALS
 };
 extern const char *const residual_names[RESIDUALS];
@@ -57,8 +57,8 @@ struct calibration_source {
 };
 
 struct calibration {
-	const char *scenario;       /* its name */
-	struct process_scale scale; /* at which the residuals were measured */
+	const char *scenario;             /* its name */
+	struct process_scale scale;       /* at which the residuals were measured */
 	double restore_time, backup_time; /* transfers take so many times as long as modelled */
 	/* What one transfer takes in the model; a negative residual makes it shorter by its share. */
 	nanos restore_modelled[DATA_CLASSES], backup_modelled;

@@ -275,6 +275,7 @@ static struct summary sum_up(const char *name, double *values, uint64_t trials)
 	summary.stderr_ = stats_standard_error(&moments);
 	summary.min = at_rank(&summary, 1);
 	summary.max = at_rank(&summary, summary.n);
+	summary.p05 = at_rank(&summary, stats_quantile_rank(total, 0.05));
 	summary.p50 = at_rank(&summary, stats_quantile_rank(total, 0.50));
 	summary.p95 = at_rank(&summary, stats_quantile_rank(total, 0.95));
 	summary.p99 = at_rank(&summary, stats_quantile_rank(total, 0.99));
@@ -290,6 +291,7 @@ static void count_from_top(struct summary *summary)
 						  : (struct stats_ranks){0};
 	uint64_t n = summary->n, top = n + 1;
 
+	summary->p05 = at_rank(summary, top - stats_quantile_rank(n, 0.05));
 	summary->p50 = at_rank(summary, top - stats_quantile_rank(n, 0.50));
 	summary->p95 = at_rank(summary, top - stats_quantile_rank(n, 0.95));
 	summary->p99 = at_rank(summary, top - stats_quantile_rank(n, 0.99));
@@ -329,9 +331,10 @@ static void count_outcomes(const struct pool *pool, uint64_t trials, struct camp
 /* Before they are sorted. */
 static void keep_first(const struct pool *pool, struct campaign *campaign, struct arena *arena)
 {
-	uint64_t count = campaign->trials;
+	uint64_t count = campaign->trials,
+		 most = pool->options->keep ? pool->options->keep : CAMPAIGN_FIRST_MAX;
 
-	campaign->first_count = count < CAMPAIGN_FIRST_MAX ? count : CAMPAIGN_FIRST_MAX;
+	campaign->first_count = count < most ? count : most;
 	for (size_t i = 0; i < MEASURES; i++) {
 		double *first = arena_array(arena, campaign->first_count, sizeof(*first));
 

@@ -93,8 +93,10 @@ void command_print_wrapped(FILE *out, const char *text, int column)
 
 static void print_option(FILE *out, const struct option *option)
 {
-	int length = fprintf(out, "  --%s%s%s", option->name, option->value ? " " : "",
-			     option->value ? option->value : "");
+	int length = option->letter ? fprintf(out, "  -%c,", option->letter) : fprintf(out, " ");
+
+	length += fprintf(out, " --%s%s%s", option->name, option->value ? " " : "",
+			  option->value ? option->value : "");
 
 	if (length + 2 > USAGE_COLUMN) {
 		fputc('\n', out);
@@ -126,7 +128,7 @@ void command_print_overview(FILE *out)
 	for (size_t i = 0; command_table[i]; i++) {
 		const struct command *command = command_table[i];
 
-		fprintf(out, "  %-9s%-13s%s\n", command->name, command->arguments,
+		fprintf(out, "  %-10s%-13s%s\n", command->name, command->arguments,
 			command->summary);
 	}
 	fputs("\n"
@@ -154,6 +156,14 @@ static const struct option *find_option(const struct command *command, const cha
 {
 	for (const struct option *option = command->options; option->name; option++)
 		if (strlen(option->name) == length && memcmp(option->name, name, length) == 0)
+			return option;
+	return NULL;
+}
+
+static const struct option *find_letter(const struct command *command, const char *word)
+{
+	for (const struct option *option = command->options; option->name; option++)
+		if (option->letter && option->letter == word[1] && word[2] == '\0')
 			return option;
 	return NULL;
 }
@@ -223,10 +233,10 @@ static int set_option(struct invocation *in, const struct option *option, const 
 /* The option at argv[*at]; moves *at over a value of its own. 0 or the exit code. */
 static int parse_option(struct invocation *in, int *at, void *options)
 {
-	const char *word = in->argv[*at], *name = word + 2, *equals = strchr(name, '=');
+	const char *word = in->argv[*at], *name = word + 2, *equals = strchr(word, '=');
 	size_t length = equals ? (size_t)(equals - name) : strlen(name);
-	const struct option *option =
-		word[1] == '-' ? find_option(in->command, name, length) : NULL;
+	const struct option *option = word[1] == '-' ? find_option(in->command, name, length)
+						     : find_letter(in->command, word);
 
 	if (!option)
 		return unknown_option(in, word);

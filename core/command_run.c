@@ -9,13 +9,14 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "core/calibration.h"
 #include "core/campaign.h"
 #include "core/commands.h"
 #include "core/what_if.h"
 #include "core/words.h"
 
 struct run_command {
-	const char *driver, *out, *sign;
+	const char *driver, *out, *sign, *profile;
 	struct option_texts set;
 	struct option_number seed, trials;
 	bool sham, no_plots, png, quiet, json;
@@ -67,6 +68,9 @@ static const char *repeat_command(const struct drill *drill)
 
 	if (command->driver)
 		text = arena_printf(arena, "%s --driver %s", text, command->driver);
+	if (command->profile)
+		text = arena_printf(arena, "%s --profile %s", text,
+				    command_quote(command->profile, arena));
 	if (command->trials.value > 1)
 		text = arena_printf(arena, "%s --trials %" PRIu64, text, command->trials.value);
 	for (size_t i = 0; i < command->set.count; i++)
@@ -101,6 +105,10 @@ static void describe(struct drill *drill)
 	record->started = command_now(arena, &drill->compact);
 	record->host = uname(&host) == 0 ? arena_strdup(arena, host.nodename) : NULL;
 	record->command = repeat_command(drill);
+	if (drill->scenario->calibration) {
+		record->profile = drill->scenario->calibration->sha256;
+		record->profile_runs = drill->scenario->calibration->count;
+	}
 	record->id = arena_printf(arena, "%s-%.12s-%" PRIu64 "-%ld-%016" PRIx64, drill->compact,
 				  drill->scenario->sha256, record->seed, (long)getpid(), unlike());
 }
@@ -197,7 +205,9 @@ static int fill_folder(struct drill *drill, struct run *run, struct error *e)
 	if (rc)
 		return -1;
 	record->wall_s = command_seconds() - drill->started;
-	what_if_compute(record, &drill->options, arena);
+	/* Its commands name the scenario alone, which is another one than the calibrated one. */
+	if (!drill->scenario->calibration)
+		what_if_compute(record, &drill->options, arena);
 	findings_compute(record, arena);
 	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
 		record->abort_reason = invalid_reason(record);
@@ -281,6 +291,28 @@ static int run_drill(struct drill *drill)
 	return code;
 }
 
+/* The scenario as the profile's drills had it: at their scale, and with what they took longer. */
+static int apply_profile(struct drill *drill)
+{
+	struct calibration *calibration;
+	struct error error = {0};
+
+	if (strcmp(drill->options.driver->kind, "simulated") != 0)
+		return command_usage(drill->in->command,
+				     "--profile is for the simulator: it says what a real drill "
+				     "would measure");
+	if (calibration_load(drill->command->profile, drill->in->arena, &calibration, &error) ||
+	    ((calibration->scale.time_scale != 1 || calibration->scale.bytes_scale != 1) &&
+	     scenario_scale(drill->scenario, calibration->scale.time_scale,
+			    calibration->scale.bytes_scale, drill->in->arena, &drill->scenario,
+			    &error))) {
+		error_print(&error);
+		return EXIT_USAGE;
+	}
+	drill->scenario->calibration = calibration;
+	return EXIT_OK;
+}
+
 static int run_main(struct invocation *in)
 {
 	struct run_command command = {.trials = {.value = 1}};
@@ -307,6 +339,11 @@ static int run_main(struct invocation *in)
 				     drill->options.driver->name);
 	if (command_scale(drill->options.driver, in->arena, &drill->scenario))
 		return EXIT_USAGE;
+	if (command.profile) {
+		code = apply_profile(drill);
+		if (code)
+			return code;
+	}
 	drill->options.seed = command.seed.given ? command.seed.value : drill->scenario->seed;
 	drill->options.sham = command.sham;
 	drill->options.signal = &stop_signal;
@@ -342,6 +379,12 @@ static const struct option options[] = {
 	 .help = "Change the scenario before it is checked: backup.every=12h, "
 		 "'steps[0].at={uniform: "
 		 "{from: 1d, to: 2d}}'. May be given again."},
+	{.name = "profile",
+	 .value = "FILE",
+	 .kind = OPTION_TEXT,
+	 .offset = offsetof(struct run_command, profile),
+	 .help = "Predict a real drill: run at the scale of the profile's drills, and let "
+		 "everything take as long as it took there (drsim calibrate). Simulator only."},
 	{.name = "out",
 	 .value = "DIR",
 	 .kind = OPTION_TEXT,

@@ -67,6 +67,7 @@ struct option {
 	size_t offset;     /* in the command's struct */
 	uint64_t min, max; /* OPTION_NUMBER */
 	const char *help;  /* NULL: known, but not offered */
+	char letter;       /* `-o` for it too; 0: none */
 };
 #define OPTIONS_END                                                                                \
 	{                                                                                          \
@@ -82,7 +83,7 @@ struct command {
 };
 
 extern const struct command command_run, command_check, command_plan, command_list, command_doctor,
-	command_report, command_revert, command_help;
+	command_report, command_revert, command_help, command_calibrate, command_compare;
 extern const struct command *const command_table[]; /* NULL-terminated, in the order of --help */
 
 /* ---- core/command_options.c ---- */

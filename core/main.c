@@ -17,13 +17,22 @@
 #define COMMANDS_MAX 32
 
 const struct command *const command_table[] = {
-	&command_run,    &command_check,  &command_plan, &command_list, &command_doctor,
-	&command_report, &command_revert, &command_help, NULL,
+	&command_run,
+	&command_check,
+	&command_plan,
+	&command_list,
+	&command_doctor,
+	&command_report,
+	&command_calibrate,
+	&command_compare,
+	&command_revert,
+	&command_help,
+	NULL,
 };
 
 /* Commands that later versions have: whoever asks for one is told so, not sent looking for a typing
  * error. */
-static const char *const later[] = {"compare", "trend", "keygen", "verify", NULL};
+static const char *const later[] = {"trend", "keygen", "verify", NULL};
 
 static int run_command(int argc, char **argv)
 {

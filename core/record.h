@@ -160,7 +160,7 @@ struct finding {
 struct summary {
 	const char *name; /* "frt_s" … as in record.json's campaign */
 	uint64_t n, censored;
-	double mean, stderr_, min, p50, p95, p99, p99_low, p99_high, max;
+	double mean, stderr_, min, p05, p50, p95, p99, p99_low, p99_high, max;
 	const double *sorted; /* n values, ascending, for the ECDF */
 };
 
@@ -192,7 +192,7 @@ struct campaign {
 	struct summary ettr;             /* for the objective ettr, counted from the top */
 	struct summary disruption;       /* for the objective mtpd; not a measure of record.json */
 	const double *first[MEASURES];   /* of the first trials in their order, for comparisons */
-	uint64_t first_count;            /* at most CAMPAIGN_FIRST_MAX */
+	uint64_t first_count;            /* at most run_options.keep */
 };
 #define CAMPAIGN_FIRST_MAX 200
 
@@ -250,6 +250,8 @@ struct record {
 		*started; /* kind: "simulated" | "injected"; started: RFC 3339 wall clock */
 	const char *host;
 	const char *command; /* what repeats this run */
+	const char *profile; /* SHA-256 of the profile it was calibrated with, NULL: none */
+	size_t profile_runs; /* that the profile was fitted to */
 	uint64_t seed, trial;
 	bool sham;
 	nanos duration; /* how long the drill ran on its clock */

@@ -22,6 +22,8 @@ struct run_options {
 	void (*progress)(void *self, nanos now, const char *what); /* may be NULL */
 	void *progress_self;
 	uint32_t threads; /* of a campaign; 0: one per processor */
+	uint64_t keep;    /* of a campaign: the measures of so many first trials; 0:
+			     CAMPAIGN_FIRST_MAX */
 };
 
 struct run;

@@ -218,6 +218,9 @@ static void put_top(FILE *page, const cJSON *record)
 	fprintf(page, "<header><span class=\"tag fill\">%s</span>", kind_tag(record));
 	if (view_bool(record, "drill.sham") > 0)
 		fputs("<span class=\"tag\">SHAM</span>", page);
+	if (view_real(record, "drill.profile.runs") > 0)
+		fprintf(page, "<span class=\"tag\">calibrated on %.0f runs</span>",
+			view_real(record, "drill.profile.runs"));
 	fprintf(page, "<span class=\"tag v%d\">",
 		passed                                            ? 0
 		: failed || view_is(record, "verdict", "residue") ? 1

@@ -541,7 +541,7 @@ void html_findings(FILE *page, const cJSON *record)
 
 static void campaign_row(FILE *page, const char *name, const cJSON *measure, const char *unit)
 {
-	static const char *const keys[] = {"mean", "p50", "p95", "p99"};
+	static const char *const keys[] = {"mean", "p05", "p50", "p95", "p99"};
 	double error = view_real(measure, "stderr"), high = view_real(measure, "p99_high");
 	char a[WORDS_MAX], b[WORDS_MAX], both[2 * WORDS_MAX + 8];
 
@@ -614,7 +614,7 @@ void html_campaign(FILE *page, const cJSON *record)
 			item->next ? ", " : "");
 	}
 	fputs(".</p>\n<table class=\"dense\"><thead><tr><th></th><th class=\"n\">Mean, 95 % "
-	      "interval</th><th class=\"n\">p50</th>"
+	      "interval</th><th class=\"n\">p05</th><th class=\"n\">p50</th>"
 	      "<th class=\"n\">p95</th><th class=\"n\">p99</th><th class=\"n\">p99, 95 % "
 	      "interval</th>"
 	      "<th class=\"n\">Smallest \xe2\x80\xa6 largest</th></tr></thead><tbody>\n",
@@ -642,6 +642,8 @@ void html_repeat(FILE *page, const cJSON *record)
 	fact(page, "Seed", view_seed(record));
 	fact(page, "drsim version", view_text(record, "drill.version"));
 	fact(page, "Scenario SHA-256", view_text(record, "drill.scenario_sha256"));
+	if (view_text(record, "drill.profile.sha256"))
+		fact(page, "Profile SHA-256", view_text(record, "drill.profile.sha256"));
 	fact(page, "Drill id", view_text(record, "drill.id"));
 	fact(page, "Started", view_text(record, "drill.started"));
 	fact(page, "Host", view_text(record, "drill.host"));
@@ -663,6 +665,11 @@ void html_not_shown(FILE *page, const cJSON *record)
 		      "the deployment does, and is not a "
 		      "test of the real system.</li>\n",
 		      page);
+	if (view_real(record, "drill.profile.runs") > 0)
+		fprintf(page,
+			"<li>The model was corrected by what %.0f measured drills took longer: "
+			"what those did not meet is not in it.</li>\n",
+			view_real(record, "drill.profile.runs"));
 	if (view_bool(record, "drill.sham") > 0)
 		fputs("<li>This was a sham drill: no fault was injected, it checks that the "
 		      "detector stays silent.</li>\n",

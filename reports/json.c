@@ -123,6 +123,12 @@ static void add_drill(cJSON *root, const struct record *record)
 	add_text(drill, "host", record->host);
 	add_real(drill, "wall_s", record->wall_s);
 	add_text(drill, "description", scenario->description);
+	if (record->profile) {
+		cJSON *profile = add_object(drill, "profile");
+
+		add_text(profile, "sha256", record->profile);
+		add_count(profile, "runs", record->profile_runs);
+	}
 	/* What a person supplied for the evidence. The names above win. */
 	while (block && block->child) {
 		cJSON *item = cJSON_DetachItemViaPointer(block, block->child);
@@ -460,6 +466,7 @@ static void add_summary(cJSON *campaign, const struct summary *summary)
 	add_real(object, "mean", any ? summary->mean : NAN);
 	add_real(object, "stderr", any ? summary->stderr_ : NAN);
 	add_real(object, "min", any ? summary->min : NAN);
+	add_real(object, "p05", any ? summary->p05 : NAN);
 	add_real(object, "p50", any ? summary->p50 : NAN);
 	add_real(object, "p95", any ? summary->p95 : NAN);
 	add_real(object, "p99", any ? summary->p99 : NAN);

@@ -148,6 +148,9 @@ static void put_verdict(const struct page *page, const struct record *record)
 		fprintf(page->file, "  %s\n",
 			words_scale(text, record->scenario->scale.time_scale,
 				    record->scenario->scale.bytes_scale));
+	if (record->profile)
+		fprintf(page->file, "  calibrated on %zu run%s\n", record->profile_runs,
+			record->profile_runs == 1 ? "" : "s");
 }
 
 static void put_objectives(const struct page *page, const struct record *record)

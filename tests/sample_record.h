@@ -241,6 +241,7 @@ static void sample_campaign(struct sample *s)
 		}
 		summary->stderr_ = scale[m] * spread[m] / 40;
 		summary->min = s->values[m][0];
+		summary->p05 = s->values[m][summary->n * 5 / 100];
 		summary->p50 = s->values[m][summary->n / 2];
 		summary->p95 = s->values[m][summary->n * 95 / 100];
 		summary->p99 = s->values[m][summary->n * 99 / 100];

@@ -301,8 +301,8 @@ START_TEST(record_keeps_the_contract)
 	}
 	for (size_t i = 0; i < sizeof(contract_campaign) / sizeof(contract_campaign[0]) && _i == 1;
 	     i++) {
-		static const char *const keys[] = {"mean", "stderr",  "min",      "p50", "p95",
-						   "p99",  "p99_low", "p99_high", "max"};
+		static const char *const keys[] = {"mean", "stderr", "min",     "p05",      "p50",
+						   "p95",  "p99",    "p99_low", "p99_high", "max"};
 
 		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
 			snprintf(path, sizeof(path), "campaign/%s/%s", contract_campaign[i],

@@ -652,10 +652,7 @@ int action_begin(struct world *w, const struct action *action, struct error *e)
 		action_timed(w, action, switch_time(w));
 		break;
 	case ACTION_SWITCH_BACK:
-		action_timed(w, action,
-			     is_away(w, action->to)
-				     ? switch_time(w)
-				     : 0);
+		action_timed(w, action, is_away(w, action->to) ? switch_time(w) : 0);
 		break;
 	case ACTION_RESTORE:
 		storage_restore(w, action);

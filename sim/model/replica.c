@@ -157,7 +157,7 @@ static void admit(void *context, uint64_t r, nanos now)
 	load_look(w, w->replicas[r].endpoint);
 }
 
-/* It answers the gateway's checks: it is in rotation, in a calibrated trial when that was noticed. */
+/* It answers the gateway's checks: it is in rotation, in a calibrated trial once that is seen. */
 static void take_in(struct world *w, uint32_t r)
 {
 	struct replica *replica = &w->replicas[r];
