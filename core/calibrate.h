@@ -17,9 +17,9 @@ struct calibrate_result {
 /*
  * Reads the run folders, whose order does not matter, and fits what they have in common. Refused,
  * with the folder's name: a folder that is no run or whose record, events or scenario are damaged
- * or do not belong together; the same run twice; runs that are simulated (unless `allow_simulated`),
- * shams, campaigns, not evaluable or not recovered from; runs whose deployment, plan or scale
- * differ; a drill that took another path than the model takes.
+ * or do not belong together; the same run twice; runs that are simulated (unless
+ * `allow_simulated`), shams, campaigns, not evaluable or not recovered from; runs whose deployment,
+ * plan or scale differ; a drill that took another path than the model takes.
  */
 int calibrate(const char *const *folders, size_t count, bool allow_simulated, struct arena *arena,
 	      struct calibrate_result *ret, struct error *e);

@@ -59,8 +59,11 @@ void calibration_draw(const struct calibration *c, uint64_t seed, uint64_t trial
 	share = calibration_spread(c->count);
 	for (size_t i = 0; i < RESIDUALS; i++) {
 		double moved = (double)c->rows[to].by[i] - (double)c->rows[from].by[i];
+		double drawn = (double)c->rows[row].by[i] + share * moved;
 
-		ret_row->by[i] = c->rows[row].by[i] + (nanos)llround(share * moved);
+		/* Instants that come of it stay far from the end of what an integer holds. */
+		drawn = fmin(fmax(drawn, -(double)PARAM_DURATION_MAX), (double)PARAM_DURATION_MAX);
+		ret_row->by[i] = (nanos)llround(drawn);
 	}
 }
 

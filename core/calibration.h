@@ -60,11 +60,11 @@ struct calibration {
 	const char *scenario;             /* its name */
 	struct process_scale scale;       /* at which the residuals were measured */
 	double restore_time, backup_time; /* transfers take so many times as long as modelled */
-	/* What one transfer takes in the model; a negative residual makes it shorter by its share. */
+	/* What one takes in the model; a negative residual makes it shorter by its share of it. */
 	nanos restore_modelled[DATA_CLASSES], backup_modelled;
 	const struct calibration_source *sources;
 	const struct calibration_row *rows;
-	uint64_t known[RESIDUALS]; /* rows that have it; in the others it is their mean */
+	uint64_t known[RESIDUALS]; /* rows that have it; in the others is their mean */
 	const bool *gaps;          /* count * RESIDUALS: this row lacks it */
 	size_t count;              /* rows, and sources */
 	const char *sha256;        /* of profile.yaml; NULL: not read from one */

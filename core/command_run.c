@@ -291,6 +291,11 @@ static int run_drill(struct drill *drill)
 	return code;
 }
 
+static bool calibration_is_scaled(const struct calibration *calibration)
+{
+	return calibration->scale.time_scale != 1 || calibration->scale.bytes_scale != 1;
+}
+
 /* The scenario as the profile's drills had it: at their scale, and with what they took longer. */
 static int apply_profile(struct drill *drill)
 {
@@ -302,7 +307,7 @@ static int apply_profile(struct drill *drill)
 				     "--profile is for the simulator: it says what a real drill "
 				     "would measure");
 	if (calibration_load(drill->command->profile, drill->in->arena, &calibration, &error) ||
-	    ((calibration->scale.time_scale != 1 || calibration->scale.bytes_scale != 1) &&
+	    (calibration_is_scaled(calibration) &&
 	     scenario_scale(drill->scenario, calibration->scale.time_scale,
 			    calibration->scale.bytes_scale, drill->in->arena, &drill->scenario,
 			    &error))) {
