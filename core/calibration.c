@@ -427,7 +427,9 @@ static int read_residuals(struct reader *r, const struct yaml_node *map)
 {
 	struct calibration *c = r->calibration;
 	struct param rows[RESIDUALS + 1] = {0};
-	const struct yaml_node *nodes[RESIDUALS] = {0};
+	struct {
+		const struct yaml_node *node;
+	} nodes[RESIDUALS] = {{0}};
 
 	for (size_t i = 0; i < RESIDUALS; i++)
 		rows[i] = (struct param){.name = residual_names[i],
@@ -438,7 +440,7 @@ static int read_residuals(struct reader *r, const struct yaml_node *map)
 	r->rows = arena_array(r->context.arena, c->count, sizeof(*r->rows));
 	r->gaps = arena_array(r->context.arena, c->count * RESIDUALS, sizeof(*r->gaps));
 	for (size_t i = 0; i < RESIDUALS; i++)
-		if (read_residual(r, nodes[i], i))
+		if (read_residual(r, nodes[i].node, i))
 			return -1;
 	c->rows = r->rows;
 	c->gaps = r->gaps;

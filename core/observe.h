@@ -12,7 +12,7 @@
 
 struct cJSON;
 
-#define OBSERVE_BACKUPS_MAX 10000 /* looked at in one run; later ones say nothing new */
+#define OBSERVE_BACKUPS_MAX 1000 /* looked at in one run; later ones say nothing new */
 
 /* Of the headline incident; NANOS_NEVER where the drill did not have it. */
 struct observation {

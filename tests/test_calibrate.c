@@ -941,7 +941,8 @@ START_TEST(runs_side_by_side)
 	ck_assert_int_eq(compare_load("b", &arena, &runs[1], &e), 0);
 	document = compare_runs(&runs[0], &runs[1], &arena);
 	cJSON_ArrayForEach (row, cJSON_GetObjectItem(document, "marks")) {
-		if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(row, "name")), "t_switched"))
+		if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(row, "name")), "t_switched") !=
+		    0)
 			continue;
 		ck_assert_double_eq_tol(real(row, "a"), 41, 1e-9);
 		ck_assert_double_eq_tol(real(row, "difference"), 5, 1e-9);
