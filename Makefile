@@ -71,7 +71,7 @@ ALL_FLAGS = $(PROJECT_FLAGS) $(MODE_FLAGS) $(CFLAGS)
 
 # pkg-config runs at the first use only, since `make deps` may have to install it before.
 once = $(eval $(1) := $(2))$($(1))
-LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libcurl libmicrohttpd libpcap libnl-route-3.0
+LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libxxhash libcurl libmicrohttpd libpcap libnl-route-3.0
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(LIBRARIES)))
 PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs $(LIBRARIES)))
 CHECK_LIBS = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
