@@ -79,7 +79,7 @@ static int open_folders(struct folder *folder, struct error *e)
 /* Only what a store has, or nothing: a folder with other things does not become one by mistake. */
 static bool is_pure(int fd, bool *ret_empty)
 {
-	static const char *const known[] = {".",      "..",      KEY_HEADER, KEY_INDEX, READ_LOCK,
+	static const char *const known[] = {".",        "..",    KEY_HEADER, KEY_INDEX, READ_LOCK,
 					    WRITE_LOCK, "packs", "backups",  TEMPORARY};
 	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *listing = again >= 0 ? fdopendir(again) : NULL;
@@ -107,8 +107,8 @@ static bool looks_like_store(int fd, bool create)
 	struct stat status;
 	bool empty;
 
-	if (fstatat(fd, KEY_HEADER, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISREG(status.st_mode) && status.st_size == HEADER_BYTES)
+	if (fstatat(fd, KEY_HEADER, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode) &&
+	    status.st_size == HEADER_BYTES)
 		return true;
 	return is_pure(fd, &empty) && (create || !empty);
 }
@@ -125,8 +125,7 @@ static int open_root(struct folder *folder, bool create, struct error *e)
 		folder->fd = open(folder->path, flags);
 	}
 	if (folder->fd < 0)
-		return error_set(e,
-				 errno == ENOENT || errno == ENOTDIR ? ERROR_USAGE : ERROR_IO,
+		return error_set(e, errno == ENOENT || errno == ENOTDIR ? ERROR_USAGE : ERROR_IO,
 				 NO_PLACE, "no store at %s: %s", folder->path, strerror(errno));
 	if (!looks_like_store(folder->fd, create))
 		return error_set(e, ERROR_USAGE, NO_PLACE,
@@ -373,8 +372,8 @@ static int folder_lock(void *self, enum store_lock lock, struct error *e)
 	    take(folder, WRITE_LOCK, LOCK_EX, &folder->write_lock, e))
 		return -1;
 	if (lock != STORE_LOCK_WRITE && folder->read_lock < 0 &&
-	    take(folder, READ_LOCK, lock == STORE_LOCK_READ ? LOCK_SH : LOCK_EX,
-		 &folder->read_lock, e)) {
+	    take(folder, READ_LOCK, lock == STORE_LOCK_READ ? LOCK_SH : LOCK_EX, &folder->read_lock,
+		 e)) {
 		if (lock == STORE_LOCK_PRUNE)
 			folder_unlock(folder);
 		return -1;

@@ -168,8 +168,7 @@ static bool has_chunk(struct hand *hand, const uint8_t id[DIGEST_BYTES])
 		    backup->store->ops->get(backup->store->backend, key, row->row.offset,
 					    hand->check, row->row.stored, &got, &error) == 0 &&
 		    got == row->row.stored &&
-		    !chunk_unpack(&hand->tool, &row->row, hand->check,
-				  hand->check + STORE_CHUNK))
+		    !chunk_unpack(&hand->tool, &row->row, hand->check, hand->check + STORE_CHUNK))
 			return true;
 	}
 	return false;
@@ -232,8 +231,8 @@ static int read_span(struct hand *hand, const struct source *source, uint64_t of
 	size_t got = 0;
 
 	while (got < bytes) {
-		ssize_t more = pread(source->fd, hand->data + got, bytes - got,
-				     (off_t)(offset + got));
+		ssize_t more =
+			pread(source->fd, hand->data + got, bytes - got, (off_t)(offset + got));
 		struct error error = {0};
 
 		if (more < 0 && errno == EINTR)
@@ -336,8 +335,7 @@ static int open_folder(struct backup *backup, struct error *e)
 
 	backup->fd = open(backup->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (backup->fd < 0)
-		return error_set(e,
-				 errno == ENOENT || errno == ENOTDIR ? ERROR_USAGE : ERROR_IO,
+		return error_set(e, errno == ENOENT || errno == ENOTDIR ? ERROR_USAGE : ERROR_IO,
 				 NO_PLACE, "cannot open %s: %s", backup->folder, strerror(errno));
 	if (check_place(backup, e))
 		return -1;
@@ -363,8 +361,8 @@ static int list_sources(struct backup *backup, struct error *e)
 		chunks += chunk_count(entry->size);
 		if (chunks > STORE_CHUNKS_MAX)
 			return error_set(e, ERROR_LIMIT, NO_PLACE,
-					 "%s holds more than %llu chunks of 64 KiB",
-					 backup->folder, (unsigned long long)STORE_CHUNKS_MAX);
+					 "%s holds more than %llu chunks of 64 KiB", backup->folder,
+					 (unsigned long long)STORE_CHUNKS_MAX);
 	}
 	/* Mapped, so that the chunks of a hole cost no memory: no id is that of zeros. */
 	backup->ids_bytes = (size_t)(chunks + 1) * DIGEST_BYTES;

@@ -31,7 +31,8 @@ static int get(struct fetcher *fetcher, uint32_t pack, uint32_t offset, size_t b
 				     ret_got, &error) == 0)
 		return 0;
 	*ret_got = 0;
-	return error.kind == ERROR_TARGET ? 0 : error_set(e, error.kind, NO_PLACE, "%s", error.text);
+	return error.kind == ERROR_TARGET ? 0
+					  : error_set(e, error.kind, NO_PLACE, "%s", error.text);
 }
 
 /* One chunk from wherever it can be had. */
@@ -51,9 +52,9 @@ static int fetch_one(struct fetcher *fetcher, const uint8_t *id, size_t wanted, 
 		ret->what = "missing";
 		if (got != row->row.stored)
 			continue;
-		ret->what = row->row.raw == wanted ? chunk_unpack(&fetcher->tool, &row->row,
-								  fetcher->stored, data)
-						   : "of another length";
+		ret->what = row->row.raw == wanted
+				    ? chunk_unpack(&fetcher->tool, &row->row, fetcher->stored, data)
+				    : "of another length";
 		if (!ret->what)
 			return 0;
 	}
@@ -67,7 +68,8 @@ static uint32_t run_length(const struct fetcher *fetcher, const uint32_t *rows, 
 	const struct index_row *all = fetcher->index->rows;
 	uint32_t end = at + 1;
 
-	while (end < count && rows[end] != INDEX_NONE && all[rows[end]].pack == all[rows[at]].pack &&
+	while (end < count && rows[end] != INDEX_NONE &&
+	       all[rows[end]].pack == all[rows[at]].pack &&
 	       all[rows[end]].row.offset ==
 		       all[rows[end - 1]].row.offset + all[rows[end - 1]].row.stored)
 		end++;
@@ -97,8 +99,7 @@ int fetch_chunks(struct fetcher *fetcher, const uint8_t *ids, uint32_t count, ui
 			size_t from = row->offset - begin->row.offset;
 
 			fetcher->results[i] = (struct fetched){.what = "missing", .row = rows[i]};
-			if (from + row->stored <= got &&
-			    row->raw == chunk_bytes(size, first + i))
+			if (from + row->stored <= got && row->raw == chunk_bytes(size, first + i))
 				fetcher->results[i].what =
 					chunk_unpack(&fetcher->tool, row, fetcher->stored + from,
 						     fetcher->data + (size_t)i * STORE_CHUNK);

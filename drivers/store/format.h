@@ -9,12 +9,12 @@
 
 #include "drivers/store/store.h"
 
-#define DIGEST_BYTES 32     /* SHA-256 */
-#define PACK_NAME_BYTES 16  /* of the digest of its table */
-#define HEADER_BYTES 64     /* the object "store" */
-#define PACK_HEAD_BYTES 8   /* what a pack begins with */
-#define PACK_TAIL_BYTES 48  /* what it ends with */
-#define ROW_BYTES 52        /* of one chunk in a table */
+#define DIGEST_BYTES 32    /* SHA-256 */
+#define PACK_NAME_BYTES 16 /* of the digest of its table */
+#define HEADER_BYTES 64    /* the object "store" */
+#define PACK_HEAD_BYTES 8  /* what a pack begins with */
+#define PACK_TAIL_BYTES 48 /* what it ends with */
+#define ROW_BYTES 52       /* of one chunk in a table */
 #define MANIFEST_HEAD_BYTES 304
 #define PACK_CHUNKS_MAX 65536
 #define PACK_OBJECT_MAX ((uint64_t)1 << 30) /* a larger object is no pack */
@@ -84,7 +84,11 @@ int index_read(const uint8_t *data, size_t bytes, struct arena *arena,
 
 /* ---- manifests ---- */
 
-enum entry_type { ENTRY_FOLDER = 1, ENTRY_FILE, ENTRY_LINK };
+enum entry_type {
+	ENTRY_FOLDER = 1,
+	ENTRY_FILE,
+	ENTRY_LINK
+};
 
 struct entry {
 	enum entry_type type;

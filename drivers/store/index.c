@@ -145,8 +145,9 @@ static int read_table(struct index *index, struct store_handle *store, struct pa
 		return 0;
 	if (store->ops->get(store->backend, key, pack->bytes - PACK_TAIL_BYTES, tail, sizeof(tail),
 			    &got, &error))
-		return store_is_damage(&error) ? 0 : error_set(e, error.kind, NO_PLACE, "%s",
-							       error.text);
+		return store_is_damage(&error)
+			       ? 0
+			       : error_set(e, error.kind, NO_PLACE, "%s", error.text);
 	if (got != sizeof(tail) || pack_tail_read(tail, &count, &error))
 		return 0;
 	bytes = (size_t)count * ROW_BYTES;
@@ -156,8 +157,9 @@ static int read_table(struct index *index, struct store_handle *store, struct pa
 	rows = arena_array(arena, count, sizeof(*rows));
 	if (store->ops->get(store->backend, key, pack->bytes - PACK_TAIL_BYTES - bytes, table,
 			    bytes, &got, &error))
-		return store_is_damage(&error) ? 0 : error_set(e, error.kind, NO_PLACE, "%s",
-							       error.text);
+		return store_is_damage(&error)
+			       ? 0
+			       : error_set(e, error.kind, NO_PLACE, "%s", error.text);
 	if (got != bytes || table_read(table, count, pack->name, rows, &error))
 		return 0;
 	pack->count = count;
@@ -172,8 +174,7 @@ static int take_pack(struct index *index, const struct pack *pack, const struct 
 
 	index->packs[number] = *pack;
 	index->packs[number].first = first;
-	index->packs[number].whole =
-		pack->count > 0 && pack_size(rows, pack->count) == pack->bytes;
+	index->packs[number].whole = pack->count > 0 && pack_size(rows, pack->count) == pack->bytes;
 	if (index->row_count + pack->count > ROWS_MAX)
 		return error_set(e, ERROR_LIMIT, NO_PLACE, "the store has more than %zu chunks",
 				 ROWS_MAX);
@@ -229,9 +230,9 @@ static int fill(struct index *index, struct store_handle *store, struct arena *s
 		struct chunk_row *rows = NULL;
 
 		memcpy(wanted.name, pack->name, PACK_NAME_BYTES);
-		copy = known_count > 0 ? bsearch(&wanted, known, known_count, sizeof(*known),
-						 index_by_name)
-				       : NULL;
+		copy = known_count > 0
+			       ? bsearch(&wanted, known, known_count, sizeof(*known), index_by_name)
+			       : NULL;
 		if (copy) {
 			pack->count = copy->count;
 			rows = copy->rows;

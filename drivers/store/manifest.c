@@ -200,11 +200,11 @@ static void add_head(struct out *out, const struct manifest *manifest, size_t bo
 {
 	const struct store_backup *info = &manifest->info;
 	const uint64_t numbers[NUMBERS] = {
-		info->number,      (uint64_t)info->as_of, info->bytes,
-		info->zero_bytes,  info->files,           info->folders,
-		info->links,       info->chunks,          info->new_chunks,
-		info->new_bytes,   info->stored_bytes,    info->skipped,
-		info->changed,     manifest->entry_count, body,
+		info->number,        (uint64_t)info->as_of, info->bytes,
+		info->zero_bytes,    info->files,           info->folders,
+		info->links,         info->chunks,          info->new_chunks,
+		info->new_bytes,     info->stored_bytes,    info->skipped,
+		info->changed,       manifest->entry_count, body,
 		strlen(info->label),
 	};
 	uint8_t label[STORE_LABEL_MAX] = {0}, digest[DIGEST_BYTES] = {0};
@@ -285,8 +285,7 @@ int manifest_read_head(const uint8_t *data, uint64_t bytes, const char *id,
 	if (bytes < MANIFEST_HEAD_BYTES + DIGEST_BYTES)
 		return damaged(e, "it is cut off");
 	digest_of(data, HEAD_DIGEST_AT, digest);
-	if (memcmp(data, magic, 8) != 0 ||
-	    memcmp(digest, data + HEAD_DIGEST_AT, DIGEST_BYTES) != 0)
+	if (memcmp(data, magic, 8) != 0 || memcmp(digest, data + HEAD_DIGEST_AT, DIGEST_BYTES) != 0)
 		return damaged(e, "its head");
 	if (get_u32(data + 8) != VERSION || get_u32(data + 12) != 0)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,

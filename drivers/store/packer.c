@@ -61,7 +61,8 @@ static size_t table_max(const struct packer *packer)
 static int box_make(struct packer *packer, struct box *box, struct error *e)
 {
 	size_t bytes = packer->box_bytes + table_max(packer);
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return error_set(e, ERROR_MEMORY, NO_PLACE, "no memory for a pack");
@@ -160,8 +161,7 @@ struct packer *packer_open(struct store_handle *store, struct index *index, stru
 	pthread_mutex_init(&packer->mutex, NULL);
 	pthread_cond_init(&packer->changed, NULL);
 	/* A chunk begins as long as the pack is not full, and its table comes behind it. */
-	packer->box_bytes =
-		PACK_HEAD_BYTES + store->pack_bytes + STORE_CHUNK + table_max(packer);
+	packer->box_bytes = PACK_HEAD_BYTES + store->pack_bytes + STORE_CHUNK + table_max(packer);
 	packer->box_count = threads + UPLOADERS;
 	packer->boxes = arena_array(&packer->arena, packer->box_count, sizeof(*packer->boxes));
 	for (size_t i = 0; i < packer->box_count; i++) {

@@ -6,7 +6,10 @@
 
 #include "drivers/store/store_private.h"
 
-enum { ROW_LIVE = 1, ROW_OTHERS = 2 };
+enum {
+	ROW_LIVE = 1,
+	ROW_OTHERS = 2
+};
 
 /* All chunks of a manifest get `mark`. Returns whether the index has them all. */
 static bool mark_chunks(struct index *index, const struct manifest *manifest, uint8_t mark)
@@ -331,8 +334,7 @@ struct objects {
 
 static void add(struct objects *objects, const struct store_object *object)
 {
-	struct store_object *last =
-		objects->count > 0 ? &objects->items[objects->count - 1] : NULL;
+	struct store_object *last = objects->count > 0 ? &objects->items[objects->count - 1] : NULL;
 
 	if (last && !last->manifest && !object->manifest && last->only == object->only &&
 	    strcmp(last->key, object->key) == 0 && last->offset + last->bytes == object->offset) {

@@ -102,7 +102,8 @@ static int open_sink(struct restore *restore, struct sink *sink, struct error *e
 	sink->chunk = 0;
 	sink->all_out = false;
 	if (restore->checking) {
-		sink->fd = openat(restore->fd, sink->entry->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		sink->fd =
+			openat(restore->fd, sink->entry->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		return sink->fd < 0 ? failed(restore, e, "read back", sink->entry->path) : 0;
 	}
 	temporary_name(restore, sink, name);

@@ -123,8 +123,7 @@ int store_open(const char *where, const struct store_options *options,
 	store->where = strdup(where);
 	store->ops = store_backend_for(where);
 	store->threads = options->threads > 0 ? options->threads : default_threads();
-	store->threads =
-		store->threads < STORE_THREADS_MAX ? store->threads : STORE_THREADS_MAX;
+	store->threads = store->threads < STORE_THREADS_MAX ? store->threads : STORE_THREADS_MAX;
 	store->pack_bytes = options->pack_bytes > 0 ? options->pack_bytes : STORE_PACK_BYTES;
 	if (store->pack_bytes < PACK_BYTES_MIN)
 		store->pack_bytes = PACK_BYTES_MIN;
@@ -297,8 +296,8 @@ int manifest_find(struct store_handle *store, const char *id, char ret_id[STORE_
 		    (*id == '\0' || strncmp(keys[i].id, id, strlen(id)) != 0))
 			continue;
 		if (found) {
-			error_set(e, ERROR_USAGE, NO_PLACE, "'%s' is the beginning of several backups",
-				  id);
+			error_set(e, ERROR_USAGE, NO_PLACE,
+				  "'%s' is the beginning of several backups", id);
 			goto out;
 		}
 		found = keys[i].id;

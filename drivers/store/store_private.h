@@ -80,10 +80,10 @@ const char *chunk_unpack(struct chunk_tool *tool, const struct chunk_row *row,
 
 struct pack {
 	uint8_t name[PACK_NAME_BYTES];
-	uint64_t bytes;  /* of its object as listed */
-	uint32_t first;  /* of its rows in index.rows */
-	uint32_t count;  /* 0: its table cannot be read */
-	bool whole;      /* the object has the length that its table says */
+	uint64_t bytes; /* of its object as listed */
+	uint32_t first; /* of its rows in index.rows */
+	uint32_t count; /* 0: its table cannot be read */
+	bool whole;     /* the object has the length that its table says */
 };
 
 struct index_row {

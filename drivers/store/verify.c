@@ -8,7 +8,12 @@
 #include "drivers/store/bytes.h"
 #include "drivers/store/store_private.h"
 
-enum { ROW_NEEDED = 1, ROW_LOOKED_AT = 2, ROW_TOLD = 4, ROW_WAS_BAD = 8 };
+enum {
+	ROW_NEEDED = 1,
+	ROW_LOOKED_AT = 2,
+	ROW_TOLD = 4,
+	ROW_WAS_BAD = 8
+};
 
 #define PREFIX_LOCKS "locks/" /* of who uses a store on a server; they come and go */
 
@@ -110,10 +115,10 @@ static void check_rows(struct inspector *inspector, const struct pack *pack, siz
 		if (verify->id && !(row->marks & ROW_NEEDED))
 			continue;
 		verify->what[pack->first + i] =
-			end > got ? "missing"
-				  : chunk_unpack(&inspector->tool, &row->row,
-						 inspector->data + row->row.offset,
-						 inspector->chunk);
+			end > got
+				? "missing"
+				: chunk_unpack(&inspector->tool, &row->row,
+					       inspector->data + row->row.offset, inspector->chunk);
 		row->bad = verify->what[pack->first + i] != NULL;
 		row->marks |= ROW_LOOKED_AT;
 		chunks++;
