@@ -127,9 +127,14 @@ void command_print_overview(FILE *out)
 	      out);
 	for (size_t i = 0; command_table[i]; i++) {
 		const struct command *command = command_table[i];
+		int length = fprintf(out, "  %-9s", command->name);
 
-		fprintf(out, "  %-10s%-13s%s\n", command->name, command->arguments,
-			command->summary);
+		length += fprintf(out, "%s%s", length > 11 ? " " : "", command->arguments);
+		if (length >= USAGE_COLUMN) {
+			fputc('\n', out);
+			length = 0;
+		}
+		fprintf(out, "%*s%s\n", USAGE_COLUMN - length, "", command->summary);
 	}
 	fputs("\n"
 	      "drsim help COMMAND tells the options of a command; drsim --version tells the "

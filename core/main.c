@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/commands.h"
+#include "drivers/store/commands.h"
 
 #ifndef DRSIM_VERSION
 #define DRSIM_VERSION "unknown"
@@ -26,6 +27,10 @@ const struct command *const command_table[] = {
 	&command_calibrate,
 	&command_compare,
 	&command_revert,
+	&command_backup,
+	&command_restore,
+	&command_verify_backup,
+	&command_backups,
 	&command_help,
 	NULL,
 };

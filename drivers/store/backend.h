@@ -23,8 +23,10 @@ struct store_backend_ops {
 	/* ERROR_USAGE when there is nothing at `where` and `create` is not set. */
 	int (*open)(const char *where, const struct store_options *options, void **ret_self,
 		    struct error *e);
-	/* The object is there whole and durable, or not at all (or as it was). */
+	/* The object is there whole, or not at all (or as it was); durable with the next flush(). */
 	int (*put)(void *self, const char *key, const void *data, size_t bytes, struct error *e);
+	/* What was put and removed before is durable when it returns. */
+	int (*flush)(void *self, struct error *e);
 	/* Up to `bytes` from `offset`; *ret_got is less only at the object's end. ERROR_TARGET: no
 	 * such object. */
 	int (*get)(void *self, const char *key, uint64_t offset, void *buffer, size_t bytes,

@@ -172,18 +172,6 @@ static int write_all(int fd, const uint8_t *data, size_t bytes)
 	return 0;
 }
 
-/* The folder that an object's name stands in. */
-static int parent(const struct folder *folder, const char *key)
-{
-	for (size_t i = 0; i < FOLDERS; i++) {
-		size_t length = strlen(folders[i]);
-
-		if (strncmp(key, folders[i], length) == 0 && key[length] == '/')
-			return folder->folder_fds[i];
-	}
-	return folder->fd;
-}
-
 static int folder_put(void *self, const char *key, const void *data, size_t bytes, struct error *e)
 {
 	struct folder *folder = self;
@@ -205,8 +193,8 @@ static int folder_put(void *self, const char *key, const void *data, size_t byte
 		failed(e, "write", folder, key);
 		goto out;
 	}
-	/* The bytes are on the disk before the name is, and the name before anyone is told. */
-	if (renameat(folder->fd, temporary, folder->fd, key) || fsync(parent(folder, key))) {
+	/* The bytes are on the disk before the name is. */
+	if (renameat(folder->fd, temporary, folder->fd, key)) {
 		failed(e, "write", folder, key);
 		goto out;
 	}
@@ -215,6 +203,17 @@ out:
 	if (rc)
 		unlinkat(folder->fd, temporary, 0);
 	return rc;
+}
+
+/* Names are on the disk when their folders are. */
+static int folder_flush(void *self, struct error *e)
+{
+	struct folder *folder = self;
+
+	for (size_t i = 0; i < FOLDERS; i++)
+		if (strcmp(folders[i], TEMPORARY) != 0 && fsync(folder->folder_fds[i]))
+			return failed(e, "write", folder, folders[i]);
+	return fsync(folder->fd) ? failed(e, "write", folder, "") : 0;
 }
 
 static int folder_get(void *self, const char *key, uint64_t offset, void *buffer, size_t bytes,
@@ -261,11 +260,8 @@ static int folder_remove(void *self, const char *key, struct error *e)
 {
 	struct folder *folder = self;
 
-	if (unlinkat(folder->fd, key, 0) == 0) {
-		fsync(parent(folder, key));
-		return 0;
-	}
-	return errno == ENOENT ? 0 : failed(e, "remove", folder, key);
+	return unlinkat(folder->fd, key, 0) && errno != ENOENT ? failed(e, "remove", folder, key)
+							       : 0;
 }
 
 /* The files of one of the folders, or of the store's own when `name` is ".". */
@@ -412,6 +408,7 @@ const struct store_backend_ops store_folder_backend = {
 	.name = "folder",
 	.open = folder_open_backend,
 	.put = folder_put,
+	.flush = folder_flush,
 	.get = folder_get,
 	.list = folder_list,
 	.size = folder_size,

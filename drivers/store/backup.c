@@ -23,7 +23,7 @@ struct source {
 	uint8_t *ids;
 	uint64_t spans_left;
 	uint64_t size; /* less than the entry's when the file has shrunk */
-	bool gone, changed;
+	bool gone, changed, sparse;
 };
 
 struct backup {
@@ -82,6 +82,7 @@ static int open_source(struct backup *backup, struct source *source, struct erro
 		return 0;
 	}
 	source->fd = fd;
+	source->sparse = (uint64_t)status.st_blocks * 512 < (uint64_t)status.st_size;
 	return 0;
 }
 
@@ -216,7 +217,8 @@ static int keep_chunk(struct hand *hand, const uint8_t *data, size_t bytes, uint
 	return 0;
 }
 
-/* Holes are not read: a span without data is zeros already. */
+/* Holes are not read: a span without data is zeros already. To ask costs as much as to read, so
+ * only files that have holes are asked. */
 static bool is_hole(int fd, uint64_t offset, size_t bytes)
 {
 	off_t data = lseek(fd, (off_t)offset, SEEK_DATA);
@@ -260,7 +262,7 @@ static int keep_span(struct hand *hand, struct source *source, uint64_t span)
 
 	if (pace_take(&backup->pace, bytes))
 		return -1;
-	if (is_hole(source->fd, offset, bytes)) {
+	if (source->sparse && is_hole(source->fd, offset, bytes)) {
 		struct stat status;
 
 		/* Past the end is a hole too: has the file shrunk? */
@@ -457,12 +459,13 @@ static int put_manifest(struct backup *backup, struct error *e)
 
 	/* Whoever lost the lock while it slept must not add what may lack its chunks. */
 	if (manifest_write(&backup->manifest, &backup->arena, &data, &bytes, e) ||
-	    store->ops->check_lock(store->backend, e)) {
+	    store->ops->check_lock(store->backend, e) || store->ops->flush(store->backend, e)) {
 		packer_undo(backup->packer);
 		return -1;
 	}
 	key_of_backup(key, backup->manifest.info.id);
-	if (store->ops->put(store->backend, key, data, bytes, e) == 0)
+	if (store->ops->put(store->backend, key, data, bytes, e) == 0 &&
+	    store->ops->flush(store->backend, e) == 0)
 		return 0;
 	if (store->ops->remove(store->backend, key, &ignored) == 0)
 		packer_undo(backup->packer);

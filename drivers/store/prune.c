@@ -101,7 +101,8 @@ static int remove_backups(struct prune *prune, struct error *e)
 			return -1;
 		prune->result.backups++;
 	}
-	return 0;
+	/* They are gone for good before what they need goes. */
+	return store->ops->flush(store->backend, e);
 }
 
 static int read_backups(struct prune *prune, struct error *e)
@@ -245,7 +246,8 @@ static int remove_packs(struct prune *prune, const bool *dead, size_t count, str
 	for (size_t i = 0; i < count; i++)
 		if (dead[i])
 			prune->index.packs[i].count = 0;
-	if (store->ops->check_lock(store->backend, e) || index_save(&prune->index, store, e))
+	if (store->ops->check_lock(store->backend, e) || index_save(&prune->index, store, e) ||
+	    store->ops->flush(store->backend, e))
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		char key[STORE_KEY_MAX];

@@ -541,6 +541,20 @@ static int check_files(struct restore *restore, struct error *e)
 	return pace_run(&restore->pace, restore->store->threads, work, restore, e);
 }
 
+/* A backup whose manifest cannot be read is damaged as a whole. */
+static int tell_manifest(struct restore *restore, const char *id, const struct error *why,
+			 struct error *e)
+{
+	char key[STORE_KEY_MAX];
+	struct store_damage damage = {.backup = id, .object = key, .what = why->text};
+
+	key_of_backup(key, id);
+	if (why->kind == ERROR_IO || store_is_damage(why))
+		damage_tell(&restore->teller, &damage);
+	return error_set(e, store_is_damage(why) ? ERROR_IO : why->kind, NO_PLACE, "backup %s: %s",
+			 id, why->text);
+}
+
 static int run(struct restore *restore, const char *id, struct error *e)
 {
 	struct store_handle *store = restore->store;
@@ -550,8 +564,7 @@ static int run(struct restore *restore, const char *id, struct error *e)
 	if (manifest_find(store, id, whole, e))
 		return -1;
 	if (manifest_load(store, whole, &restore->arena, &restore->manifest, NULL, NULL, &error))
-		return error_set(e, store_is_damage(&error) ? ERROR_IO : error.kind, NO_PLACE,
-				 "backup %s: %s", whole, error.text);
+		return tell_manifest(restore, whole, &error, e);
 	restore->result.backup = restore->manifest.info;
 	if (index_open(&restore->index, store, e) || open_folder(restore, e))
 		return -1;

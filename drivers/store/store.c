@@ -63,7 +63,9 @@ static int write_header(struct store_handle *store, struct error *e)
 	if (getrandom(id, sizeof(id), 0) != sizeof(id))
 		return error_set(e, ERROR_IO, NO_PLACE, "no random numbers: %s", strerror(errno));
 	header_write(id, header);
-	return store->ops->put(store->backend, KEY_HEADER, header, sizeof(header), e);
+	if (store->ops->put(store->backend, KEY_HEADER, header, sizeof(header), e))
+		return -1;
+	return store->ops->flush(store->backend, e);
 }
 
 /* A header that was lost or damaged costs no backup: it holds nothing that cannot be made anew. */
@@ -396,6 +398,7 @@ int store_set_as_of(struct store_handle *store, const char *id, nanos as_of,
 	key_of_backup(old_key, whole);
 	key_of_backup(key, manifest.info.id);
 	if (store->ops->put(store->backend, key, data, bytes, e) ||
+	    store->ops->flush(store->backend, e) ||
 	    (strcmp(key, old_key) != 0 && store->ops->remove(store->backend, old_key, e)))
 		goto out;
 	if (ret_backup)
@@ -416,7 +419,9 @@ int store_object_read(struct store_handle *store, const char *key, struct arena 
 int store_object_write(struct store_handle *store, const char *key, const void *data, size_t size,
 		       struct error *e)
 {
-	return store->ops->put(store->backend, key, data, size, e);
+	if (store->ops->put(store->backend, key, data, size, e))
+		return -1;
+	return store->ops->flush(store->backend, e);
 }
 
 int store_object_remove(struct store_handle *store, const char *key, struct error *e)
