@@ -326,6 +326,25 @@ size_t object_server_count(struct object_server *server, const char *prefix)
 	return count;
 }
 
+void object_server_drop(struct object_server *server, const char *prefix)
+{
+	size_t kept = 0;
+
+	pthread_mutex_lock(&server->mutex);
+	for (size_t i = 0; i < server->count; i++) {
+		struct object *object = &server->objects[i];
+
+		if (strncmp(object->key, prefix, strlen(prefix)) != 0) {
+			server->objects[kept++] = *object;
+			continue;
+		}
+		server->held -= object->bytes;
+		free(object->data);
+	}
+	server->count = kept;
+	pthread_mutex_unlock(&server->mutex);
+}
+
 void object_server_flip(struct object_server *server, const char *prefix, size_t index,
 			uint64_t bit)
 {

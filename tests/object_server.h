@@ -22,6 +22,8 @@ void object_server_busy(struct object_server *server, unsigned requests);
 void object_server_page(struct object_server *server, size_t names);
 /* So many objects begin with `prefix`. */
 size_t object_server_count(struct object_server *server, const char *prefix);
+/* Removes all objects that begin with `prefix`. */
+void object_server_drop(struct object_server *server, const char *prefix);
 /* Flips a bit of the `index`th object that begins with `prefix`. */
 void object_server_flip(struct object_server *server, const char *prefix, size_t index,
 			uint64_t bit);

@@ -65,7 +65,8 @@ static int open_folders(struct folder *folder, struct error *e)
 		int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
 		int fd = openat(folder->fd, folders[i], flags);
 
-		if (fd < 0 && errno == ENOENT && mkdirat(folder->fd, folders[i], 0777) == 0) {
+		if (fd < 0 && errno == ENOENT &&
+		    (mkdirat(folder->fd, folders[i], 0777) == 0 || errno == EEXIST)) {
 			fsync(folder->fd);
 			fd = openat(folder->fd, folders[i], flags);
 		}

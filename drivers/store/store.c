@@ -68,6 +68,29 @@ static int write_header(struct store_handle *store, struct error *e)
 	return store->ops->flush(store->backend, e);
 }
 
+int store_renew_header(struct store_handle *store, struct error *e)
+{
+	if (store->header_damaged && write_header(store, e))
+		return -1;
+	store->header_damaged = false;
+	return 0;
+}
+
+/* Of a new store. Whoever writes to it at this instant makes its header as well. */
+static int make_header(struct store_handle *store, struct error *e)
+{
+	struct error error = {0};
+	int rc;
+
+	if (store->ops->lock(store->backend, STORE_LOCK_WRITE, &error))
+		return error.kind == ERROR_UNAVAILABLE
+			       ? 0
+			       : error_set(e, error.kind, NO_PLACE, "%s", error.text);
+	rc = store_renew_header(store, e);
+	store_unlock(store);
+	return rc;
+}
+
 /* A header that was lost or damaged costs no backup: it holds nothing that cannot be made anew. */
 static int check_header(struct store_handle *store, bool create, struct error *e)
 {
@@ -89,19 +112,8 @@ static int check_header(struct store_handle *store, bool create, struct error *e
 		return -1;
 	if (!any && !create)
 		return error_set(e, ERROR_USAGE, NO_PLACE, "no store at %s", store->where);
-	if (any) {
-		store->header_damaged = true;
-		return 0;
-	}
-	return write_header(store, e);
-}
-
-int store_renew_header(struct store_handle *store, struct error *e)
-{
-	if (store->header_damaged && write_header(store, e))
-		return -1;
-	store->header_damaged = false;
-	return 0;
+	store->header_damaged = true;
+	return any ? 0 : make_header(store, e);
 }
 
 static uint32_t default_threads(void)
