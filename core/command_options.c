@@ -6,7 +6,7 @@
 #include "core/commands.h"
 #include "core/param.h"
 
-#define USAGE_COLUMN 24 /* where explanations start */
+#define USAGE_COLUMN 25 /* where explanations start */
 #define WORDS_AT_ONCE 64
 
 /* ---- messages ---- */
@@ -127,9 +127,9 @@ void command_print_overview(FILE *out)
 	      out);
 	for (size_t i = 0; command_table[i]; i++) {
 		const struct command *command = command_table[i];
-		int length = fprintf(out, "  %-9s", command->name);
+		int length = fprintf(out, "  %-10s", command->name);
 
-		length += fprintf(out, "%s%s", length > 11 ? " " : "", command->arguments);
+		length += fprintf(out, "%s%s", length > 12 ? " " : "", command->arguments);
 		if (length >= USAGE_COLUMN) {
 			fputc('\n', out);
 			length = 0;

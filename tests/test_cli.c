@@ -219,7 +219,7 @@ START_TEST(help)
 {
 	static const char *const there[] = {"run ",    "check ",  "plan ",   "list ",
 					    "doctor ", "report ", "revert ", "help "};
-	static const char *const not_there[] = {"trend", "keygen", "verify"};
+	static const char *const not_there[] = {"trend", "keygen", "verify "};
 	struct result result = drsim("--help");
 
 	ck_assert_int_eq(result.code, 0);

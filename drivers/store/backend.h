@@ -23,7 +23,7 @@ struct store_backend_ops {
 	/* ERROR_USAGE when there is nothing at `where` and `create` is not set. */
 	int (*open)(const char *where, const struct store_options *options, void **ret_self,
 		    struct error *e);
-	/* The object is there whole, or not at all (or as it was); durable with the next flush(). */
+	/* The object is there whole, or not at all (or as it was); durable with flush(). */
 	int (*put)(void *self, const char *key, const void *data, size_t bytes, struct error *e);
 	/* What was put and removed before is durable when it returns. */
 	int (*flush)(void *self, struct error *e);
