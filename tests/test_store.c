@@ -481,7 +481,7 @@ START_TEST(a_flipped_bit_is_named)
 	ck_assert_int_ne(access("R/five", F_OK), 0);
 	ck_assert_int_ne(access("R/.drsim-restore", F_OK), 0);
 	ck_assert_int_eq(rename("R/five.partial", "R/five"), 0);
-	tree_write("D/five", 2 * STORE_CHUNK, calloc(1, STORE_CHUNK), STORE_CHUNK);
+	tree_write("D/five", 2 * STORE_CHUNK, arena_alloc(&arena, STORE_CHUNK), STORE_CHUNK);
 	ck_assert_str_eq(tree_difference("D/three", "R/three"), "");
 	{
 		size_t a, b;
@@ -786,9 +786,8 @@ START_TEST(every_flipped_bit_is_found)
 	keys[key_count++] = "store";
 	keys[key_count++] = "index";
 	for (int i = 1; i <= 3; i++) {
-		char number[8];
+		const char *number = arena_printf(&arena, "%d", i);
 
-		snprintf(number, sizeof(number), "%d", i);
 		ck_assert_int_eq(store_objects(store, number, &arena, &objects, &count, &error), 0);
 		for (size_t k = 0; k < count && key_count < 256; k++)
 			keys[key_count++] = objects[k].key;

@@ -43,6 +43,9 @@ struct store_backend_ops {
 	/* Is it still ours? One that was stopped for long may have lost it. */
 	int (*check_lock)(void *self, struct error *e);
 	void (*unlock)(void *self);
+	/* From now on transfers end early, with ERROR_UNAVAILABLE, once *cancel is true; NULL: none
+	 * does. */
+	void (*heed)(void *self, const atomic_bool *cancel);
 	/* Removes what killed writers left; under a writer's lock. */
 	int (*sweep)(void *self, struct error *e);
 	void (*close)(void *self);

@@ -385,6 +385,12 @@ static int folder_check_lock(void *self, struct error *e)
 	return 0; /* the kernel keeps it for as long as the process lives */
 }
 
+static void folder_heed(void *self, const atomic_bool *cancel)
+{
+	(void)self;
+	(void)cancel; /* nothing takes long here */
+}
+
 static int folder_sweep(void *self, struct error *e)
 {
 	struct folder *folder = self;
@@ -417,6 +423,7 @@ const struct store_backend_ops store_folder_backend = {
 	.lock = folder_lock,
 	.check_lock = folder_check_lock,
 	.unlock = folder_unlock,
+	.heed = folder_heed,
 	.sweep = folder_sweep,
 	.close = folder_close,
 };

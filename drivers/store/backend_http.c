@@ -39,6 +39,7 @@ struct http {
 	char *base; /* without a slash at the end */
 	char *token;
 	pthread_mutex_t mutex;
+	const atomic_bool *_Atomic cancel;
 	CURL *kept[KEPT_MAX];
 	size_t kept_count;
 	/* Locks, and the thread that keeps them alive. */
@@ -113,7 +114,23 @@ static void give_handle(struct http *http, CURL *handle)
 		curl_easy_cleanup(handle);
 }
 
-static void set_up(const struct http *http, CURL *handle, struct request *request, const char *url,
+static bool is_cancelled(struct http *http)
+{
+	const atomic_bool *cancel = atomic_load(&http->cancel);
+
+	return cancel && atomic_load(cancel);
+}
+
+static int look_up(void *self, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up)
+{
+	(void)total;
+	(void)now;
+	(void)up_total;
+	(void)up;
+	return is_cancelled(self); /* not 0 ends the transfer */
+}
+
+static void set_up(struct http *http, CURL *handle, struct request *request, const char *url,
 		   struct curl_slist *headers)
 {
 	curl_easy_reset(handle); /* keeps the connection */
@@ -127,6 +144,9 @@ static void set_up(const struct http *http, CURL *handle, struct request *reques
 	curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_bytes);
 	curl_easy_setopt(handle, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, look_up);
+	curl_easy_setopt(handle, CURLOPT_XFERINFODATA, http);
 	if (http->token) {
 		curl_easy_setopt(handle, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
 		curl_easy_setopt(handle, CURLOPT_XOAUTH2_BEARER, http->token);
@@ -155,7 +175,7 @@ static int perform(struct http *http, struct request *request, struct error *e)
 
 	snprintf(url, sizeof(url), "%s/o/%s", http->base,
 		 request->query ? request->query : request->key);
-	for (int try = 0; handle && try < TRIES; try++) {
+	for (int try = 0; handle && try < TRIES && !is_cancelled(http); try++) {
 		const struct timespec nap = {.tv_nsec = TRY_NAP};
 
 		if (try > 0)
@@ -178,6 +198,8 @@ static int perform(struct http *http, struct request *request, struct error *e)
 		give_handle(http, handle);
 	if (code == CURLE_OK)
 		return 0;
+	if (is_cancelled(http))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cancelled");
 	return error_set(e, ERROR_IO, NO_PLACE, "the store %s does not answer: %s", http->base,
 			 curl_easy_strerror(code));
 }
@@ -562,6 +584,13 @@ static int http_flush(void *self, struct error *e)
 	return 0; /* the server answers when it is durable */
 }
 
+static void http_heed(void *self, const atomic_bool *cancel)
+{
+	struct http *http = self;
+
+	atomic_store(&http->cancel, cancel);
+}
+
 static int http_sweep(void *self, struct error *e)
 {
 	(void)self;
@@ -633,6 +662,7 @@ const struct store_backend_ops store_http_backend = {
 	.lock = http_lock,
 	.check_lock = http_check_lock,
 	.unlock = http_unlock,
+	.heed = http_heed,
 	.sweep = http_sweep,
 	.close = http_close,
 };

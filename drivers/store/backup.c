@@ -467,6 +467,7 @@ static int put_manifest(struct backup *backup, struct error *e)
 	if (store->ops->put(store->backend, key, data, bytes, e) == 0 &&
 	    store->ops->flush(store->backend, e) == 0)
 		return 0;
+	store->ops->heed(store->backend, NULL);
 	if (store->ops->remove(store->backend, key, &ignored) == 0)
 		packer_undo(backup->packer);
 	return -1;
@@ -557,6 +558,7 @@ int store_backup(struct store_handle *store, const char *folder,
 		return -1;
 	pthread_mutex_init(&backup.mutex, NULL);
 	pace_open(&backup.pace, &backup.options->hooks, 0);
+	store->ops->heed(store->backend, backup.options->hooks.cancel);
 	rc = run(&backup, e);
 	if (rc == 0 && ret_backup)
 		*ret_backup = backup.manifest.info;

@@ -310,6 +310,8 @@ static bool was_there(const struct packer *packer, const uint8_t *name)
 void packer_undo(struct packer *packer)
 {
 	join_uploaders(packer);
+	/* What cleans up after a cancel is not cancelled. */
+	packer->store->ops->heed(packer->store->backend, NULL);
 	for (const struct sent *sent = packer->sent; sent; sent = sent->next) {
 		char key[STORE_KEY_MAX];
 		struct error ignored = {0};

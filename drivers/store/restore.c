@@ -615,6 +615,7 @@ int store_restore(struct store_handle *store, const char *id, const char *folder
 		return -1;
 	pthread_mutex_init(&restore.mutex, NULL);
 	pace_open(&restore.pace, &restore.options->hooks, 0);
+	store->ops->heed(store->backend, restore.options->hooks.cancel);
 	damage_open(&restore.teller, restore.options->damage, restore.options->damage_self);
 	rc = run(&restore, id, e);
 	if (ret)

@@ -18,6 +18,7 @@
 #define PACK_BYTES_MIN ((size_t)4 << 10)
 #define PACK_BYTES_MAX ((size_t)256 << 20)
 #define LOCK_NAP (50 * NANOS_MS)
+#define READ_TRIES 5
 
 const struct store_backend_ops *store_backend_for(const char *where)
 {
@@ -185,26 +186,32 @@ int store_lock(struct store_handle *store, enum store_lock lock, struct error *e
 
 void store_unlock(struct store_handle *store)
 {
+	store->ops->heed(store->backend, NULL);
 	store->ops->unlock(store->backend);
 }
 
 int store_read(struct store_handle *store, const char *key, uint64_t limit, struct arena *arena,
 	       uint8_t **ret_data, size_t *ret_bytes, struct error *e)
 {
-	uint64_t bytes;
-	uint8_t *data;
-	size_t got;
+	/* An index may be replaced between the two calls: then its length is another. */
+	for (int try = 0; try < READ_TRIES; try++) {
+		uint64_t bytes;
+		uint8_t *data;
+		size_t got;
 
-	if (store->ops->size(store->backend, key, &bytes, e))
-		return -1;
-	if (bytes > limit)
-		return error_set(e, ERROR_LIMIT, NO_PLACE,
-				 "%s is longer than any object of its kind", key);
-	data = arena_alloc(arena, (size_t)bytes + 1);
-	if (store->ops->get(store->backend, key, 0, data, (size_t)bytes, &got, e))
-		return -1;
-	*ret_data = data;
-	*ret_bytes = got;
+		if (store->ops->size(store->backend, key, &bytes, e))
+			return -1;
+		if (bytes > limit)
+			return error_set(e, ERROR_LIMIT, NO_PLACE,
+					 "%s is longer than any object of its kind", key);
+		data = arena_alloc(arena, (size_t)bytes + 1);
+		if (store->ops->get(store->backend, key, 0, data, (size_t)bytes + 1, &got, e))
+			return -1;
+		*ret_data = data;
+		*ret_bytes = got;
+		if (got == bytes)
+			break;
+	}
 	return 0;
 }
 

@@ -14,6 +14,7 @@
  * and arrays of a result belong to the arena that was passed. A handle serves one call at a time;
  * two handles, also of two processes, may be used on one store: backup and prune exclude each
  * other, prune and restore exclude each other, restores and verifications go on beside a backup.
+ * Locks end with their process (and with children forked meanwhile that do not exec).
  */
 #ifndef DRIVERS_STORE_STORE_H
 #define DRIVERS_STORE_STORE_H

@@ -21,6 +21,7 @@ struct store_handle {
 
 /* Waits up to store->lock_wait for it. */
 int store_lock(struct store_handle *store, enum store_lock lock, struct error *e);
+/* Ends what store_lock() began, and that transfers heed a cancel. */
 void store_unlock(struct store_handle *store);
 /* Makes the header when there is none, or one that cannot be read; under the writer's lock. */
 int store_renew_header(struct store_handle *store, struct error *e);

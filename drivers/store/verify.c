@@ -511,6 +511,7 @@ int store_verify(struct store_handle *store, const char *id,
 	}
 	pthread_mutex_init(&verify.mutex, NULL);
 	pace_open(&verify.pace, &verify.options->hooks, 0);
+	store->ops->heed(store->backend, verify.options->hooks.cancel);
 	damage_open(&verify.teller, verify.options->damage, verify.options->damage_self);
 	if (rc == 0)
 		rc = run(&verify, e);
