@@ -468,6 +468,77 @@ START_TEST(a_full_disk_leaves_the_store_whole)
 }
 END_TEST
 
+/* ---- the stand-in platform's object store ---- */
+
+/* Starts it with its objects in "O"; its process, and its address. 0: it is not built. */
+static pid_t start_server(const char **ret_address)
+{
+	const char *build = getenv("DRSIM_BUILD");
+	const char *program =
+		arena_printf(&arena, "%s/%s/minilepton", workplace_root, build ? build : "");
+	char line[128] = "";
+	size_t used = 0;
+	int out[2];
+	pid_t child;
+
+	if (access(program, X_OK))
+		return 0;
+	ck_assert_int_eq(mkdir("O", 0755), 0);
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0) {
+		dup2(out[1], STDOUT_FILENO);
+		execl(program, program, "store", "--listen", "127.0.0.1:0", "--dir", "O", "--token",
+		      "secret", (char *)NULL);
+		_exit(127);
+	}
+	close(out[1]);
+	while (used + 1 < sizeof(line) && read(out[0], line + used, 1) == 1 && line[used] != '\n')
+		used++;
+	line[used] = '\0';
+	close(out[0]);
+	ck_assert_int_eq(strncmp(line, "listening ", 10), 0);
+	*ret_address = arena_printf(&arena, "http://%s", line + 10);
+	return child;
+}
+
+START_TEST(the_platforms_store)
+{
+	struct store_options options = {
+		.create = true, .token = "secret", .threads = 2, .pack_bytes = 64 * KIB};
+	struct store_prune_options prune = {.keep = KEEP};
+	struct store_handle *store;
+	struct store_verified verified;
+	const char *address;
+	struct store_backup backup;
+	pid_t server = start_server(&address);
+	int status;
+
+	if (server == 0) {
+		puts("skipped: the platform's store: minilepton is not built");
+		return;
+	}
+	ck_assert_msg(store_open(address, &options, &store, &error) == 0, "%s", error.text);
+	for (uint64_t i = 0; i < 6; i++) {
+		make_tree("D", i);
+		ck_assert_msg(store_backup(store, "D", NULL, &backup, &error) == 0, "%s",
+			      error.text);
+	}
+	ck_assert_int_eq(store_prune(store, &prune, NULL, &error), 0);
+	ck_assert_int_eq(store_restore(store, NULL, "R", NULL, NULL, &error), 0);
+	ck_assert_str_eq(tree_difference("D", "R"), "");
+	ck_assert_int_eq(store_verify(store, NULL, NULL, &verified, &error), 0);
+	ck_assert_uint_eq(verified.damages, 0);
+	ck_assert_uint_eq(verified.backups, KEEP);
+	/* Gone in the middle: an error, and no hang. */
+	ck_assert_int_eq(kill(server, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(server, &status, 0), server);
+	ck_assert_int_eq(store_backup(store, "D", NULL, &backup, &error), -1);
+	ck_assert_int_eq(error.kind, ERROR_IO);
+	store_close(store);
+}
+END_TEST
+
 /* ---- bits ---- */
 
 struct flip {
@@ -587,6 +658,7 @@ static void add_cases(Suite *suite)
 	add(suite, "killed before each write", killed_before_each_write);
 	add(suite, "racing writers", racing_writers_take_turns);
 	add(suite, "full disk", a_full_disk_leaves_the_store_whole);
+	add(suite, "the platform's store", the_platforms_store);
 	add(suite, "flipped bits", every_flipped_bit_is_found_and_named);
 }
 
