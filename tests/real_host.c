@@ -355,7 +355,7 @@ static void expect(struct drill *drill, size_t index, const char *question, cons
 
 static bool is_isolated(const struct drill *drill)
 {
-	return machines_isolation(drill->machines) == ISOLATION_NAMESPACES;
+	return machines_isolation(drill->machines) == MACHINE_NAMESPACES;
 }
 
 static void try_network(struct drill *drill)
@@ -539,7 +539,7 @@ static size_t count_links(void)
 	return count;
 }
 
-static void try_all(const char *run, size_t count, bool loopback, enum isolation expected)
+static void try_all(const char *run, size_t count, bool loopback, enum machine_isolation expected)
 {
 	size_t links = count_links();
 	struct drill drill;
@@ -553,7 +553,7 @@ static void try_all(const char *run, size_t count, bool loopback, enum isolation
 	start_all(&drill);
 	started = process_now();
 	printf("%s: %zu machines, %s: made in %.0f ms, started in %.0f ms\n", run, count,
-	       isolation_names[expected], (double)(opened - begin) / 1e6,
+	       machine_isolation_names[expected], (double)(opened - begin) / 1e6,
 	       (double)(started - opened) / 1e6);
 	try_network(&drill);
 	try_files(&drill);
@@ -588,7 +588,7 @@ START_TEST(machines_with_namespaces)
 		printf("skipped: namespaces: %s\n", strerror(errno));
 		return;
 	}
-	try_all("namespaces", 12, false, ISOLATION_NAMESPACES);
+	try_all("namespaces", 12, false, MACHINE_NAMESPACES);
 }
 END_TEST
 
@@ -608,15 +608,15 @@ START_TEST(machines_with_version_1)
 		return;
 	}
 	if (_i == 0)
-		try_all("version-1", 4, false, ISOLATION_NAMESPACES);
+		try_all("version-1", 4, false, MACHINE_NAMESPACES);
 	else
-		try_all("version-1-loopback", 4, true, ISOLATION_LOOPBACK);
+		try_all("version-1-loopback", 4, true, MACHINE_LOOPBACK);
 }
 END_TEST
 
 START_TEST(machines_on_loopback)
 {
-	try_all("loopback", 6, true, ISOLATION_LOOPBACK);
+	try_all("loopback", 6, true, MACHINE_LOOPBACK);
 }
 END_TEST
 
@@ -628,7 +628,7 @@ START_TEST(forty_machines)
 	open_drill(&drill, "forty", 40, false);
 	start_all(&drill);
 	printf("forty: %s: made and started in %.0f ms\n",
-	       isolation_names[machines_isolation(drill.machines)],
+	       machine_isolation_names[machines_isolation(drill.machines)],
 	       (double)(process_now() - begin) / 1e6);
 	for (size_t i = 0; i + 1 < 40; i++)
 		expect(&drill, i, "ping", "pong");
@@ -656,10 +656,10 @@ START_TEST(machines_without_root)
 		give_up_root();
 	user = can_isolate(true);
 	if (_i == 0)
-		try_all("unprivileged-loopback", 6, true, ISOLATION_LOOPBACK);
+		try_all("unprivileged-loopback", 6, true, MACHINE_LOOPBACK);
 	else
 		try_all("unprivileged", 12, false,
-			user ? ISOLATION_NAMESPACES : ISOLATION_LOOPBACK);
+			user ? MACHINE_NAMESPACES : MACHINE_LOOPBACK);
 }
 END_TEST
 

@@ -18,6 +18,10 @@
 #define PATH_SIZE 4352 /* a path and a file's name */
 #define DEPTH_MAX 16   /* of groups in groups */
 #define PAUSE (2 * NANOS_MS)
+#define CPU_SHARES 1024u /* of a group, version 1, and the most */
+#define CPU_SHARES_MAX (1u << 18)
+#define CPU_WEIGHT 100u /* version 2 */
+#define CPU_WEIGHT_MAX 10000u
 #define CPU_PERIOD_US 20000
 #define CPU_QUOTA_MIN_US 1000 /* the least that the kernel takes */
 
@@ -279,6 +283,16 @@ int cgroup_limit_cpu(const char *path, bool v2, double cpus, struct error *e)
 	if (!put(path, "cpu.cfs_period_us", period) || !put(path, "cpu.cfs_quota_us", text))
 		return fail(e, "limit", path);
 	return 0;
+}
+
+int cgroup_weigh(const char *path, bool v2, uint32_t groups, struct error *e)
+{
+	uint32_t usual = v2 ? CPU_WEIGHT : CPU_SHARES, most = v2 ? CPU_WEIGHT_MAX : CPU_SHARES_MAX;
+	uint32_t weight = groups < most / usual ? groups * usual : most;
+	char text[32];
+
+	snprintf(text, sizeof(text), "%u", (unsigned)weight);
+	return put(path, v2 ? "cpu.weight" : "cpu.shares", text) ? 0 : fail(e, "weigh", path);
 }
 
 int cgroup_limit_memory(const char *path, bool v2, uint64_t bytes, struct error *e)

@@ -42,6 +42,8 @@ int cgroup_join(const char *path, pid_t pid, struct error *e);
 /* Freezes or thaws, and waits until it says so. */
 int cgroup_freeze(const char *path, bool v2, bool frozen, nanos timeout, struct error *e);
 int cgroup_limit_cpu(const char *path, bool v2, double cpus, struct error *e);
+/* Its share of the processors beside other groups: as that of so many groups of usual weight. */
+int cgroup_weigh(const char *path, bool v2, uint32_t groups, struct error *e);
 int cgroup_limit_memory(const char *path, bool v2, uint64_t bytes, struct error *e);
 /* Is it on a cgroup file system? */
 bool cgroup_is_group(const char *path);

@@ -23,9 +23,9 @@
 #define PORT_TRIES 2000
 #define PATH_PARTS_MAX 4352
 
-const char *const isolation_names[] = {
-	[ISOLATION_LOOPBACK] = "loopback",
-	[ISOLATION_NAMESPACES] = "namespaces",
+const char *const machine_isolation_names[] = {
+	[MACHINE_LOOPBACK] = "loopback",
+	[MACHINE_NAMESPACES] = "namespaces",
 };
 
 /* ---- what there is, and what is lost without ---- */
@@ -44,7 +44,7 @@ static void tell_lost(struct machines *machines, const char *why)
 		[CGROUP_MEMORY] = "the memory of a machine cannot be limited",
 	};
 
-	if (machines->isolation == ISOLATION_LOOPBACK) {
+	if (machines->isolation == MACHINE_LOOPBACK) {
 		lose(machines, arena_printf(machines->arena,
 					    "no namespaces (%s): all machines share 127.0.0.1, and "
 					    "what is between them cannot be cut",
@@ -97,6 +97,10 @@ static int make_groups_of(struct machines *machines, int use, struct error *e)
 	const char *path = run_group(machines, use);
 
 	if (cgroup_make(path, v2, true, e))
+		return -1;
+	/* So many machines are not one process among the others of the host. */
+	if (use == CGROUP_CPU &&
+	    cgroup_weigh(path, v2, (uint32_t)machines->config->machine_count, e))
 		return -1;
 	for (size_t i = 0; i < machines->config->machine_count; i++) {
 		struct machine *machine = &machines->items[i];
@@ -207,7 +211,7 @@ static int make_folders(const struct machines *machines, struct error *e)
 		if (make_folder(machines, machine->disk, e) ||
 		    make_folder(machines, machine->devices, e))
 			return -1;
-		if (machines->isolation == ISOLATION_LOOPBACK && make_devices(machine, e))
+		if (machines->isolation == MACHINE_LOOPBACK && make_devices(machine, e))
 			return -1;
 	}
 	return 0;
@@ -259,7 +263,7 @@ static void isolate(struct machines *machines, struct error *why)
 	bool user = false;
 	int error;
 
-	machines->isolation = ISOLATION_LOOPBACK;
+	machines->isolation = MACHINE_LOOPBACK;
 	if (machines->config->loopback_only) {
 		error_set(why, ERROR_UNAVAILABLE, NO_PLACE, "not wanted");
 		return;
@@ -275,7 +279,7 @@ static void isolate(struct machines *machines, struct error *why)
 		close_namespaces(machines);
 		return;
 	}
-	machines->isolation = ISOLATION_NAMESPACES;
+	machines->isolation = MACHINE_NAMESPACES;
 }
 
 static struct machines *prepare(const struct machines_config *config, struct journal *journal,
@@ -317,7 +321,7 @@ int machines_open(const struct machines_config *config, struct journal *journal,
 	/* Our cgroups as the host sees them, not as a user namespace does. */
 	cgroups_probe(arena, &machines->cgroups);
 	isolate(machines, &why);
-	if (machines->isolation == ISOLATION_LOOPBACK)
+	if (machines->isolation == MACHINE_LOOPBACK)
 		for (size_t i = 0; i < config->machine_count; i++)
 			snprintf(machines->items[i].address, sizeof(machines->items[i].address),
 				 "127.0.0.1");
@@ -365,7 +369,7 @@ int machines_close(struct machines *machines, struct error *e)
 	return rc ? -1 : 0;
 }
 
-enum isolation machines_isolation(const struct machines *machines)
+enum machine_isolation machines_isolation(const struct machines *machines)
 {
 	return machines->isolation;
 }
@@ -426,7 +430,7 @@ size_t machine_collect(const struct machine *machine, struct arena *arena, struc
 
 	*ret = list;
 	snprintf(path, sizeof(path), "/proc/%ld/ns/pid", (long)machine->pid);
-	if (machine->machines->isolation == ISOLATION_LOOPBACK)
+	if (machine->machines->isolation == MACHINE_LOOPBACK)
 		mark_tree(machine, list, count, ours);
 	else if (machine->pid > 0 && stat(path, &status) == 0 && !same_namespace(getpid(), &status))
 		for (size_t i = 0; i < count; i++)
@@ -476,7 +480,7 @@ pid_t machine_pid(const struct machine *machine, pid_t inner)
 	struct arena arena = {0};
 	struct process *list;
 	size_t count = machine_collect(machine, &arena, &list);
-	bool same = machine->machines->isolation == ISOLATION_LOOPBACK;
+	bool same = machine->machines->isolation == MACHINE_LOOPBACK;
 	pid_t found = 0;
 
 	for (size_t i = 0; i < count && !found; i++)
@@ -504,7 +508,7 @@ static size_t kill_processes(const struct machine *machine)
 	struct process *list;
 	size_t met = 0;
 
-	if (machine->machines->isolation == ISOLATION_LOOPBACK) {
+	if (machine->machines->isolation == MACHINE_LOOPBACK) {
 		met = machine_collect(machine, &arena, &list);
 		for (size_t i = 0; i < met; i++)
 			process_signal(list[i].pid, list[i].start, SIGKILL);
@@ -706,7 +710,7 @@ static bool all_free(uint32_t first, uint32_t count)
 int machine_ports(struct machine *machine, uint32_t count, uint16_t *ret_first, struct error *e)
 {
 	struct machines *machines = machine->machines;
-	bool own = machines->isolation == ISOLATION_NAMESPACES;
+	bool own = machines->isolation == MACHINE_NAMESPACES;
 	uint32_t *given = own ? &machine->ports : &machines->ports;
 	const uint32_t room = PORT_END - PORT_FIRST;
 	/* Drills beside one another look for theirs at different places. */

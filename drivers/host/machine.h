@@ -28,11 +28,11 @@
 #define MACHINE_DEVICES_MAX 64
 #define MACHINE_NAME_MAX 255
 
-enum isolation {
-	ISOLATION_LOOPBACK,   /* processes on 127.0.0.1 */
-	ISOLATION_NAMESPACES, /* a network, mount and PID namespace each */
+enum machine_isolation {
+	MACHINE_LOOPBACK,   /* processes on 127.0.0.1 */
+	MACHINE_NAMESPACES, /* a network, mount and PID namespace each */
 };
-extern const char *const isolation_names[]; /* "loopback", "namespaces" */
+extern const char *const machine_isolation_names[]; /* "loopback", "namespaces" */
 
 struct machine_site {
 	const char *name;
@@ -78,7 +78,7 @@ int machines_open(const struct machines_config *config, struct journal *journal,
  * journal. -1: the first that could not. */
 int machines_close(struct machines *machines, struct error *e);
 
-enum isolation machines_isolation(const struct machines *machines);
+enum machine_isolation machines_isolation(const struct machines *machines);
 /* What is lost without namespaces or cgroups, a sentence each, NULL-terminated; empty: nothing. */
 const char *const *machines_lost(const struct machines *machines);
 struct machine *machines_get(const struct machines *machines, size_t index);

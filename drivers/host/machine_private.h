@@ -42,7 +42,7 @@ struct machines {
 	struct arena *arena;
 	struct journal *journal;
 	const struct machines_config *config;
-	enum isolation isolation;
+	enum machine_isolation isolation;
 	struct machine *items;
 	struct cgroups cgroups;
 	int router;          /* network namespace */

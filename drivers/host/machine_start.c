@@ -136,7 +136,7 @@ static void enter_namespaces(const struct birth *birth)
 static _Noreturn void be_born(const struct birth *birth)
 {
 	const struct report ready = {.stage = STAGE_READY};
-	bool own = birth->machine->machines->isolation == ISOLATION_NAMESPACES;
+	bool own = birth->machine->machines->isolation == MACHINE_NAMESPACES;
 	int null;
 	sigset_t none;
 
@@ -198,7 +198,7 @@ static pid_t clone_child(const struct machine *machine)
 {
 	unsigned long flags = SIGCHLD;
 
-	if (machine->machines->isolation == ISOLATION_LOOPBACK)
+	if (machine->machines->isolation == MACHINE_LOOPBACK)
 		return fork();
 	flags |= CLONE_NEWPID;
 	if (machine->mounts < 0)
@@ -248,7 +248,7 @@ static int hold_mounts(struct machine *machine, struct error *e)
 {
 	char path[64];
 
-	if (machine->machines->isolation == ISOLATION_LOOPBACK || machine->mounts >= 0)
+	if (machine->machines->isolation == MACHINE_LOOPBACK || machine->mounts >= 0)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%ld/ns/mnt", (long)machine->pid);
 	machine->mounts = open(path, O_RDONLY | O_CLOEXEC);
