@@ -23,6 +23,7 @@
 
 #define CONNECTIONS_SPARE 64
 #define EVENTS_AT_ONCE 64
+#define LET_IN (20 * NANOS_US) /* how long the lock stays free when somebody waits for it */
 #define PRIORITY (-10) /* nice, of the sending thread */
 
 /* ---- time ---- */
@@ -91,6 +92,13 @@ static nanos turn(struct client *client)
 	return earlier(next, client->curl_due);
 }
 
+static void let_in(void)
+{
+	const struct timespec pause = {.tv_nsec = LET_IN};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
 static void wait_for_events(struct client *client, nanos until)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
@@ -100,6 +108,9 @@ static void wait_for_events(struct client *client, nanos until)
 	int n;
 
 	pthread_mutex_unlock(&client->lock);
+	/* A mutex is not fair: under load this thread would take it again before anybody wakes. */
+	if (atomic_load(&client->wanted) > 0)
+		let_in();
 	if (left > 0) {
 		time.tv_sec = left / NANOS_S;
 		time.tv_nsec = left % NANOS_S;
@@ -143,6 +154,13 @@ static void begin(struct client *client)
 		endpoint->slice_from = from - from % client->slice;
 		endpoint->next = endpoint->rate > 0 ? from + client_gap(endpoint) : NANOS_NEVER;
 	}
+}
+
+void client_enter(struct client *client)
+{
+	atomic_fetch_add(&client->wanted, 1);
+	pthread_mutex_lock(&client->lock);
+	atomic_fetch_sub(&client->wanted, 1);
 }
 
 static void *run(void *self)
@@ -298,7 +316,7 @@ int client_start(struct client *client, struct error *e)
 		return error_set(e, ERROR_MEMORY, NO_PLACE, "the client's thread: %s",
 				 strerror(rc));
 	client->started = true;
-	pthread_mutex_lock(&client->lock);
+	client_enter(client);
 	while (!client->is_ready)
 		pthread_cond_wait(&client->ready, &client->lock);
 	pthread_mutex_unlock(&client->lock);
@@ -312,7 +330,7 @@ void client_stop(struct client *client)
 {
 	if (!client->started || client->joined)
 		return;
-	pthread_mutex_lock(&client->lock);
+	client_enter(client);
 	client->stopping = true;
 	for (uint32_t i = 0; i < client->endpoint_count; i++)
 		client->endpoints[i].next = NANOS_NEVER;
@@ -362,7 +380,7 @@ size_t client_events(struct client *client, struct client_event *ret, size_t max
 	uint64_t count;
 	size_t n = 0;
 
-	pthread_mutex_lock(&client->lock);
+	client_enter(client);
 	while (n < max && client->event_head < client->event_tail)
 		ret[n++] = client->events[client->event_head++ % CLIENT_EVENTS_MAX];
 	if (client->event_head == client->event_tail &&
@@ -375,7 +393,7 @@ size_t client_events(struct client *client, struct client_event *ret, size_t max
 static struct endpoint *lock_endpoint(struct client *client, uint32_t endpoint)
 {
 	assert(endpoint < client->endpoint_count);
-	pthread_mutex_lock(&client->lock);
+	client_enter(client);
 	return &client->endpoints[endpoint];
 }
 
@@ -465,7 +483,7 @@ size_t client_slices(struct client *client, struct client_slice *ret, size_t max
 {
 	size_t n = 0;
 
-	pthread_mutex_lock(&client->lock);
+	client_enter(client);
 	while (n < max && client->slice_head < client->slice_tail)
 		ret[n++] = client->slices[client->slice_head++ % CLIENT_SLICES_MAX];
 	pthread_mutex_unlock(&client->lock);
@@ -517,7 +535,7 @@ static void *run_check(void *self)
 
 	event.ok = check_now(check, &e) == 0;
 	snprintf(event.reason, sizeof(event.reason), "%s", e.text);
-	pthread_mutex_lock(&client->lock);
+	client_enter(client);
 	check->running = false;
 	client_tell(client, event);
 	pthread_mutex_unlock(&client->lock);

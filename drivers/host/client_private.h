@@ -127,6 +127,7 @@ struct client {
 	bool started, joined;
 	atomic_bool stop_checks;
 
+	atomic_uint wanted;   /* threads that wait for the lock */
 	pthread_mutex_t lock; /* over what follows, and over the endpoints */
 	pthread_cond_t ready;
 	bool is_ready, stopping;
@@ -194,6 +195,8 @@ bool client_http_send(struct endpoint *endpoint, uint64_t sequence, nanos now);
 /* Its time is over. */
 void client_http_give_up(struct endpoint *endpoint, uint64_t sequence, nanos now);
 /* Something happened on a socket; -1: only time has passed. */
+/* Takes the lock: for all but the client's own thread. */
+void client_enter(struct client *client);
 void client_http_turn(struct client *client, int fd, uint32_t events);
 
 /* ---- client_exec.c ---- */
