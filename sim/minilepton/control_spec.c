@@ -505,6 +505,8 @@ static int load_deployment(struct control *control, const cJSON *item, nanos now
 	control->deployments[d].start = (nanos)start;
 	if (control_derive_deployment(spec, &control->fleet->deployments[d], e))
 		return -1;
+	control->fleet->deployments[d].reserved =
+		cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "reserved"));
 	control->fleet->deployments[d].at_once =
 		replicas > 0 && !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "cold"));
 	return endpoint[0] ? add_to_ingress(control, endpoint, name, weight, now_ms, e) : 0;

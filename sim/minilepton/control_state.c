@@ -46,6 +46,7 @@ static void add_deployments(const struct control *control, cJSON *root)
 		cJSON_AddBoolToObject(item, "restarting", deployment->restarting);
 		cJSON_AddBoolToObject(item, "scaling", deployment->scaling);
 		cJSON_AddBoolToObject(item, "at_once", deployment->at_once);
+		cJSON_AddBoolToObject(item, "reserved", deployment->reserved);
 		cJSON_AddNumberToObject(item, "start_delay_ns", (double)deployment->start_delay);
 		cJSON_AddItemToArray(list, item);
 	}
@@ -257,6 +258,7 @@ static int load_deployment(struct control *control, const cJSON *item, struct er
 						.restarting = flag(item, "restarting"),
 						.scaling = flag(item, "scaling"),
 						.at_once = flag(item, "at_once"),
+						.reserved = flag(item, "reserved"),
 						.start_delay = (nanos)delay};
 	snprintf(deployment->name, sizeof(deployment->name), "%s", control->deployments[d].name);
 	return control_derive_deployment(control->deployments[d].spec, deployment, e);

@@ -563,7 +563,9 @@ static void tick_counts(struct fleet *fleet, uint32_t d, nanos now)
 		if (!unit)
 			return;
 		unit->gpus = deployment->gpus;
-		unit->due = deployment->at_once ? now : now + fleet->rules.allocate;
+		unit->due = deployment->at_once || deployment->reserved
+				    ? now
+				    : now + fleet->rules.allocate;
 	}
 	if (wanted > 0)
 		deployment->at_once = false;

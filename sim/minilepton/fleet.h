@@ -116,7 +116,8 @@ struct fleet_deployment {
 	char groups[FLEET_GROUPS_MAX][FLEET_NAME_MAX];
 	uint32_t group_count; /* 0: any node */
 	uint32_t replicas, gpus;
-	bool at_once; /* its first replicas do not wait for an allocation */
+	bool at_once;  /* its first replicas do not wait for an allocation */
+	bool reserved; /* its nodes are kept for it: no replica ever waits for an allocation */
 	nanos start_delay;
 };
 

@@ -267,6 +267,8 @@ static const struct options_row rows[] = {
 	 "of the weights; exit 4 when theirs differs"},
 	{"after", OPTIONS_TEXTS, offsetof(struct replica_options, after), false, 0, 0, "FILE",
 	 "begins when it is there"},
+	{"ready-after", OPTIONS_TEXTS, offsetof(struct replica_options, ready_after), false, 0, 0,
+	 "FILE", "is not ready before this file is there (repeatable)"},
 	{"fence", OPTIONS_TEXT, offsetof(struct replica_options, fence), false, 0, 0, "FILE",
 	 "while it is there nothing is written"},
 	{"io-dir", OPTIONS_TEXT, offsetof(struct replica_options, io_dir), true, 0, 0, "DIR",

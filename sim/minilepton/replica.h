@@ -28,7 +28,7 @@ struct replica;
 
 struct replica_options {
 	const char *id, *endpoint, *site, *listen, *weights, *digest, *fence, *io_dir, *service;
-	struct options_texts after, devices;
+	struct options_texts after, ready_after, devices;
 	nanos start;
 	uint64_t concurrency, seed;
 };

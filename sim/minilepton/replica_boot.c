@@ -35,10 +35,8 @@ static void pause_until(nanos at)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 }
 
-static void wait_for_files(const struct replica *replica)
+static void wait_for_files(const struct replica *replica, const struct options_texts *after)
 {
-	const struct options_texts *after = &replica->options->after;
-
 	for (size_t i = 0; i < after->count; i++) {
 		if (access(after->items[i], F_OK) == 0)
 			continue;
@@ -109,16 +107,17 @@ static void *boot(void *self)
 	int phase = REPLICA_STARTING;
 	nanos until;
 
-	wait_for_files(replica);
+	wait_for_files(replica, &replica->options->after);
 	weights_load(replica);
-	if (ends(replica))
-		return NULL;
-	/* Only now: what the boot waited for may have been the restore of this very log. */
-	log_open(replica);
 	until = minilepton_now() + replica->options->start;
 	while (!ends(replica) && minilepton_now() < until)
 		pause_until(until - minilepton_now() < LOOK_EVERY ? until
 								  : minilepton_now() + LOOK_EVERY);
+	wait_for_files(replica, &replica->options->ready_after);
+	if (ends(replica))
+		return NULL;
+	/* Only now: what was waited for may have been the restore of this very log. */
+	log_open(replica);
 	if (atomic_compare_exchange_strong(&replica->phase, &phase, REPLICA_READY))
 		minilepton_say("replica %s: ready, weights %.16s", replica->options->id,
 			       replica->digest_text);
