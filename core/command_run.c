@@ -272,6 +272,12 @@ static int run_drill(struct drill *drill)
 	struct run *run;
 	int code;
 
+	drill->options.folder = drill->folder.temporary;
+	if (drill->options.driver->require_clean &&
+	    drill->options.driver->require_clean(drill->in->arena, &error)) {
+		error_print(&error);
+		return EXIT_NOT_EVALUABLE;
+	}
 	if (run_new(drill->scenario, &drill->options, &run, &error)) {
 		error_print(&error);
 		return error.kind == ERROR_UNAVAILABLE || error.kind == ERROR_IO ||

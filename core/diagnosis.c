@@ -341,3 +341,23 @@ void diagnose(const struct completion *seen, bool wrong_answers, struct diagnosi
 {
 	diagnose_normal(seen, wrong_answers, 0, ret);
 }
+
+int diagnosis_brokenness(const struct reading *r)
+{
+	if (r->nodes_powered < r->nodes)
+		return 6;
+	if (r->nodes_reachable < r->nodes)
+		return 5;
+	if (r->nodes_responding < r->nodes)
+		return 4;
+	if (r->gpus_visible < r->gpus)
+		return 3;
+	if (r->gpus_wrong || r->disks_failing || r->disks_full || r->disks_readonly ||
+	    r->nodes_refused)
+		return 3;
+	if (r->processes < r->replicas || r->replicas_ready < r->replicas || r->processes_stopped)
+		return DIAGNOSIS_BROKEN_REPLICA;
+	if (r->ports_open < r->ports || r->errors_ppm || r->service_added || r->loss_ppm)
+		return 1;
+	return r->digest_mismatches || r->xid || r->pace_ppm < EFFECT_PPM ? 1 : 0;
+}

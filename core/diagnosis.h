@@ -83,4 +83,11 @@ void diagnose(const struct completion *seen, bool wrong_answers, struct diagnosi
 void diagnose_normal(const struct completion *seen, bool wrong_answers, nanos normal_round_trip,
 		     struct diagnosis *ret);
 
+/*
+ * How badly a thing is broken, to find the one that explains most: 0 not at all, up to 6 without
+ * power. DIAGNOSIS_BROKEN_REPLICA: its replicas are not well, its hardware is.
+ */
+#define DIAGNOSIS_BROKEN_REPLICA 2
+int diagnosis_brokenness(const struct reading *reading);
+
 #endif

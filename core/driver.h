@@ -172,6 +172,12 @@ struct account {
 	double sent, good, wrong, late, failed; /* requests; 0 without load */
 };
 
+/* Acknowledged writes that a read-back did not find as they were written. */
+struct ledger_loss {
+	uint64_t bytes, records;
+	nanos first, last; /* when the first and the last of them were acknowledged */
+};
+
 /* How a driver would apply one effect: for `drsim plan` and the record. */
 struct mechanism {
 	const char *text; /* "model: GPU removed from the node's inventory" */
@@ -237,9 +243,22 @@ struct driver_ops {
 	/* It plays a scenario shrunk by its `process` block: open() gets the scenario_scale()d
 	 * one. */
 	bool scaled;
-	/* What it measured by means of its own, asked once at the end, after account(); texts live
-	 * in `arena`. NULL: nothing was. */
-	void (*measured)(void *self, struct arena *arena, struct measured *ret);
+	/*
+	 * The end of a drill on a real system, after account(): takes everything down, proves that
+	 * nothing is left, and tells what it measured by means of its own. Texts live in `arena`.
+	 * Files that belong to the record go to `folder` (NULL: none are kept). NULL: it has nothing
+	 * to take down.
+	 */
+	void (*finish)(void *self, const char *folder, struct arena *arena, struct measured *ret);
+	/*
+	 * Writes of one class acknowledged by a site in (from, to] that the last read-back did not
+	 * find, although nothing was restored: a real target can lose what it acknowledged. false:
+	 * there is no read-back, or nothing is lost. NULL: data stay where they are.
+	 */
+	bool (*lost)(void *self, uint32_t site, enum data_class data_class, nanos from, nanos to,
+		     struct ledger_loss *ret);
+	/* Refuses (ERROR_UNAVAILABLE) to begin on a host where a killed run left something. */
+	int (*require_clean)(struct arena *arena, struct error *e);
 	/* For `drsim doctor`: what this host can do for it, and why not, a line each. Changes
 	 * nothing. NULL: nothing to tell. */
 	void (*doctor)(struct arena *arena,

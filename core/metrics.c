@@ -400,6 +400,8 @@ static enum verdict of_faults(const struct record *record)
 	bool any = record->sham || record->scenario->step_count == 0 ||
 		   record->scenario->failure_count > 0 || left_out(record);
 
+	if (record->measured && record->measured->residue_count > 0)
+		verdict = worse(verdict, VERDICT_RESIDUE);
 	for (size_t i = 0; i < record->fault_count; i++) {
 		const struct fault_record *fault = &record->faults[i];
 

@@ -36,6 +36,7 @@ enum prng_purpose {
 	PRNG_JOB,            /* restart times; entity: job */
 	PRNG_PAYLOAD,        /* what a real drill's client writes; entity: sequence number */
 	PRNG_CALIBRATION,    /* which measured run a calibrated trial is like */
+	PRNG_PLACE, /* which bytes a driver damages; entity: injection */
 	PRNG_TEST = 1000,
 };
 

@@ -242,6 +242,9 @@ struct measured {
 	const char *isolation, *kernel;         /* "namespaces" or "loopback"; "Linux 6.12.1" */
 	const char *lost[ENVIRONMENT_LOST_MAX]; /* what this host could not do, one sentence each */
 	size_t lost_count;
+	const char *residue[RESIDUE_MAX]; /* what is still there after everything was taken back */
+	size_t residue_count;
+	const char *broken; /* why what was measured counts for nothing; NULL: it counts */
 };
 
 struct record {

@@ -385,10 +385,19 @@ static void complete(struct run *run, const struct completion *c)
 	}
 }
 
+/* In a real drill time goes on while we work. */
+void run_tick(struct run *run)
+{
+	nanos now = run->clock.ops->now(run->clock.self);
+	if (now > run->now)
+		run->now = now;
+}
+
 void run_drain(struct run *run)
 {
 	struct completion batch[COMPLETIONS_BATCH];
 	size_t count;
+	run_tick(run);
 	while ((count = run->options.driver->poll(run->driver, batch, COMPLETIONS_BATCH)) > 0)
 		for (size_t i = 0; i < count; i++)
 			complete(run, &batch[i]);
@@ -531,7 +540,9 @@ static int loop(struct run *run, struct error *e)
 		if (run->aborted || run->too_many)
 			return 0;
 	}
-	run->now = run->scenario->duration;
+	/* A real clock is past it already. */
+	if (run->now < run->scenario->duration)
+		run->now = run->scenario->duration;
 	return 0;
 }
 
@@ -641,10 +652,13 @@ static void sum_up(struct run *run, struct record *record)
 	if (run->options.driver->work)
 		record->work += run->options.driver->work(run->driver);
 	record->measured = NULL;
-	if (run->options.driver->measured) {
+	if (run->options.driver->finish) {
 		struct measured *measured = arena_alloc(&run->trial, sizeof(*measured));
-		run->options.driver->measured(run->driver, &run->trial, measured);
+		run->options.driver->finish(run->driver, run->options.folder, &run->trial,
+					    measured);
 		record->measured = measured;
+		if (measured->broken)
+			run->abort_reason = measured->broken;
 	}
 	record->faults = run->faults;
 	record->fault_count = run->fault_count;
@@ -652,6 +666,8 @@ static void sum_up(struct run *run, struct record *record)
 	measure_drill(run, record);
 	worst_case(run, record);
 	record->verdict = VERDICT_PASSED;
+	if (record->measured && record->measured->broken)
+		record->verdict = VERDICT_INVALID;
 	if (run->aborted)
 		record->verdict = VERDICT_ABORTED;
 	record->abort_reason = run->abort_reason;

@@ -24,6 +24,7 @@ struct run_options {
 	uint32_t threads; /* of a campaign; 0: one per processor */
 	uint64_t keep;    /* of a campaign: the measures of so many first trials; 0:
 			     CAMPAIGN_FIRST_MAX */
+	const char *folder; /* what a real drill leaves beside its record; NULL: nothing */
 };
 
 struct run;

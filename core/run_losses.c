@@ -119,6 +119,24 @@ void losses_look(struct run *run, uint32_t place)
 	}
 }
 
+/* What stayed where it was can still be lost: the ledger tells, where one is read back. */
+static void lose_in_place(struct run *run, uint32_t place, struct incident *incident, int c)
+{
+	const struct driver_ops *driver = run->options.driver;
+	int index = run->places[place].incident;
+	nanos from = index > 0 ? run->incidents[index - 1].closed : 0;
+	struct brp *brp = &incident->brp;
+	struct ledger_loss lost;
+	if (!driver->lost || !driver->lost(run->driver, recovery_site(run->recovery, place),
+					   (enum data_class)c, from, run->now, &lost))
+		return;
+	brp->by_class[c].seconds = (double)(lost.last - lost.first) / 1e9;
+	brp->by_class[c].bytes = lost.bytes;
+	brp->by_class[c].records = lost.records;
+	incident_set_mark(run, index, MARK_LOSS, lost.last);
+	incident_set_mark(run, index, MARK_BP, lost.first);
+}
+
 static void lose_class(struct run *run, uint32_t place, struct incident *incident, int c)
 {
 	const struct data *data = &run->scenario->deployment.data[c];
@@ -130,8 +148,10 @@ static void lose_class(struct run *run, uint32_t place, struct incident *inciden
 	if (incident->path == PATH_UNRECOVERED || (!moved && losses_damaged(run, state, c)))
 		return; /* nothing can be read yet, or what is read is in doubt: not known */
 	brp->by_class[c].known = true;
-	if (!moved)
-		return; /* nothing was restored, the ledger is whole */
+	if (!moved) { /* nothing was restored */
+		lose_in_place(run, place, incident, c);
+		return;
+	}
 	if (loss == NANOS_NEVER)
 		return;
 	uint64_t bytes, records;

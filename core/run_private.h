@@ -144,6 +144,7 @@ struct run {
 /* run.c */
 action_id run_start(struct run *run, struct action action);
 void run_drain(struct run *run);
+void run_tick(struct run *run); /* now is what the clock says */
 bool run_is_of_job(const struct run *run, struct entity entity); /* and of no endpoint */
 /* Does any detector's declaration about the place that serves stand? If so, of jobs alone? */
 bool run_declared(const struct run *run, uint32_t domain, bool *ret_of_jobs);

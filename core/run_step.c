@@ -335,6 +335,7 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 		leave_out(run, step, "broken already");
 		return 0;
 	}
+	run_tick(run);
 	tell_inject(run, injection);
 	if (run->options.sham) {
 		record->observed = "sham: nothing was injected";

@@ -12,9 +12,11 @@
 
 static struct arena arena;
 
-static void measure(void *self, struct arena *texts, struct measured *ret)
+static void measure(void *self, const char *folder, struct arena *texts,
+		    struct measured *ret)
 {
 	(void)self;
+	(void)folder;
 	*ret = (struct measured){
 		.wire_known = true,
 		.wire = {.outage_s = 1, .client_s = 1.5, .difference_s = 0.5, .allowed_s = 0.1},
@@ -23,20 +25,22 @@ static void measure(void *self, struct arena *texts, struct measured *ret)
 	};
 }
 
-static void measure_well(void *self, struct arena *texts, struct measured *ret)
+static void measure_well(void *self, const char *folder, struct arena *texts,
+			 struct measured *ret)
 {
-	measure(self, texts, ret);
+	measure(self, folder, texts, ret);
 	ret->wire.agrees = true;
 }
 
-static struct driver_ops real_driver(void (*measured)(void *, struct arena *, struct measured *))
+static struct driver_ops real_driver(void (*finish)(void *, const char *, struct arena *,
+						   struct measured *))
 {
 	struct driver_ops driver = *driver_find("sim");
 
 	driver.name = "real";
 	driver.kind = "injected";
 	driver.scaled = true;
-	driver.measured = measured;
+	driver.finish = finish;
 	return driver;
 }
 

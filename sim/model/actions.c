@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/diagnosis.h"
 #include "sim/model/world.h"
 
 /* A look opens a connection: its first packet is sent again after a second (RFC 6298). */
@@ -439,28 +440,6 @@ void actions_look(struct world *w)
 
 /* ---- diagnosis ---- */
 
-#define BROKEN_REPLICA 2
-
-static int brokenness(const struct reading *r)
-{
-	if (r->nodes_powered < r->nodes)
-		return 6;
-	if (r->nodes_reachable < r->nodes)
-		return 5;
-	if (r->nodes_responding < r->nodes)
-		return 4;
-	if (r->gpus_visible < r->gpus)
-		return 3;
-	if (r->gpus_wrong || r->disks_failing || r->disks_full || r->disks_readonly ||
-	    r->nodes_refused)
-		return 3;
-	if (r->processes < r->replicas || r->replicas_ready < r->replicas || r->processes_stopped)
-		return BROKEN_REPLICA;
-	if (r->ports_open < r->ports || r->errors_ppm || r->service_added || r->loss_ppm)
-		return 1;
-	return r->digest_mismatches || r->xid || r->pace_ppm < EFFECT_PPM ? 1 : 0;
-}
-
 /* The smallest thing that explains most: a rack that is dark as a whole, else the most broken node.
  */
 static void find_suspect(struct world *w, uint32_t site, struct completion *done)
@@ -482,13 +461,13 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 	for (uint32_t n = 0; n < config->nodes; n++) {
 		struct entity node = {.kind = ENTITY_NODE, .site = site, .index = (int32_t)n};
 		reading_hardware(w, node, &reading);
-		if (brokenness(&reading) <= worst)
+		if (diagnosis_brokenness(&reading) <= worst)
 			continue;
-		worst = brokenness(&reading);
+		worst = diagnosis_brokenness(&reading);
 		done->suspect = node;
 	}
 	/* Replicas that are not well weigh less than any hardware, but for an Xid alone. */
-	for (size_t r = 0; worst <= BROKEN_REPLICA && r < w->replica_count; r++) {
+	for (size_t r = 0; worst <= DIAGNOSIS_BROKEN_REPLICA && r < w->replica_count; r++) {
 		const struct replica *replica = &w->replicas[r];
 		struct entity node = {.kind = ENTITY_NODE, .site = site};
 		if (replica->site != site || replica->node == NODE_NONE ||
@@ -497,10 +476,10 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 			continue;
 		node.index = (int32_t)(replica->node - w->sites[site].first_node);
 		reading_take(w, node, &reading);
-		bool first = brokenness(&reading) == worst && node.index < done->suspect.index;
-		if (brokenness(&reading) <= worst && !first)
+		bool first = diagnosis_brokenness(&reading) == worst && node.index < done->suspect.index;
+		if (diagnosis_brokenness(&reading) <= worst && !first)
 			continue;
-		worst = brokenness(&reading);
+		worst = diagnosis_brokenness(&reading);
 		done->suspect = node;
 	}
 	if (worst > 0)
