@@ -27,7 +27,7 @@ enum process_state {
 	PROCESS_EXITED
 };
 
-struct process {
+struct child {
 	struct node *node;
 	char id[NODE_ID_MAX + 1];
 	pid_t pid;
@@ -42,14 +42,14 @@ struct process {
 	struct http_request *stopping[NODE_STOPPING_MAX];
 	size_t stopping_count;
 	struct loop_timer kill_timer, give_up_timer;
-	struct process *next;
+	struct child *next;
 };
 
 struct node {
 	const struct node_options *options;
 	struct loop *loop;
 	struct http_server *server;
-	struct process *processes;
+	struct child *processes;
 	size_t count;
 	int children; /* signalfd of SIGCHLD */
 	bool ending;
@@ -57,26 +57,26 @@ struct node {
 };
 
 /* What a process is started with; the arrays end with NULL. */
-struct process_plan {
+struct child_plan {
 	const char *id, *log; /* log: NULL: none */
 	char **argv, **env;
 };
 
 /* Reads and checks the JSON text; *ret lives in the arena and in nothing else. */
-int process_plan_parse(const char *text, size_t size, struct arena *arena, struct process_plan *ret,
+int child_plan_parse(const char *text, size_t size, struct arena *arena, struct child_plan *ret,
 		       struct error *e);
-struct process *process_find(const struct node *node, const char *id);
+struct child *child_find(const struct node *node, const char *id);
 /* Starts it; ERROR_UNAVAILABLE while it runs, ERROR_LIMIT when there are too many. */
-int process_start(struct node *node, const struct process_plan *plan, struct process **ret,
+int child_start(struct node *node, const struct child_plan *plan, struct child **ret,
 		  struct error *e);
 /* Signals its process group. */
-void process_signal(const struct process *process, int number);
+void child_signal(const struct child *process, int number);
 /* Takes note of all children that stopped, went on or ended; also of those that are not ours. */
 void processes_reap(struct node *node);
 bool processes_run(const struct node *node);
 void processes_forget(struct node *node);
-struct cJSON *process_json(const struct process *process);
+struct cJSON *child_json(const struct child *process);
 /* Answers those who wait for its end. */
-void process_ended(struct process *process);
+void child_ended(struct child *process);
 
 #endif

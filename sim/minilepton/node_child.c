@@ -88,7 +88,7 @@ static int env_parse(const cJSON *json, struct arena *arena, char ***ret, struct
 	return 0;
 }
 
-static int plan_read(const cJSON *json, struct arena *arena, struct process_plan *plan,
+static int plan_read(const cJSON *json, struct arena *arena, struct child_plan *plan,
 		     struct error *e)
 {
 	const char *text;
@@ -105,11 +105,11 @@ static int plan_read(const cJSON *json, struct arena *arena, struct process_plan
 												: 0;
 }
 
-int process_plan_parse(const char *text, size_t size, struct arena *arena, struct process_plan *ret,
+int child_plan_parse(const char *text, size_t size, struct arena *arena, struct child_plan *ret,
 		       struct error *e)
 {
 	cJSON *json = http_json_parse(text, size);
-	struct process_plan plan = {0};
+	struct child_plan plan = {0};
 	int rc;
 
 	if (!json)
@@ -123,7 +123,7 @@ int process_plan_parse(const char *text, size_t size, struct arena *arena, struc
 
 /* ---- standard error ---- */
 
-static void line_take(struct process *process)
+static void line_take(struct child *process)
 {
 	if (process->line_size == 0)
 		return; /* an empty line is no reason */
@@ -132,7 +132,7 @@ static void line_take(struct process *process)
 	process->line_size = 0;
 }
 
-static void error_close(struct process *process)
+static void error_close(struct child *process)
 {
 	if (process->error_fd < 0)
 		return;
@@ -142,14 +142,14 @@ static void error_close(struct process *process)
 	process->error_fd = -1;
 }
 
-static void log_copy(const struct process *process, const char *bytes, size_t size)
+static void log_copy(const struct child *process, const char *bytes, size_t size)
 {
 	if (process->log_fd >= 0 && write(process->log_fd, bytes, size) < 0)
 		return; /* a full disk must not stop the process */
 }
 
 /* What the pipe holds right now. */
-static void error_read(struct process *process)
+static void error_read(struct child *process)
 {
 	char bytes[4096];
 	size_t total = 0;
@@ -186,9 +186,9 @@ static void on_error(void *self, int fd, uint32_t events)
 
 /* ---- start ---- */
 
-struct process *process_find(const struct node *node, const char *id)
+struct child *child_find(const struct node *node, const char *id)
 {
-	for (struct process *at = node->processes; at; at = at->next)
+	for (struct child *at = node->processes; at; at = at->next)
 		if (strcmp(at->id, id) == 0)
 			return at;
 	return NULL;
@@ -196,19 +196,19 @@ struct process *process_find(const struct node *node, const char *id)
 
 static void on_kill(void *self)
 {
-	process_signal(self, SIGKILL);
+	child_signal(self, SIGKILL);
 }
 
 static void on_give_up(void *self)
 {
-	struct process *process = self;
+	struct child *process = self;
 
 	while (process->stopping_count > 0)
 		http_error(process->stopping[--process->stopping_count], 504,
 			   "process %s does not end", process->id);
 }
 
-static void process_free(struct process *process)
+static void process_free(struct child *process)
 {
 	loop_timer_clear(process->node->loop, &process->kill_timer);
 	loop_timer_clear(process->node->loop, &process->give_up_timer);
@@ -221,17 +221,17 @@ static void process_free(struct process *process)
 /* Room for one more: the one that ended first is forgotten. */
 static int room_make(struct node *node)
 {
-	struct process **oldest = NULL;
+	struct child **oldest = NULL;
 
 	if (node->count < NODE_PROCESSES_MAX)
 		return 0;
-	for (struct process **link = &node->processes; *link; link = &(*link)->next)
+	for (struct child **link = &node->processes; *link; link = &(*link)->next)
 		if ((*link)->state == PROCESS_EXITED &&
 		    (!oldest || (*link)->started < (*oldest)->started))
 			oldest = link;
 	if (!oldest)
 		return -1;
-	struct process *gone = *oldest;
+	struct child *gone = *oldest;
 
 	*oldest = gone->next;
 	node->count--;
@@ -239,9 +239,9 @@ static int room_make(struct node *node)
 	return 0;
 }
 
-static struct process *process_new(struct node *node, const char *id, struct error *e)
+static struct child *process_new(struct node *node, const char *id, struct error *e)
 {
-	struct process *process;
+	struct child *process;
 
 	if (room_make(node)) {
 		error_set(e, ERROR_LIMIT, NO_PLACE, "more than %d processes", NODE_PROCESSES_MAX);
@@ -273,7 +273,7 @@ static _Noreturn void child_fail(const char *what)
 	_exit(EXEC_FAILED);
 }
 
-static _Noreturn void child_run(const struct process_plan *plan, int log_fd, int error_fd,
+static _Noreturn void child_run(const struct child_plan *plan, int log_fd, int error_fd,
 				pid_t agent)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -294,7 +294,7 @@ static _Noreturn void child_run(const struct process_plan *plan, int log_fd, int
 }
 
 /* The descriptors of the next start: its log, and a pipe for standard error. */
-static int channels_open(struct process *process, const struct process_plan *plan, int *ret_child,
+static int channels_open(struct child *process, const struct child_plan *plan, int *ret_child,
 			 struct error *e)
 {
 	struct error ignored = {0};
@@ -324,10 +324,10 @@ static int channels_open(struct process *process, const struct process_plan *pla
 	return 0;
 }
 
-int process_start(struct node *node, const struct process_plan *plan, struct process **ret,
+int child_start(struct node *node, const struct child_plan *plan, struct child **ret,
 		  struct error *e)
 {
-	struct process *process = process_find(node, plan->id);
+	struct child *process = child_find(node, plan->id);
 	pid_t agent = getpid(), pid;
 	int child = -1;
 
@@ -358,7 +358,7 @@ int process_start(struct node *node, const struct process_plan *plan, struct pro
 
 /* ---- end ---- */
 
-void process_signal(const struct process *process, int number)
+void child_signal(const struct child *process, int number)
 {
 	if (process->state == PROCESS_EXITED)
 		return;
@@ -367,15 +367,15 @@ void process_signal(const struct process *process, int number)
 		kill(process->pid, number);
 }
 
-static struct process *process_of(const struct node *node, pid_t pid)
+static struct child *process_of(const struct node *node, pid_t pid)
 {
-	for (struct process *at = node->processes; at; at = at->next)
+	for (struct child *at = node->processes; at; at = at->next)
 		if (at->pid == pid && at->state != PROCESS_EXITED)
 			return at;
 	return NULL;
 }
 
-static void process_note(struct process *process, int status)
+static void process_note(struct child *process, int status)
 {
 	if (WIFSTOPPED(status)) {
 		process->state = PROCESS_STOPPED;
@@ -394,7 +394,7 @@ static void process_note(struct process *process, int status)
 		       process->signal >= 0 ? "was ended by signal" : "exited with",
 		       process->signal >= 0 ? process->signal : process->exit_code,
 		       process->reason);
-	process_ended(process);
+	child_ended(process);
 }
 
 void processes_reap(struct node *node)
@@ -403,7 +403,7 @@ void processes_reap(struct node *node)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
-		struct process *process = process_of(node, pid);
+		struct child *process = process_of(node, pid);
 
 		if (process)
 			process_note(process, status);
@@ -412,7 +412,7 @@ void processes_reap(struct node *node)
 
 bool processes_run(const struct node *node)
 {
-	for (const struct process *at = node->processes; at; at = at->next)
+	for (const struct child *at = node->processes; at; at = at->next)
 		if (at->state != PROCESS_EXITED)
 			return true;
 	return false;
@@ -421,14 +421,14 @@ bool processes_run(const struct node *node)
 void processes_forget(struct node *node)
 {
 	while (node->processes) {
-		struct process *process = node->processes;
+		struct child *process = node->processes;
 
 		node->processes = process->next;
 		process_free(process);
 	}
 }
 
-struct cJSON *process_json(const struct process *process)
+struct cJSON *child_json(const struct child *process)
 {
 	static const char *const states[] = {"running", "stopped", "exited"};
 	nanos started_ms = process->started / NANOS_MS;
