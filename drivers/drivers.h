@@ -7,7 +7,8 @@
 
 #define DRIVER_LIST(DRIVER)                                                                        \
 	DRIVER(sim)                                                                                \
-	DRIVER(null)
+	DRIVER(null)                                                                               \
+	DRIVER(process)
 
 #define DRIVER_DECLARE(name) extern const struct driver_ops driver_##name;
 DRIVER_LIST(DRIVER_DECLARE)

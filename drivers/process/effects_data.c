@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Damage to live data, to backups in the store, and full volumes. Of every file a pristine copy is
+ * kept first. Mending puts back what was damaged and leaves what was written since: and it leaves
+ * alone a file that a restore or the way back has replaced.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "drivers/host/undo.h"
+#include "drivers/process/copies_private.h"
+#include "drivers/process/effects.h"
+
+#define COPY_MAX ((uint64_t)256 << 20) /* of one file that is mended in memory */
+
+/* ---- files that are damaged ---- */
+
+struct victim {
+	char path[2 * COPIES_PATH_MAX];
+	char name[COPIES_NAME_MAX];
+	uint64_t size;
+};
+
+static size_t victims(struct real *real, enum data_class data_class, struct victim *ret,
+		      uint64_t *ret_bytes)
+{
+	struct copies_file *files = calloc(COPIES_FILES_MAX, sizeof(*files));
+	char folder[COPIES_PATH_MAX];
+	size_t kept = 0;
+
+	assert(files);
+	copies_class_folder(real->copies, copies_source(real->copies), data_class, folder);
+	size_t count = copies_list(folder, files, COPIES_FILES_MAX);
+	*ret_bytes = 0;
+	for (size_t i = 0; i < count && kept < FAULT_RECORDS_MAX; i++) {
+		if (files[i].size == 0)
+			continue;
+		snprintf(ret[kept].path, sizeof(ret[kept].path), "%s/%s", folder, files[i].name);
+		snprintf(ret[kept].name, sizeof(ret[kept].name), "%s", files[i].name);
+		ret[kept].size = files[i].size;
+		*ret_bytes += files[i].size;
+		kept++;
+	}
+	free(files);
+	return kept;
+}
+
+/* A pristine copy, once for each file, and its record in the journal. */
+static int keep(struct real *real, struct fault_state *fault, const char *path,
+		struct error *e)
+{
+	uint64_t number;
+	struct stat status;
+
+	for (size_t i = 0; i < fault->record_count; i++) {
+		const struct undo *undo = journal_find(real->journal, fault->records[i]);
+		if (strcmp(undo->path, path) == 0)
+			return 0;
+	}
+	if (stat(path, &status))
+		return error_set(e, ERROR_IO, NO_PLACE, "cannot look at %s: %s", path,
+				 strerror(errno));
+	if (fault->record_count == FAULT_RECORDS_MAX)
+		return error_set(e, ERROR_LIMIT, NO_PLACE, "more than %d files would be damaged",
+				 FAULT_RECORDS_MAX);
+	if (undo_keep_file(real->journal, path, 0, &number, e))
+		return -1;
+	fault->inodes[fault->record_count] = (uint64_t)status.st_ino;
+	fault->records[fault->record_count++] = number;
+	return 0;
+}
+
+static int write_at(const char *path, uint64_t at, const void *bytes, size_t size, struct error *e)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool good = fd >= 0 && pwrite(fd, bytes, size, (off_t)at) == (ssize_t)size;
+
+	if (!good)
+		error_set(e, ERROR_IO, NO_PLACE, "cannot write %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return good ? 0 : -1;
+}
+
+static int read_at(const char *path, uint64_t at, void *bytes, size_t size, struct error *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool good = fd >= 0 && pread(fd, bytes, size, (off_t)at) == (ssize_t)size;
+
+	if (!good)
+		error_set(e, ERROR_IO, NO_PLACE, "cannot read %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return good ? 0 : -1;
+}
+
+/* The file and the place in it of byte `at` of the whole class. */
+static const struct victim *find(const struct victim *all, size_t count, uint64_t *at)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (*at < all[i].size)
+			return &all[i];
+		*at -= all[i].size;
+	}
+	return NULL;
+}
+
+static int flip(struct real *real, struct fault_state *fault, const struct victim *all,
+		size_t count, uint64_t bytes, struct prng *prng, struct error *e)
+{
+	for (int64_t i = 0; i < fault->effect.amount; i++) {
+		uint64_t at = prng_below(prng, bytes);
+		uint8_t byte, bit = (uint8_t)(1u << prng_below(prng, 8));
+		const struct victim *victim = find(all, count, &at);
+		if (keep(real, fault, victim->path, e) ||
+		    read_at(victim->path, at, &byte, 1, e))
+			return -1;
+		byte ^= bit;
+		if (write_at(victim->path, at, &byte, 1, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int zero(struct real *real, struct fault_state *fault, const struct victim *all,
+		size_t count, uint64_t bytes, struct prng *prng, struct error *e)
+{
+	static const uint8_t zeros[4096];
+
+	for (int64_t i = 0; i < fault->effect.amount; i++) {
+		uint64_t at = prng_below(prng, bytes), left = (uint64_t)fault->effect.spread;
+		const struct victim *victim = find(all, count, &at);
+		if (keep(real, fault, victim->path, e))
+			return -1;
+		left = left < victim->size - at ? left : victim->size - at;
+		left = left > 0 ? left : 1;
+		while (left > 0) {
+			size_t now = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
+			if (write_at(victim->path, at, zeros, now, e))
+				return -1;
+			at += now;
+			left -= now;
+		}
+	}
+	return 0;
+}
+
+/* A block of one place over that of another, as a misdirected write leaves it. */
+static int misdirect(struct real *real, struct fault_state *fault, const struct victim *all,
+		     size_t count, uint64_t bytes, struct error *e)
+{
+	uint64_t from = (uint64_t)((double)bytes * (double)fault->effect.amount / EFFECT_PPM);
+	uint64_t to = (uint64_t)((double)bytes * (double)fault->effect.spread / EFFECT_PPM);
+	uint8_t block[4096];
+
+	from = from < bytes ? from : bytes - 1;
+	to = to < bytes ? to : bytes - 1;
+	const struct victim *source = find(all, count, &from), *target = find(all, count, &to);
+	from -= from % COPIES_BLOCK;
+	to -= to % COPIES_BLOCK;
+	uint64_t size = fmin(fmin((double)(source->size - from), (double)(target->size - to)),
+			     sizeof(block));
+	if (keep(real, fault, target->path, e) ||
+	    read_at(source->path, from, block, (size_t)size, e))
+		return -1;
+	return write_at(target->path, to, block, (size_t)size, e);
+}
+
+/* Every file loses its end: a share of it, or what it did not have yet at an earlier time. */
+static int cut(struct real *real, struct fault_state *fault, const struct victim *all,
+	       size_t count, struct error *e)
+{
+	enum data_class c = (enum data_class)fault->effect.entity.index;
+	nanos then = real_now(real) - fault->effect.amount;
+	bool old = fault->effect.kind == EFFECT_DATA_OLD;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t size =
+			old ? copies_size_at(real->copies, c, all[i].name, then)
+			    : (uint64_t)((double)all[i].size *
+					 (1 - (double)fault->effect.amount / EFFECT_PPM));
+		if (size >= all[i].size)
+			continue;
+		if (keep(real, fault, all[i].path, e))
+			return -1;
+		fault->cut[fault->record_count - 1] = size + 1;
+		if (truncate(all[i].path, (off_t)size))
+			return error_set(e, ERROR_IO, NO_PLACE, "cannot cut %s: %s", all[i].path,
+					 strerror(errno));
+	}
+	return fault->record_count > 0
+		       ? 0
+		       : error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				   "no file of the class was any smaller then");
+}
+
+static int drop(struct real *real, struct fault_state *fault, const struct victim *all,
+		size_t count, struct error *e)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (keep(real, fault, all[i].path, e))
+			return -1;
+		if (unlink(all[i].path))
+			return error_set(e, ERROR_IO, NO_PLACE, "cannot remove %s: %s", all[i].path,
+					 strerror(errno));
+	}
+	return 0;
+}
+
+int data_damage(struct real *real, struct fault_state *fault, struct error *e)
+{
+	struct victim *all = calloc(FAULT_RECORDS_MAX, sizeof(*all));
+	enum data_class c = (enum data_class)fault->effect.entity.index;
+	struct prng prng;
+	uint64_t bytes;
+	int rc = -1;
+
+	assert(all);
+	prng_open(&prng, real->seed, 0, fault->effect.injection, PRNG_PLACE);
+	size_t count = victims(real, c, all, &bytes);
+	if (count == 0)
+		error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "the class has no content to damage");
+	else if (fault->effect.kind == EFFECT_DATA_FLIP)
+		rc = flip(real, fault, all, count, bytes, &prng, e);
+	else if (fault->effect.kind == EFFECT_DATA_ZERO)
+		rc = zero(real, fault, all, count, bytes, &prng, e);
+	else if (fault->effect.kind == EFFECT_DATA_MISDIRECT)
+		rc = misdirect(real, fault, all, count, bytes, e);
+	else if (fault->effect.kind == EFFECT_DATA_GONE)
+		rc = drop(real, fault, all, count, e);
+	else
+		rc = cut(real, fault, all, count, e);
+	free(all);
+	return rc;
+}
+
+/* ---- mending ---- */
+
+static uint8_t *read_whole(const char *path, uint64_t *ret_size, struct error *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	uint8_t *bytes = NULL;
+
+	if (fd < 0 || fstat(fd, &status) || (uint64_t)status.st_size > COPY_MAX) {
+		error_set(e, ERROR_IO, NO_PLACE, "cannot read %s: %s", path,
+			  fd < 0 ? strerror(errno) : "too large");
+		goto out;
+	}
+	bytes = malloc((size_t)status.st_size + 1);
+	assert(bytes);
+	*ret_size = (uint64_t)status.st_size;
+	if (pread(fd, bytes, (size_t)*ret_size, 0) != (ssize_t)*ret_size) {
+		error_set(e, ERROR_IO, NO_PLACE, "cannot read %s: %s", path, strerror(errno));
+		free(bytes);
+		bytes = NULL;
+	}
+out:
+	if (fd >= 0)
+		close(fd);
+	return bytes;
+}
+
+/* The pristine bytes, and after them what was written since the damage. */
+static int put_back(const struct undo *undo, uint64_t damaged, bool gone, struct error *e)
+{
+	uint64_t size = 0, pristine = 0, since = 0;
+	uint8_t *now = NULL, *kept = read_whole(undo->from, &pristine, e);
+	int rc = -1, fd = -1;
+
+	if (!kept)
+		return -1;
+	if (!gone) {
+		now = read_whole(undo->path, &size, e);
+		if (!now)
+			goto out;
+		since = size > damaged ? size - damaged : 0;
+	}
+	fd = open(undo->path, O_WRONLY | O_CREAT | O_CLOEXEC, undo->mode & 07777);
+	bool good = fd >= 0 && pwrite(fd, kept, pristine, 0) == (ssize_t)pristine;
+	if (good && since > 0 && damaged != pristine)
+		good = pwrite(fd, now + damaged, since, (off_t)pristine) == (ssize_t)since;
+	if (good && since == 0) {
+		const struct timespec times[2] = {
+			{.tv_nsec = UTIME_OMIT},
+			{.tv_sec = undo->mtime_s, .tv_nsec = undo->mtime_ns}};
+		good = futimens(fd, times) == 0 && fchmod(fd, undo->mode & 07777) == 0;
+	}
+	rc = good ? 0
+		  : error_set(e, ERROR_IO, NO_PLACE, "cannot mend %s: %s", undo->path,
+			      strerror(errno));
+out:
+	if (fd >= 0)
+		close(fd);
+	free(kept);
+	free(now);
+	return rc;
+}
+
+/* Is the file still the one that was damaged? Of one that was removed: is it still away? */
+static bool still_damaged(const struct fault_state *fault, size_t i, const char *path)
+{
+	bool gone = fault->effect.kind == EFFECT_DATA_GONE;
+	struct stat status;
+
+	if (stat(path, &status))
+		return gone;
+	return !gone && (uint64_t)status.st_ino == fault->inodes[i];
+}
+
+int data_mend(struct real *real, struct fault_state *fault, struct error *e)
+{
+	for (size_t i = 0; i < fault->record_count; i++) {
+		const struct undo *undo = journal_find(real->journal, fault->records[i]);
+		uint64_t damaged = fault->cut[i] ? fault->cut[i] - 1 : undo->bytes;
+		if (undo->done || !still_damaged(fault, i, undo->path))
+			continue;
+		if (put_back(undo, damaged, fault->effect.kind == EFFECT_DATA_GONE, e))
+			return -1;
+		fault->inodes[i] = 0;
+	}
+	return 0;
+}
+
+bool data_damaged(struct real *real, const struct fault_state *fault)
+{
+	for (size_t i = 0; i < fault->record_count; i++) {
+		const struct undo *undo = journal_find(real->journal, fault->records[i]);
+		if (still_damaged(fault, i, undo->path))
+			return true;
+	}
+	return false;
+}
+
+/* ---- backups ---- */
+
+/* One that ended well and still stands, counted from the newest (-1, -2 …) or from the first. */
+int32_t effects_backup_index(struct real *real, int32_t index)
+{
+	int32_t count = (int32_t)real->backup_count;
+
+	if (index < 0) {
+		for (int32_t i = count; i-- > 0;)
+			if (real->backups[i].ok && !real->backups[i].pruned && ++index == 0)
+				return i;
+		return -1;
+	}
+	for (int32_t i = 0; i < count; i++)
+		if (real->backups[i].ok && index-- == 0)
+			return real->backups[i].pruned ? -1 : i;
+	return -1;
+}
+
+/* An object as it was, to be put back. */
+struct kept_object {
+	char key[STORE_KEY_MAX];
+	uint8_t *bytes, *damaged; /* damaged NULL: it was removed */
+	size_t size;
+};
+
+static int change_object(struct real *real, struct fault_state *fault,
+			 struct store_handle *store, const char *key, bool remove, uint64_t at,
+			 struct error *e)
+{
+	struct arena *arena = &real->arena;
+	struct kept_object *kept = arena_alloc(arena, sizeof(*kept));
+
+	if (fault->object_count == FAULT_RECORDS_MAX)
+		return error_set(e, ERROR_LIMIT, NO_PLACE, "more than %d objects would be damaged",
+				 FAULT_RECORDS_MAX);
+	snprintf(kept->key, sizeof(kept->key), "%s", key);
+	if (store_object_read(store, key, arena, &kept->bytes, &kept->size, e))
+		return -1;
+	fault->objects[fault->object_count++] = kept;
+	if (remove)
+		return store_object_remove(store, key, e);
+	kept->damaged = arena_alloc(arena, kept->size + 1);
+	memcpy(kept->damaged, kept->bytes, kept->size);
+	kept->damaged[at < kept->size ? at : kept->size - 1] ^= 1;
+	return store_object_write(store, key, kept->damaged, kept->size, e);
+}
+
+/* In bytes that no other backup needs; when it has none of its own, in its manifest. */
+static int flip_backup(struct real *real, struct fault_state *fault,
+		       struct store_handle *store, const char *id, struct prng *prng,
+		       struct error *e)
+{
+	struct store_object *objects, *hit = NULL;
+	size_t count;
+
+	if (store_objects(store, id, &real->arena, &objects, &count, e))
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (!hit || (hit->manifest && objects[i].only && objects[i].bytes > 0))
+			hit = &objects[i];
+	if (!hit)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "the backup has no object");
+	uint64_t at = hit->offset + prng_below(prng, hit->bytes ? hit->bytes : 1);
+	return change_object(real, fault, store, hit->key, false, at, e);
+}
+
+static int remove_backup(struct real *real, struct fault_state *fault,
+			 struct store_handle *store, const char *id, struct error *e)
+{
+	struct store_object *objects;
+	size_t count;
+
+	if (store_objects(store, id, &real->arena, &objects, &count, e))
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (objects[i].manifest)
+			return change_object(real, fault, store, objects[i].key, true, 0, e);
+	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "the backup has no manifest");
+}
+
+/* The newest one that is so much older: its content stands under this one's name. */
+static int age_backup(struct real *real, struct fault_state *fault, struct error *e)
+{
+	struct backup_state *backup = &real->backups[fault->backup];
+
+	for (int32_t i = fault->backup; i-- > 0;) {
+		const struct backup_state *older = &real->backups[i];
+		if (!older->ok || older->pruned || older->policy != backup->policy ||
+		    older->as_of > backup->as_of - fault->effect.amount)
+			continue;
+		memcpy(fault->ids, backup->ids, sizeof(fault->ids));
+		memcpy(backup->ids, older->ids, sizeof(backup->ids));
+		return 0;
+	}
+	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+			 "there is no backup that is so much older");
+}
+
+int backup_damage(struct real *real, struct fault_state *fault, struct error *e)
+{
+	struct store_handle *store = NULL;
+	struct prng prng;
+	int rc;
+
+	fault->backup = effects_backup_index(real, fault->effect.entity.index);
+	if (fault->backup < 0)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "there is no such backup");
+	if (fault->effect.kind == EFFECT_BACKUP_OLD)
+		return age_backup(real, fault, e);
+	prng_open(&prng, real->seed, 0, fault->effect.injection, PRNG_PLACE);
+	rc = actions_open_store(real, &store, e);
+	for (int c = 0; c < DATA_CLASSES && rc == 0; c++) {
+		const char *id = real->backups[fault->backup].ids[c];
+		if (!id[0])
+			continue;
+		rc = fault->effect.kind == EFFECT_BACKUP_GONE
+			     ? remove_backup(real, fault, store, id, e)
+			     : flip_backup(real, fault, store, id, &prng, e);
+	}
+	store_close(store);
+	return rc;
+}
+
+int backup_mend(struct real *real, struct fault_state *fault, struct error *e)
+{
+	struct store_handle *store = NULL;
+	int rc = 0;
+
+	if (fault->effect.kind == EFFECT_BACKUP_OLD) {
+		memcpy(real->backups[fault->backup].ids, fault->ids, sizeof(fault->ids));
+		return 0;
+	}
+	/* A store whose machine is gone has nothing that could be mended. */
+	if (!machine_alive(real->store_machine))
+		return 0;
+	rc = actions_open_store(real, &store, e);
+	for (size_t i = fault->object_count; i-- > 0 && rc == 0;) {
+		const struct kept_object *kept = fault->objects[i];
+		rc = store_object_write(store, kept->key, kept->bytes, kept->size, e);
+	}
+	store_close(store);
+	if (rc == 0)
+		fault->object_count = 0;
+	return rc;
+}
+
+bool backup_damaged(struct real *real, const struct fault_state *fault)
+{
+	(void)real;
+	return fault->used && !real->backups[fault->backup].pruned;
+}
+
+/* ---- a full volume ---- */
+
+/* The volume of a node's site, or of the store. */
+static int volume(struct real *real, const struct entity *entity, char *path, size_t room,
+		  struct error *e)
+{
+	if (entity->kind == ENTITY_STORE) {
+		snprintf(path, room, "%s%s", machine_root(real->store_machine),
+			 real->store_disk);
+		return 0;
+	}
+	snprintf(path, room, "%s", copies_site_folder(real->copies, entity->site));
+	return real->volumes[entity->site]
+		       ? 0
+		       : error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				   "the site's data have no volume of limited size here: this host "
+				   "allows no mount");
+}
+
+static void fill_path(struct real *real, const struct fault_state *fault, char *path,
+		      size_t room)
+{
+	struct error ignored = {.kind = ERROR_NONE};
+	char folder[COPIES_PATH_MAX];
+
+	volume(real, &fault->effect.entity, folder, sizeof(folder), &ignored);
+	snprintf(path, room, "%s/drsim-fill", folder);
+}
+
+int disk_fill(struct real *real, struct fault_state *fault, struct error *e)
+{
+	char folder[COPIES_PATH_MAX], path[COPIES_PATH_MAX + 16];
+	struct statvfs space;
+
+	if (volume(real, &fault->effect.entity, folder, sizeof(folder), e))
+		return -1;
+	fill_path(real, fault, path, sizeof(path));
+	if (statvfs(folder, &space))
+		return error_set(e, ERROR_IO, NO_PLACE, "cannot look at %s: %s", folder,
+				 strerror(errno));
+	if (effects_note(real, fault,
+			 (struct undo){.kind = UNDO_REMOVE, .path = path, .pid = getpid()}, e))
+		return -1;
+	double keep_free = (double)space.f_blocks * (double)fault->effect.amount / EFFECT_PPM;
+	double blocks = (double)space.f_bavail - keep_free;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	bool good = fd >= 0 &&
+		    (blocks < 1 ||
+		     posix_fallocate(fd, 0, (off_t)(blocks * (double)space.f_frsize)) == 0);
+	if (fd >= 0)
+		close(fd);
+	return good ? 0
+		    : error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot fill the volume: %s",
+				strerror(errno));
+}
+
+int disk_free(struct real *real, struct fault_state *fault, struct error *e)
+{
+	char path[COPIES_PATH_MAX + 16];
+
+	fill_path(real, fault, path, sizeof(path));
+	if (unlink(path) && errno != ENOENT)
+		return error_set(e, ERROR_IO, NO_PLACE, "cannot remove %s: %s", path,
+				 strerror(errno));
+	return 0;
+}
+
+bool disk_filled(struct real *real, const struct fault_state *fault)
+{
+	char path[COPIES_PATH_MAX + 16];
+
+	fill_path(real, fault, path, sizeof(path));
+	return access(path, F_OK) == 0;
+}

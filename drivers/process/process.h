@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the driver process: a Lepton deployment, or a user's own servers, as real processes
+ * of this host, in real time.
+ *
+ * The main thread is the run loop's: it starts, kills and freezes machines, applies and reverts
+ * effects, and hands completions over. What takes time runs in threads of its own: the observer
+ * (observe.c) looks at nodes and control plane, the prober (probe.c) sends the detectors' looks,
+ * each action of the DR controller that waits or copies is a worker (actions.c), the client sends
+ * the load (drivers/host/client.h), the copies live (copies_live.c). They meet in two places, both
+ * behind one lock: the queue of completions, and the observer's last round.
+ */
+#ifndef DRIVERS_PROCESS_PROCESS_H
+#define DRIVERS_PROCESS_PROCESS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/driver.h"
+#include "drivers/host/capture.h"
+#include "drivers/host/client.h"
+#include "drivers/host/guardian.h"
+#include "drivers/host/journal.h"
+#include "drivers/host/machine.h"
+#include "drivers/process/call.h"
+#include "drivers/process/copies.h"
+#include "drivers/store/store.h"
+
+#define PROCESS_NODES_MAX 128    /* of a scenario: each is a machine of its own */
+#define PROCESS_REPLICAS_MAX 256 /* of all endpoints and sites */
+#define PROCESS_QUEUE_MAX 4096   /* completions that nobody has fetched */
+#define PROCESS_WORKERS_MAX 64   /* actions under way at a time */
+#define PROCESS_BACKUPS_MAX 10000
+#define PROCESS_TOKEN_MAX 33
+#define PROCESS_URL_MAX 128
+#define PROCESS_PORTS 256 /* of each node: its agent's, and behind it those of its processes */
+#define PROCESS_VIEWS_MAX 32 /* processes of one node */
+#define FAULT_RECORDS_MAX 64 /* files or processes that one effect hits */
+#define CANARY_SEQUENCE ((uint64_t)1 << 62) /* and above: records that no ledger counts */
+
+#define EFFECTS_OF_PROCESS                                                                         \
+	(EFFECT_BIT(EFFECT_GPU_GONE) | EFFECT_BIT(EFFECT_POWER_OFF) |                              \
+	 EFFECT_BIT(EFFECT_NODE_CRASH) | EFFECT_BIT(EFFECT_NODE_REBOOT) |                          \
+	 EFFECT_BIT(EFFECT_NODE_FREEZE) | EFFECT_BIT(EFFECT_STANDBY_OUT) |                         \
+	 EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_PROC_LOOP) |                             \
+	 EFFECT_BIT(EFFECT_PROC_FREEZE) | EFFECT_BIT(EFFECT_START_SLOW) |                          \
+	 EFFECT_BIT(EFFECT_LOAD_SURGE) | EFFECT_BIT(EFFECT_DISK_FULL) |                            \
+	 EFFECT_BIT(EFFECT_DATA_FLIP) | EFFECT_BIT(EFFECT_DATA_CUT) |                              \
+	 EFFECT_BIT(EFFECT_DATA_OLD) | EFFECT_BIT(EFFECT_DATA_GONE) |                              \
+	 EFFECT_BIT(EFFECT_DATA_ZERO) | EFFECT_BIT(EFFECT_DATA_MISDIRECT) |                        \
+	 EFFECT_BIT(EFFECT_BACKUP_FLIP) | EFFECT_BIT(EFFECT_BACKUP_GONE) |                         \
+	 EFFECT_BIT(EFFECT_BACKUP_OLD) | EFFECT_BIT(EFFECT_BACKUP_FAIL) |                          \
+	 EFFECT_BIT(EFFECT_RESTORE_STOP))
+
+/* A node of the scenario: a machine with an agent. */
+struct node {
+	uint32_t site, index; /* as the scenario counts them */
+	char name[160];       /* "primary/node[0]" */
+	struct machine *machine;
+	char agent[PROCESS_URL_MAX]; /* http://A:P of its agent */
+	const char *devices, *disk; /* folders, as it sees them */
+	uint16_t port;               /* of its agent; the ports behind it are the replicas' */
+	bool power;                  /* as its power controller says */
+	bool down;                   /* we killed it, and nobody started it again */
+};
+
+/* A process, as the agent of its node tells of it. */
+struct real_view {
+	char id[80];
+	pid_t pid;
+	uint64_t starts;
+	char state; /* R running, T stopped, X exited */
+};
+
+/* What the observer saw of one node. */
+struct node_view {
+	bool reachable, responding, ready; /* answers a connection; a call; is Ready to the control
+					      plane */
+	uint32_t gpus;                     /* present */
+	uint64_t gpu_mask;                 /* which */
+	struct real_view seen[PROCESS_VIEWS_MAX];
+	uint32_t processes;
+};
+
+/* A replica, as the control plane tells of it. */
+struct replica_view {
+	char id[80], deployment[96], address[64];
+	uint32_t endpoint, site, ordinal;
+	int node; /* index in nodes; -1: none */
+	char reason[32]; /* Lepton's readiness reason */
+	bool ready;
+	uint64_t starts;
+	pid_t pid; /* inside its node's machine; 0: it does not run */
+	char state; /* R running, T stopped, X exited */
+};
+
+/* One round of the observer. */
+struct view {
+	uint64_t round;
+	nanos at; /* when it was begun */
+	bool control; /* the control plane answered */
+	struct node_view nodes[PROCESS_NODES_MAX];
+	struct replica_view replicas[PROCESS_REPLICAS_MAX];
+	size_t replica_count;
+};
+
+struct backup_state {
+	bool ok, pruned;
+	uint32_t policy, classes;
+	nanos as_of;
+	uint64_t bytes;
+	char ids[DATA_CLASSES][STORE_ID_MAX]; /* in the store, of each class */
+};
+
+struct worker {
+	struct real *real;
+	struct action action;
+	pthread_t thread;
+	bool used, over;
+	bool broken; /* a restore that is made to break off */
+	atomic_bool cancel;
+	nanos begun, wait, expected_end; /* NANOS_NEVER: unknown */
+};
+
+/* Something applied that is more than one call. */
+struct fault_state {
+	bool used;
+	struct effect effect;
+	uint64_t records[FAULT_RECORDS_MAX]; /* numbers in the journal */
+	uint64_t inodes[FAULT_RECORDS_MAX];  /* of the files that were damaged */
+	uint64_t cut[FAULT_RECORDS_MAX];     /* 1 + their size after it; 0: not cut */
+	size_t record_count;
+	struct kept_object *objects[FAULT_RECORDS_MAX]; /* of the store */
+	size_t object_count;
+	int32_t backup;
+	char ids[DATA_CLASSES][STORE_ID_MAX]; /* of the backup before it was aged */
+	uint32_t processes;                   /* that ran before it */
+	uint64_t starts;                      /* of them, before it */
+	nanos due; /* of what happens again or later by itself; NANOS_NEVER: nothing */
+	nanos evident_since; /* the platform could see it; NANOS_NEVER: it cannot */
+	bool noticed;
+};
+
+struct real {
+	const struct scenario *scenario; /* scaled */
+	struct arena arena, texts; /* texts: of any thread */
+	uint64_t seed;
+	struct timeline *timeline;
+	char run[JOURNAL_RUN_MAX];
+	char token[PROCESS_TOKEN_MAX];
+	_Atomic int64_t start; /* CLOCK_MONOTONIC, ns, of instant 0 */
+	int home;      /* the network namespace that the main thread came from; -1 */
+	bool entered;  /* the main thread is in the client's */
+
+	struct journal *journal;
+	struct guardian guardian;
+	bool guarded;
+	struct machines *machines;
+	struct machine *control_machine, *gateway_machine, *store_machine, *client_machine;
+	const char *store_disk;
+	bool volumes[SCENARIO_SITES_MAX]; /* of limited size: mounted */
+	struct node nodes[PROCESS_NODES_MAX];
+	size_t node_count;
+	uint32_t first_node[SCENARIO_SITES_MAX];
+	char control[PROCESS_URL_MAX], gateway[PROCESS_URL_MAX], store_url[PROCESS_URL_MAX];
+	uint16_t gateway_port, control_port;
+	const char *program; /* minilepton */
+	const char *log;     /* folder of the logs */
+	struct copies *copies;
+	struct caller *caller; /* of the main thread */
+
+	struct client *client;
+	struct capture *capture;
+	const char *capture_path, *capture_reason; /* reason: why there is none */
+	const char *broken;                        /* why the client cannot go on */
+	bool ended;
+	bool bad[SCENARIO_ENDPOINTS_MAX], calm[SCENARIO_SITES_MAX];
+	nanos calm_level[SCENARIO_ENDPOINTS_MAX]; /* p99 in the steady state */
+	uint32_t route[SCENARIO_ENDPOINTS_MAX];   /* site that has the traffic */
+	double rate[SCENARIO_ENDPOINTS_MAX];      /* requests a second, now */
+	nanos start_added[SCENARIO_ENDPOINTS_MAX];
+	bool checked; /* the ledger was read back at least once */
+	bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
+	const char *check_reason;
+	bool verifying;
+	struct action verify; /* ends with the read-back under way, or one after it */
+	nanos verify_again, verify_until; /* NANOS_NEVER: not tried again */
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a round of the observer is over, a worker ended, closing */
+	int wake;               /* eventfd: there is something to fetch */
+	struct completion queue[PROCESS_QUEUE_MAX];
+	size_t queue_first, queue_count;
+	nanos shown; /* the latest instant that anybody was told */
+	bool closing;
+
+	pthread_t observer;
+	bool observing;
+	bool observer_ends;
+	uint64_t rounds_begun, rounds_wanted; /* it hurries until it has made so many */
+	struct view view, *scratch;           /* scratch: the main thread's own */
+	uint64_t seen_round;
+	struct replica_view told[PROCESS_REPLICAS_MAX]; /* in the timeline */
+	size_t told_count;
+	struct probes *probes;
+
+	struct worker workers[PROCESS_WORKERS_MAX];
+	uint32_t crews_busy;
+	struct action repairs[PROCESS_WORKERS_MAX]; /* wait for a crew */
+	size_t repair_count;
+	struct prng switching;
+
+	struct backup_state *backups; /* PROCESS_BACKUPS_MAX */
+	size_t backup_count;
+	pthread_mutex_t store_lock; /* backups and prunes go one after the other */
+	pthread_mutex_t text_lock;  /* of the arena, for texts of workers */
+	bool backups_fail, standby_out[SCENARIO_SITES_MAX];
+	uint64_t restores_stopped;
+
+	struct fault_state *faults;
+	size_t fault_count, fault_capacity;
+};
+
+/* ---- process.c ---- */
+nanos real_now(void *self);
+/* Queues a completion for the run loop; any thread. */
+void real_complete(struct real *real, const struct completion *completion);
+void real_end(struct real *real, const struct action *action, bool ok, const char *reason);
+/* Waits until `when` or until `cancel` or the end of the drill; false: not the whole time. */
+bool real_sleep(struct real *real, nanos when, const atomic_bool *cancel);
+/* A copy that lives as long as the drill; any thread. */
+const char *real_keep_text(struct real *real, const char *text);
+struct node *real_node(struct real *real, uint32_t site, uint32_t index);
+/* Does any machine of the site run? And is it not taken out? */
+bool real_site_alive(struct real *real, uint32_t site);
+bool real_site_usable(struct real *real, uint32_t site);
+uint32_t real_domain_of(const struct real *real, uint32_t site);
+/* Writes acknowledged by a site; driver_ops.ledger. */
+void real_ledger(void *self, uint32_t site, enum data_class data_class, nanos from, nanos to,
+		    uint64_t *ret_bytes, uint64_t *ret_records);
+
+/* ---- deploy.c, deploy_spec.c, deploy_end.c ---- */
+int deploy_open(struct real *real, struct error *e);
+/* Starts the agent of a node that was killed. */
+int deploy_node(struct real *real, struct node *node, struct error *e);
+/* The endpoint's and the deployment's name in the platform's own characters: "chat",
+ * "chat-primary". */
+const char *deploy_endpoint(const struct real *real, uint32_t endpoint, char *name, size_t room);
+const char *deploy_name(const struct real *real, uint32_t endpoint, uint32_t site,
+			char *name, size_t room);
+uint32_t deploy_replicas(const struct real *real, uint32_t endpoint, uint32_t site);
+int deploy_scale(struct real *real, struct caller *caller, uint32_t endpoint, uint32_t site,
+		 uint32_t replicas, struct error *e);
+int deploy_route(struct real *real, struct caller *caller, uint32_t endpoint, uint32_t site,
+		 struct error *e);
+/* What the control plane is told to run. */
+int deploy_spec(struct real *real, const char *path, struct error *e);
+/* Stops everything, saves what belongs into the run folder (NULL: nothing), and looks for residue.
+ * Safe to call twice. */
+void deploy_end(struct real *real, const char *folder, struct arena *arena,
+		struct measured *ret);
+
+/* ---- observe.c ---- */
+int observe_start(struct real *real, struct error *e);
+void observe_stop(struct real *real);
+/* A copy of a round that was begun after now; of the last one when none comes in time. */
+void observe_fresh(struct real *real, struct view *ret);
+void observe_last(struct real *real, struct view *ret);
+uint64_t observe_round(struct real *real);
+void observe_tell(struct real *real, const struct view *view);
+
+/* ---- probe.c ---- */
+int probes_start(struct real *real, struct error *e);
+void probes_stop(struct real *real);
+int probes_send(struct real *real, const struct action *action, struct error *e);
+
+/* ---- actions.c ---- */
+int actions_start(struct real *real, const struct action *action, struct error *e);
+void actions_stop(struct real *real);
+nanos actions_expected_end(struct real *real, action_id id);
+void actions_reap(struct real *real);
+/* The run loop has fetched the end of a repair: the crew goes to the next. */
+void actions_crew_free(struct real *real);
+/* Makes the restores under way break off, and waits until they have; returns how many. */
+size_t actions_break_restores(struct real *real);
+void actions_expect(struct worker *worker, nanos end);
+
+/* ---- actions_data.c: backup, restore, the way back ---- */
+void action_backup(struct worker *worker);
+void action_prune(struct worker *worker);
+void action_restore(struct worker *worker);
+void action_return(struct worker *worker);
+int actions_open_store(struct real *real, struct store_handle **ret_store, struct error *e);
+/* All replicas of its endpoints are Ready at the site. */
+bool actions_site_ready(struct real *real, uint32_t site);
+
+/* ---- effects.c ---- */
+struct mechanism effects_mechanism(enum effect_kind kind);
+int effects_apply(struct real *real, const struct effect *effect, struct undo_record *undo,
+		  struct error *e);
+int effects_adjust(struct real *real, const struct effect *effect, struct undo_record *undo,
+		   struct error *e);
+int effects_revert(struct real *real, struct undo_record *undo, struct error *e);
+bool effects_present(struct real *real, const struct undo_record *undo);
+/* What happens again or later by itself, and what the platform noticed. */
+void effects_look(struct real *real);
+nanos effects_deadline(const struct real *real);
+/* One that ended well and still stands, counted from the newest (-1, -2 …) or from the first; -1. */
+int32_t effects_backup_index(struct real *real, int32_t index);
+
+/* ---- readings.c ---- */
+/* By a look of its own; by the observer's last one. Main thread. */
+void readings_take(struct real *real, struct entity entity, struct reading *ret);
+void readings_glance(struct real *real, struct entity entity, struct reading *ret);
+void readings_diagnose(struct real *real, uint32_t site, struct completion *ret);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What can be seen of an entity, now: from the observer's rounds, the files, the store, the client.
+ * What is not looked at on this driver stays 0. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "core/diagnosis.h"
+#include "drivers/process/process.h"
+
+/* ---- machines ---- */
+
+static uint32_t space_left(struct real *real, const char *folder)
+{
+	struct statvfs space;
+
+	(void)real;
+	if (statvfs(folder, &space) || space.f_blocks == 0)
+		return 0;
+	return (uint32_t)((double)space.f_bavail * EFFECT_PPM / (double)space.f_blocks);
+}
+
+/* The device file itself: of a GPU alone the agent's list does not say which one is missing. */
+static uint32_t gpus_seen(const struct real *real, const struct node *node,
+			  const struct node_view *view, const struct entity *entity)
+{
+	(void)real;
+	(void)node;
+	if (entity->kind != ENTITY_GPU)
+		return view->gpus;
+	return (uint32_t)(view->gpu_mask >> entity->part & 1);
+}
+
+static void read_node(struct real *real, const struct view *view, struct entity entity,
+		      uint32_t n, struct reading *ret)
+{
+	const struct site *site = &real->scenario->deployment.sites[entity.site];
+	const struct node *node = real_node(real, entity.site, n);
+	const struct node_view *seen = &view->nodes[real->first_node[entity.site] + n];
+
+	ret->nodes++;
+	ret->nodes_powered += node->power;
+	ret->nodes_reachable += seen->reachable;
+	ret->nodes_responding += seen->responding;
+	ret->nodes_schedulable += seen->ready;
+	ret->gpus += entity.kind == ENTITY_GPU ? 1 : site->gpus;
+	ret->gpus_visible += seen->responding ? gpus_seen(real, node, seen, &entity) : 0;
+	ret->ports++;
+	ret->ports_open += seen->reachable;
+	if (!seen->responding || !real->volumes[entity.site])
+		return;
+	uint32_t left = space_left(real, copies_site_folder(real->copies, entity.site));
+	ret->disks++;
+	ret->disks_full += left == 0;
+	ret->disk_left_ppm = left;
+}
+
+static bool holds_node(const struct site *site, const struct entity *entity, uint32_t n)
+{
+	if (entity->kind == ENTITY_RACK)
+		return (uint64_t)n * site->racks / site->nodes == (uint32_t)entity->index;
+	if (entity->kind == ENTITY_NODE || entity->kind == ENTITY_GPU)
+		return n == (uint32_t)entity->index;
+	return true;
+}
+
+/* Is the replica on it, or of it? */
+static bool holds_replica(const struct real *real, const struct entity *entity,
+			  const struct replica_view *replica)
+{
+	uint32_t first = real->first_node[entity->site];
+
+	switch (entity->kind) {
+	case ENTITY_ENDPOINT:
+		return replica->endpoint == (uint32_t)entity->index &&
+		       replica->site == real->route[entity->index];
+	case ENTITY_REPLICA:
+		return replica->endpoint == (uint32_t)entity->index &&
+		       replica->ordinal == entity->part &&
+		       replica->site ==
+			       real->scenario->deployment.endpoints[entity->index].site;
+	case ENTITY_SITE:
+	case ENTITY_STANDBY:
+		return replica->site == entity->site;
+	case ENTITY_RACK:
+	case ENTITY_NODE:
+	case ENTITY_GPU:
+		return replica->node >= (int)first &&
+		       holds_node(&real->scenario->deployment.sites[entity->site], entity,
+				  (uint32_t)replica->node - first) &&
+		       real->nodes[replica->node].site == entity->site;
+	case ENTITY_NONE:
+	case ENTITY_LINK:
+	case ENTITY_STORE:
+	case ENTITY_JOB:
+	case ENTITY_DATA:
+	case ENTITY_BACKUP:
+	case ENTITY_RANK:
+	case ENTITY_CHECKPOINT:
+	case ENTITY_KINDS:
+		break;
+	}
+	return false;
+}
+
+static void read_replicas(const struct real *real, const struct view *view,
+			  const struct entity *entity, struct reading *ret)
+{
+	for (size_t r = 0; r < view->replica_count; r++) {
+		const struct replica_view *replica = &view->replicas[r];
+		if (!holds_replica(real, entity, replica))
+			continue;
+		ret->replicas++;
+		ret->replicas_ready += replica->ready && replica->state == 'R';
+		ret->processes += replica->pid != 0 && replica->state != 'X';
+		ret->processes_stopped += replica->pid != 0 && replica->state == 'T';
+		ret->process_starts += replica->starts;
+	}
+}
+
+static void read_machines(struct real *real, const struct view *view, struct entity entity,
+			  struct reading *ret)
+{
+	const struct site *site = &real->scenario->deployment.sites[entity.site];
+
+	for (uint32_t n = 0; n < site->nodes; n++)
+		if (holds_node(site, &entity, n))
+			read_node(real, view, entity, n, ret);
+	read_replicas(real, view, &entity, ret);
+	/* No fault of the network is injected on this driver: a path is there where its ends are. */
+	ret->paths = ret->paths_open = 1;
+	ret->round_trip = ret->nodes_reachable > 0 ? NANOS_MS : NANOS_NEVER;
+	ret->usable = real_site_usable(real, entity.site) && ret->nodes_responding > 0;
+	ret->sites_without_api = !view->control;
+}
+
+/* ---- data and backups ---- */
+
+static void read_data(struct real *real, enum data_class data_class, struct reading *ret)
+{
+	struct copies_look look;
+
+	copies_look(real->copies, copies_source(real->copies), data_class, &look);
+	ret->copies = 1;
+	ret->content_bytes = look.bytes;
+	ret->digest_mismatches = look.mismatches;
+	ret->missing = look.missing;
+	ret->unreadable = look.unreadable;
+	ret->older = look.older;
+}
+
+static void read_backup(struct real *real, int32_t index, struct reading *ret)
+{
+	struct store_handle *store = NULL;
+	struct error error = {.kind = ERROR_NONE};
+	int32_t id = effects_backup_index(real, index);
+
+	if (id < 0 || actions_open_store(real, &store, &error))
+		return;
+	const struct backup_state *backup = &real->backups[id];
+	for (int c = 0; c < DATA_CLASSES; c++) {
+		const struct store_verify_options options = {.mark = false};
+		struct store_verified verified = {0};
+		struct store_backup found;
+		if (!backup->ids[c][0])
+			continue;
+		if (store_find(store, backup->ids[c], &found, &error)) {
+			ret->digest_mismatches += error.kind == ERROR_IO;
+			error = (struct error){.kind = ERROR_NONE};
+			continue;
+		}
+		ret->copies++;
+		if (backup->as_of - found.as_of > ret->older)
+			ret->older = backup->as_of - found.as_of;
+		if (store_verify(store, backup->ids[c], &options, &verified, &error) ||
+		    verified.damages > 0)
+			ret->digest_mismatches++;
+		error = (struct error){.kind = ERROR_NONE};
+	}
+	store_close(store);
+}
+
+static void read_store(struct real *real, struct reading *ret)
+{
+	char folder[1024];
+
+	ret->usable = machine_alive(real->store_machine);
+	ret->backup_jobs_failing = real->backups_fail;
+	ret->restores_stopped = real->restores_stopped;
+	snprintf(folder, sizeof(folder), "%s%s", machine_root(real->store_machine),
+		 real->store_disk);
+	ret->disks = 1;
+	ret->disk_left_ppm = space_left(real, folder);
+	ret->disks_full = ret->disk_left_ppm == 0;
+}
+
+/* ---- one entity ---- */
+
+static void read_service(struct real *real, const struct view *view,
+			 const struct entity *entity, struct reading *ret)
+{
+	uint32_t endpoint = (uint32_t)entity->index;
+
+	read_replicas(real, view, entity, ret);
+	ret->paths = ret->paths_open = 1;
+	ret->request_rate = real->rate[endpoint];
+	ret->start_added = real->start_added[endpoint];
+	ret->usable = ret->replicas_ready > 0;
+}
+
+static void take(struct real *real, const struct view *view, struct entity entity,
+		 struct reading *ret)
+{
+	const struct deployment *d = &real->scenario->deployment;
+
+	*ret = (struct reading){.at = real_now(real), .pace_ppm = EFFECT_PPM};
+	switch (entity.kind) {
+	case ENTITY_SITE:
+	case ENTITY_STANDBY:
+	case ENTITY_RACK:
+	case ENTITY_NODE:
+	case ENTITY_GPU:
+		read_machines(real, view, entity, ret);
+		break;
+	case ENTITY_ENDPOINT:
+	case ENTITY_REPLICA:
+		read_service(real, view, &entity, ret);
+		break;
+	case ENTITY_DATA:
+		read_data(real, (enum data_class)entity.index, ret);
+		break;
+	case ENTITY_BACKUP:
+		read_backup(real, entity.index, ret);
+		break;
+	case ENTITY_STORE:
+		read_store(real, ret);
+		break;
+	case ENTITY_LINK:
+		ret->paths = ret->paths_open = 1;
+		ret->round_trip = 2 * d->links[entity.index].latency;
+		break;
+	case ENTITY_JOB:
+	case ENTITY_RANK:
+	case ENTITY_CHECKPOINT:
+	case ENTITY_NONE:
+	case ENTITY_KINDS:
+		break;
+	}
+}
+
+void readings_take(struct real *real, struct entity entity, struct reading *ret)
+{
+	struct view *view = real->scratch;
+
+	observe_fresh(real, view);
+	take(real, view, entity, ret);
+}
+
+void readings_glance(struct real *real, struct entity entity, struct reading *ret)
+{
+	observe_last(real, real->scratch);
+	take(real, real->scratch, entity, ret);
+}
+
+/* ---- diagnosis ---- */
+
+void readings_diagnose(struct real *real, uint32_t site, struct completion *ret)
+{
+	const struct site *config = &real->scenario->deployment.sites[site];
+	struct view *view = calloc(1, sizeof(*view));
+	struct reading reading;
+	int worst = 0;
+
+	assert(view);
+	observe_fresh(real, view);
+	ret->suspect = (struct entity){.kind = ENTITY_SITE, .site = site};
+	take(real, view, ret->suspect, &ret->site_reading);
+	ret->worst = ret->site_reading;
+	ret->link_reading.round_trip = NANOS_NEVER;
+	for (uint32_t n = 0; n < config->nodes; n++) {
+		struct entity node = {.kind = ENTITY_NODE, .site = site, .index = (int32_t)n};
+		take(real, view, node, &reading);
+		int brokenness = diagnosis_brokenness(&reading);
+		if (brokenness <= worst)
+			continue;
+		worst = brokenness;
+		ret->suspect = node;
+		ret->worst = reading;
+	}
+	free(view);
+}
