@@ -401,25 +401,6 @@ static nanos correct(const struct drill *drill, const struct calibration *all,
 	return missing;
 }
 
-/* Where a drill has none, the mean of the others stands. */
-static void fill_gaps(struct calibration *c, struct calibration_row *rows)
-{
-	for (size_t k = 0; k < RESIDUALS; k++) {
-		double sum = 0;
-
-		c->known[k] = 0;
-		for (size_t i = 0; i < c->count; i++) {
-			if (c->gaps[i * RESIDUALS + k])
-				continue;
-			sum += (double)rows[i].by[k];
-			c->known[k]++;
-		}
-		for (size_t i = 0; i < c->count && c->known[k]; i++)
-			if (c->gaps[i * RESIDUALS + k])
-				rows[i].by[k] = (nanos)llround(sum / (double)c->known[k]);
-	}
-}
-
 static int fit(struct drill *drills, size_t count, struct arena *arena, struct calibration *c,
 	       struct error *e)
 {
@@ -452,10 +433,9 @@ static int fit(struct drill *drills, size_t count, struct arena *arena, struct c
 		};
 	}
 	c->sources = sources;
-	c->rows = rows;
 	c->gaps = gaps;
 	c->count = count;
-	fill_gaps(c, rows);
+	calibration_complete(c, rows);
 	return 0;
 }
 

@@ -38,33 +38,46 @@ double calibration_spread(size_t n)
 	return sqrt((ratio * ratio * (1 + 1 / count) - (count - 1) / count) / 2);
 }
 
+/* Moved by a share of the difference of two others. */
+static void move(const struct calibration *c, struct prng *prng, struct calibration_row *row)
+{
+	uint64_t from = prng_below(prng, c->count), to = prng_below(prng, c->count - 1);
+	double share = calibration_spread(c->count);
+
+	to += to >= from;
+	for (size_t i = 0; i < RESIDUALS; i++) {
+		double moved = (double)c->rows[to].by[i] - (double)c->rows[from].by[i];
+		double drawn = (double)row->by[i] + share * moved;
+
+		/* Instants that come of it stay far from the end of what an integer holds. */
+		drawn = fmin(fmax(drawn, -(double)PARAM_DURATION_MAX), (double)PARAM_DURATION_MAX);
+		row->by[i] = (nanos)llround(drawn);
+	}
+}
+
+/* What cannot take less than the model's nothing is taken off what is before it. */
+static void take_off(struct calibration_row *row, enum residual from, enum residual before)
+{
+	if (row->by[from] >= 0)
+		return;
+	row->by[before] += row->by[from];
+	row->by[from] = 0;
+}
+
 void calibration_draw(const struct calibration *c, uint64_t seed, uint64_t trial,
 		      struct calibration_row *ret_row)
 {
 	struct prng prng;
-	uint64_t row, from, to;
-	double share;
 
 	memset(ret_row, 0, sizeof(*ret_row));
 	if (!c || c->count == 0)
 		return;
-	*ret_row = c->rows[0];
-	if (c->count == 1)
-		return;
 	prng_open(&prng, seed, trial, 0, PRNG_CALIBRATION);
-	row = prng_below(&prng, c->count);
-	from = prng_below(&prng, c->count);
-	to = prng_below(&prng, c->count - 1);
-	to += to >= from;
-	share = calibration_spread(c->count);
-	for (size_t i = 0; i < RESIDUALS; i++) {
-		double moved = (double)c->rows[to].by[i] - (double)c->rows[from].by[i];
-		double drawn = (double)c->rows[row].by[i] + share * moved;
-
-		/* Instants that come of it stay far from the end of what an integer holds. */
-		drawn = fmin(fmax(drawn, -(double)PARAM_DURATION_MAX), (double)PARAM_DURATION_MAX);
-		ret_row->by[i] = (nanos)llround(drawn);
-	}
+	*ret_row = c->rows[c->count > 1 ? prng_below(&prng, c->count) : 0];
+	if (c->count > 1)
+		move(c, &prng, ret_row);
+	take_off(ret_row, RESIDUAL_READINESS, RESIDUAL_START);
+	take_off(ret_row, RESIDUAL_FENCE, RESIDUAL_SWITCH);
 }
 
 void calibration_transfer(double time, nanos modelled, nanos residual, double *ret_factor,
@@ -74,6 +87,26 @@ void calibration_transfer(double time, nanos modelled, nanos residual, double *r
 	*ret_more = residual > 0 ? residual : 0;
 	if (residual < 0 && modelled > 0)
 		*ret_factor = fmax(0, time + (double)residual / (double)modelled);
+}
+
+void calibration_complete(struct calibration *c, struct calibration_row *rows)
+{
+	for (size_t k = 0; k < RESIDUALS; k++) {
+		double sum = 0;
+
+		c->known[k] = 0;
+		for (size_t i = 0; i < c->count; i++) {
+			if (c->gaps[i * RESIDUALS + k])
+				continue;
+			sum += (double)rows[i].by[k];
+			c->known[k]++;
+		}
+		for (size_t i = 0; i < c->count; i++)
+			if (c->gaps[i * RESIDUALS + k])
+				rows[i].by[k] =
+					c->known[k] ? (nanos)llround(sum / (double)c->known[k]) : 0;
+	}
+	c->rows = rows;
 }
 
 /* ---- writing ---- */
@@ -381,32 +414,12 @@ static int read_sources(struct reader *r, const struct yaml_node *list)
 	return 0;
 }
 
-/* Where a run has none, the mean of the others stands. */
-static void fill_gaps(struct reader *r, size_t which)
-{
-	struct calibration *c = r->calibration;
-	double sum = 0;
-	nanos mean;
-
-	c->known[which] = 0;
-	for (size_t i = 0; i < c->count; i++) {
-		if (r->gaps[i * RESIDUALS + which])
-			continue;
-		sum += (double)r->rows[i].by[which];
-		c->known[which]++;
-	}
-	mean = c->known[which] ? (nanos)llround(sum / (double)c->known[which]) : 0;
-	for (size_t i = 0; i < c->count; i++)
-		if (r->gaps[i * RESIDUALS + which])
-			r->rows[i].by[which] = mean;
-}
-
 static int read_residual(struct reader *r, const struct yaml_node *node, size_t which)
 {
 	struct residual_form form = {0};
 	const struct calibration *c = r->calibration;
 	const struct yaml_node *sample;
-	size_t i = 0;
+	size_t i = 0, known = 0;
 
 	if (params_load(node, "a residual", residual_rows, &form, &r->context, NULL))
 		return -1;
@@ -414,11 +427,11 @@ static int read_residual(struct reader *r, const struct yaml_node *node, size_t 
 		return refuse(r, form.samples, "one sample a run is expected here");
 	for (sample = form.samples->first; sample; sample = sample->next, i++) {
 		r->gaps[i * RESIDUALS + which] = yaml_is_null(sample);
+		known += !yaml_is_null(sample);
 		if (!yaml_is_null(sample) && read_signed(r, sample, &r->rows[i].by[which]))
 			return -1;
 	}
-	fill_gaps(r, which);
-	if (form.n != c->known[which])
+	if (form.n != (uint32_t)known)
 		return refuse(r, yaml_get(node, "n"), "'n' is not the number of the samples");
 	return 0;
 }
@@ -442,8 +455,8 @@ static int read_residuals(struct reader *r, const struct yaml_node *map)
 	for (size_t i = 0; i < RESIDUALS; i++)
 		if (read_residual(r, nodes[i].node, i))
 			return -1;
-	c->rows = r->rows;
 	c->gaps = r->gaps;
+	calibration_complete(c, r->rows);
 	return 0;
 }
 

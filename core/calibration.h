@@ -72,10 +72,14 @@ struct calibration {
 
 /*
  * The row of one trial, the same for everyone who asks with the same seed and trial. All zero when
- * `calibration` is NULL. One row alone is given as it is.
+ * `calibration` is NULL. One row alone is given as it is. Fencing and readiness take no time in the
+ * model: what would make them shorter is taken off the switch and the start.
  */
 void calibration_draw(const struct calibration *calibration, uint64_t seed, uint64_t trial,
 		      struct calibration_row *ret_row);
+/* Takes the rows, of which there are `count` with `gaps`: where a run lacks a residual, the mean of
+ * the others stands. */
+void calibration_complete(struct calibration *calibration, struct calibration_row *rows);
 /* The share g of a difference that moves a row, for n rows; 0 below 2. */
 double calibration_spread(size_t n);
 /*

@@ -54,7 +54,8 @@ static const char *duration(char out[WORDS_MAX], double seconds)
 	if (isnan(seconds))
 		snprintf(out, WORDS_MAX, "-");
 	else
-		snprintf(out, WORDS_MAX, "%.6g s", seconds);
+		snprintf(out, WORDS_MAX, fabs(seconds) < 1 ? "%.4g ms" : "%.6g s",
+			 fabs(seconds) < 1 ? 1e3 * seconds : seconds);
 	return out;
 }
 

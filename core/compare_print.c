@@ -73,7 +73,8 @@ static const char *value(char out[WORDS_MAX], double x, const char *unit)
 	if (strcmp(unit, "s") == 0 && x >= 60)
 		return words_duration_exact(out, x);
 	if (strcmp(unit, "s") == 0) {
-		snprintf(out, WORDS_MAX, "%.4g s", x);
+		snprintf(out, WORDS_MAX, x > 0 && x < 1 ? "%.4g ms" : "%.4g s",
+			 x > 0 && x < 1 ? 1e3 * x : x);
 		return out;
 	}
 	if (strcmp(unit, "bytes") == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calibration against a hidden reality: the simulator with other figures, delays and spreads than the
- * scenario says plays the real drills. What a profile makes of ten of them must hold for ten others.
+ * Calibration against a hidden reality: the simulator with other figures, delays and spreads than
+ * the scenario says plays the real drills. What a profile makes of ten of them must hold for ten
+ * others.
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -73,8 +74,8 @@ static void write_text(const char *path, const char *text, size_t size)
 }
 
 /*
- * One drill of `hidden` in `folder`, told as one of `nominal`: what is measured is the one, the plan
- * that was drilled the other. Returns its FRT in seconds.
+ * One drill of `hidden` in `folder`, told as one of `nominal`: what is measured is the one, the
+ * plan that was drilled the other. Returns its FRT in seconds.
  */
 static double measure(const char *folder, const struct scenario *nominal,
 		      const struct scenario *hidden, uint64_t trial)
@@ -282,12 +283,7 @@ static const struct {
 	 0.8,
 	 -3 * NANOS_S / 2,
 	 -5 * NANOS_S},
-	{"as the model",
-	 {NULL},
-	 {NULL},
-	 1,
-	 0,
-	 0},
+	{"as the model", {NULL}, {NULL}, 1, 0, 0},
 	{"hot standby",
 	 {"deployment.sites[1].standby.heat=hot", NULL},
 	 {"deployment.sites[1].standby.heat=hot", "recovery.switch=25s", NULL},
@@ -333,8 +329,10 @@ static const char *const late_detectors[][2] = {
 
 START_TEST(late_declarations_are_found)
 {
-	const char *before[] = {late_detectors[_i][0], NULL}, *after[] = {late_detectors[_i][1], NULL};
-	const struct scenario *nominal = load(NULL, before, 1, 1), *hidden = load(NULL, after, 1, 1);
+	const char *before[] = {late_detectors[_i][0], NULL},
+		   *after[] = {late_detectors[_i][1], NULL};
+	const struct scenario *nominal = load(NULL, before, 1, 1),
+			      *hidden = load(NULL, after, 1, 1);
 	const char *folder = "run";
 	double frt = measure(folder, nominal, hidden, 0);
 	const struct calibration *c = fit(&folder, 1);
@@ -438,17 +436,29 @@ static const struct {
 	double time, bytes;
 	const char *sets[SETS_MAX];
 } realities[] = {
-	{"everything a little", NULL, 0.05, 1e-5,
+	{"everything a little",
+	 NULL,
+	 0.05,
+	 1e-5,
 	 {"recovery.switch={normal: {mean: 21s, sigma: 600ms}}",
 	  "deployment.endpoints[0].model.start={lognormal: {median: 48s, sigma: 0.02}}",
 	  "deployment.store.read=6GB/s", "steps[0].at={uniform: {from: 2040s, to: 2044s}}", NULL}},
-	{"a long tail", NULL, 0.05, 1e-5,
+	{"a long tail",
+	 NULL,
+	 0.05,
+	 1e-5,
 	 {"recovery.switch={lognormal: {median: 22s, sigma: 0.1}}",
 	  "deployment.endpoints[0].model.start={weibull: {scale: 50s, shape: 12}}", NULL}},
-	{"looks that miss a round", NULL, 1, 1,
+	{"looks that miss a round",
+	 NULL,
+	 1,
+	 1,
 	 {"steps[0].at={uniform: {from: 2035s, to: 2045s}}",
 	  "deployment.endpoints[0].model.start={normal: {mean: 45s, sigma: 1s}}", NULL}},
-	{"restart in place", in_place, 1, 1,
+	{"restart in place",
+	 in_place,
+	 1,
+	 1,
 	 {"deployment.endpoints[0].model.start={lognormal: {median: 22s, sigma: 0.1}}", NULL}},
 };
 
@@ -457,9 +467,8 @@ static void hold_against(size_t reality, uint64_t round, size_t *ret_inside, dou
 {
 	const struct scenario *nominal = load(realities[reality].text, NULL,
 					      realities[reality].time, realities[reality].bytes);
-	const struct scenario *hidden =
-		load(realities[reality].text, realities[reality].sets, realities[reality].time,
-		     realities[reality].bytes);
+	const struct scenario *hidden = load(realities[reality].text, realities[reality].sets,
+					     realities[reality].time, realities[reality].bytes);
 	const char *folders[2 * RUNS];
 	double frts[2 * RUNS], *seen = frts + RUNS;
 	const struct summary *frt;
@@ -482,8 +491,8 @@ static void hold_against(size_t reality, uint64_t round, size_t *ret_inside, dou
 #define ROUNDS 4
 
 /*
- * A 90 % interval of one further run holds nine of ten on average, and seldom less than eight. It is
- * wider than what ten runs spread, since the spread itself is known from ten runs only.
+ * A 90 % interval of one further run holds nine of ten on average, and seldom less than eight. It
+ * is wider than what ten runs spread, since the spread itself is known from ten runs only.
  */
 START_TEST(predictions_hold)
 {
@@ -534,26 +543,25 @@ START_TEST(the_order_of_the_runs_does_not_matter)
 }
 END_TEST
 
-static const char good[] =
-	"apiVersion: drsim/profile/v1\n"
-	"scenario: x\n"
-	"scale: {time: 1, bytes: 1}\n"
-	"restore: {time: 1, modelled: {model: 0s, training: 0s, io: 2.5s}}\n"
-	"backup: {time: 1, modelled: 10s}\n"
-	"runs:\n"
-	"  - {id: a, record: b, frt: 3s, modelled: 2s, missing: -1ms}\n"
-	"  - {id: c, record: d, frt: 3s, modelled: 2s, missing: 0s}\n"
-	"residuals:\n"
-	"  detection: {n: 2, samples: [1s, 3s]}\n"
-	"  decision: {n: 1, samples: [~, -5.25ms]}\n"
-	"  fence: {n: 0, samples: [~, ~]}\n"
-	"  switch: {n: 0, samples: [~, ~]}\n"
-	"  restore_model: {n: 0, samples: [~, ~]}\n"
-	"  restore_training: {n: 0, samples: [~, ~]}\n"
-	"  restore_io: {n: 0, samples: [~, ~]}\n"
-	"  start: {n: 0, samples: [~, ~]}\n"
-	"  readiness: {n: 0, samples: [~, ~]}\n"
-	"  backup: {n: 0, samples: [~, ~]}\n";
+static const char good[] = "apiVersion: drsim/profile/v1\n"
+			   "scenario: x\n"
+			   "scale: {time: 1, bytes: 1}\n"
+			   "restore: {time: 1, modelled: {model: 0s, training: 0s, io: 2.5s}}\n"
+			   "backup: {time: 1, modelled: 10s}\n"
+			   "runs:\n"
+			   "  - {id: a, record: b, frt: 3s, modelled: 2s, missing: -1ms}\n"
+			   "  - {id: c, record: d, frt: 3s, modelled: 2s, missing: 0s}\n"
+			   "residuals:\n"
+			   "  detection: {n: 2, samples: [1s, 3s]}\n"
+			   "  decision: {n: 1, samples: [~, -5.25ms]}\n"
+			   "  fence: {n: 0, samples: [~, ~]}\n"
+			   "  switch: {n: 0, samples: [~, ~]}\n"
+			   "  restore_model: {n: 0, samples: [~, ~]}\n"
+			   "  restore_training: {n: 0, samples: [~, ~]}\n"
+			   "  restore_io: {n: 0, samples: [~, ~]}\n"
+			   "  start: {n: 0, samples: [~, ~]}\n"
+			   "  readiness: {n: 0, samples: [~, ~]}\n"
+			   "  backup: {n: 0, samples: [~, ~]}\n";
 
 START_TEST(gaps_are_filled_with_the_mean)
 {
@@ -644,7 +652,7 @@ END_TEST
 
 /* ---- runs that are refused ---- */
 
-/* `file` of the run "b", what stands in it, what stands there instead; NULL: the rest is cut off. */
+/* `file` of the run "b", what stands in it, what stands there instead; NULL: it is cut off. */
 static const struct {
 	const char *file, *from, *to, *why;
 } bad_runs[] = {
@@ -654,14 +662,15 @@ static const struct {
 	{"record.json", "\"verdict\": \"passed\"", "\"verdict\": \"aborted\"", "not evaluable"},
 	{"record.json", "\"scenario_sha256\": \"", "\"scenario_sha256\": \"00",
 	 "scenario.yaml is not the one"},
-	{"record.json", "\"metrics\": {\n    \"incident\": 0", "\"metrics\": {\n    \"incident\": null",
-	 "nothing to measure"},
-	{"record.json", "\"metrics\": {\n    \"incident\": 0", "\"metrics\": {\n    \"incident\": 7",
-	 "names no incident"},
-	{"record.json", "\"path\": \"failover\"", "\"path\": \"in_place\"", "took the path 'in_place'"},
+	{"record.json", "\"metrics\": {\n    \"incident\": 0",
+	 "\"metrics\": {\n    \"incident\": null", "nothing to measure"},
+	{"record.json", "\"metrics\": {\n    \"incident\": 0",
+	 "\"metrics\": {\n    \"incident\": 7", "names no incident"},
+	{"record.json", "\"path\": \"failover\"", "\"path\": \"in_place\"",
+	 "took the path 'in_place'"},
 	{"record.json", "\"frt_ns\": ", "\"frt_ns\": -", "nothing to measure"},
-	{"record.json", "\"t_restored_ns\": ", "\"t_restored_ns\": 9e300, \"x\": ",
-	 "nothing to measure"},
+	{"record.json",
+	 "\"t_restored_ns\": ", "\"t_restored_ns\": 9e300, \"x\": ", "nothing to measure"},
 	{"record.json", "\"incidents\"", NULL, "record.json:"},
 	{"record.json", "\"drill\": {", "\"drill\": {\"scale\": {\"time\": 0.5, \"bytes\": 1}, ",
 	 "different scales"},
@@ -837,11 +846,11 @@ START_TEST(the_whole_way)
 	ck_assert_int_eq(DRSIM("calibrate", "m0", "m1", "m2", "-o", "p.yaml"), 3);
 	expect_out("m0: it is not a real drill");
 	ck_assert_int_eq(access("p.yaml", F_OK), -1);
-	ck_assert_int_eq(
-		DRSIM("calibrate", "m0", "m1", "m2", "-o", "p.yaml", "--allow-simulated"), 0);
+	ck_assert_int_eq(DRSIM("calibrate", "m0", "m1", "m2", "-o", "p.yaml", "--allow-simulated"),
+			 0);
 	expect_out("time_scale 0.05");
-	ck_assert_int_eq(DRSIM("run", scenario, "--profile", "p.yaml", "--trials", "200",
-			       "--quiet", "--no-plots", "--out", "pred"),
+	ck_assert_int_eq(DRSIM("run", scenario, "--profile", "p.yaml", "--trials", "200", "--quiet",
+			       "--no-plots", "--out", "pred"),
 			 0);
 	expect_out("calibrated on 3 runs");
 	expect_out("--profile p.yaml");
