@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -276,6 +277,14 @@ static void check_wire(const char *path, const struct capture_stats *stats,
 	ck_assert_uint_eq(wire.requests, t->sent);
 	ck_assert_uint_eq(wire.responses, t->sent);
 	ck_assert(wire.silence > 900 * NANOS_MS && wire.silence <= wire.outage);
+	/* What is kept of it says the same, and is smaller. */
+	struct wire_result kept;
+	char excerpt[PATH_MAX];
+	snprintf(excerpt, sizeof(excerpt), "%s.excerpt", path);
+	ck_assert_msg(wire_excerpt(path, excerpt, &outage, 100 * NANOS_MS, &e) == 0, "%s", e.text);
+	ck_assert_msg(wire_check(excerpt, stats, &outage, &kept, &e) == 0, "%s", e.text);
+	ck_assert(kept.agrees && kept.outage == wire.outage && kept.requests < wire.requests);
+	unlink(excerpt);
 	outage.since -= 500 * NANOS_MS;
 	ck_assert_int_eq(wire_check(path, stats, &outage, &wire, &e), 0);
 	ck_assert(wire.available && !wire.agrees && wire.reason[0]);

@@ -64,6 +64,14 @@ struct wire_result {
 int wire_check(const char *path, const struct capture_stats *stats,
 	       const struct client_outage *outage, struct wire_result *ret, struct error *e);
 
+/*
+ * Copies what a capture has of one outage, from `margin` before its last good request to `margin`
+ * after the first one that is good again: enough for wire_check() to say the same. -1 when the
+ * requests are not in it, or a file cannot be read or written.
+ */
+int wire_excerpt(const char *path, const char *to, const struct client_outage *outage, nanos margin,
+		 struct error *e);
+
 /* ---- the parts, for tests ---- */
 
 /* What a capture has of one request. */

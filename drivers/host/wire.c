@@ -506,3 +506,63 @@ int wire_check(const char *path, const struct capture_stats *stats,
 	arena_free(&arena);
 	return rc;
 }
+
+/* ---- an excerpt ---- */
+
+static int copy_packets(pcap_t *pcap, pcap_dumper_t *dumper, nanos from, nanos to)
+{
+	struct pcap_pkthdr *head;
+	const u_char *bytes;
+
+	while (pcap_next_ex(pcap, &head, &bytes) == 1) {
+		nanos at = (nanos)head->ts.tv_sec * NANOS_S + head->ts.tv_usec;
+		if (at >= from && at <= to)
+			pcap_dump((u_char *)dumper, head, bytes);
+	}
+	return pcap_dump_flush(dumper);
+}
+
+static int excerpt(const char *path, const char *to, nanos from, nanos until, struct error *e)
+{
+	char why[PCAP_ERRBUF_SIZE] = "";
+	pcap_dumper_t *dumper = NULL;
+	int rc = -1;
+	pcap_t *pcap =
+		pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, why);
+
+	if (!pcap)
+		return error_set(e, ERROR_IO, NO_PLACE, "%s: %s", path, why);
+	dumper = pcap_dump_open(pcap, to);
+	if (dumper)
+		rc = copy_packets(pcap, dumper, from, until);
+	if (rc)
+		error_set(e, ERROR_IO, NO_PLACE, "%s: %s", to, pcap_geterr(pcap));
+	if (dumper)
+		pcap_dump_close(dumper);
+	pcap_close(pcap);
+	return rc ? -1 : 0;
+}
+
+int wire_excerpt(const char *path, const char *to, const struct client_outage *outage, nanos margin,
+		 struct error *e)
+{
+	const struct wire_request *before, *after;
+	struct wire_request *requests;
+	struct arena arena = {0};
+	size_t count;
+	int rc = wire_read(path, &arena, &requests, &count, e);
+
+	if (rc == 0) {
+		before = look_for(requests, count, outage->endpoint,
+				  outage->has_before ? outage->before.sequence
+						     : outage->after.sequence);
+		after = look_for(requests, count, outage->endpoint, outage->after.sequence);
+		rc = before && after
+			     ? excerpt(path, to, before->sent - margin, after->answered + margin, e)
+			     : error_set(e, ERROR_IO, NO_PLACE,
+					 "%s: the requests at the outage's edges are not in it",
+					 path);
+	}
+	arena_free(&arena);
+	return rc;
+}

@@ -19,6 +19,7 @@
 #define START_TIMEOUT (30 * NANOS_S) /* until a server listens, real time */
 #define READY_TIMEOUT (120 * NANOS_S) /* beyond the declared start of the slowest replica */
 #define CONNECTIONS_MIN 64.0
+#define CAPTURE_MAX ((uint64_t)4 << 30) /* of the work file; what is kept is an excerpt */
 #define STORE_DISK ((uint64_t)1 << 30)
 #define SITE_ROOM ((uint64_t)512 << 20) /* for what a site's volume gets beyond its declared data */
 
@@ -519,6 +520,7 @@ static void start_capture(struct real *real)
 		.netns = machine_network(real->client_machine),
 		.ports = {real->gateway_port},
 		.port_count = 1,
+		.max_bytes = CAPTURE_MAX,
 	};
 
 	real->capture_path = config.path;

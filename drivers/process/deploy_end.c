@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@
 #include "drivers/process/process.h"
 
 #define CHECK_TIMEOUT (60 * NANOS_S) /* of the last read-back */
+#define CAPTURE_KEPT ((off_t)64 << 20) /* bytes of a capture that is kept whole */
+#define CAPTURE_MARGIN (5 * NANOS_S)   /* around the outage, of a larger one */
 
 /* ---- the ledger, one last time ---- */
 
@@ -95,6 +98,8 @@ static void check_wire(struct real *real, struct arena *arena, struct measured *
 	ret->wire_reason = "there was no outage that ended";
 	if (!any)
 		return;
+	real->outage = longest;
+	real->outage_known = true;
 	if (wire_check(real->capture_path, &stats, &longest, &wire, &error)) {
 		ret->wire_reason = arena_strdup(arena, error.text);
 		return;
@@ -134,6 +139,21 @@ static int copy_file(const char *from, const char *to)
 	return rc;
 }
 
+/* Of a large capture what it has of the outage is kept. */
+static int save_capture(struct real *real, const char *to, struct error *e)
+{
+	struct stat status;
+
+	if (stat(real->capture_path, &status))
+		return error_set(e, ERROR_IO, NO_PLACE, "%s: %s", real->capture_path,
+				 strerror(errno));
+	if (status.st_size > CAPTURE_KEPT && real->outage_known)
+		return wire_excerpt(real->capture_path, to, &real->outage, CAPTURE_MARGIN, e);
+	return copy_file(real->capture_path, to)
+		       ? error_set(e, ERROR_IO, NO_PLACE, "%s: %s", to, strerror(errno))
+		       : 0;
+}
+
 /* capture.pcap and ledger.jsonl (of the first endpoint; others as ledger-NAME.jsonl). */
 static void save(struct real *real, const char *folder, struct arena *arena,
 		 struct measured *ret)
@@ -143,9 +163,8 @@ static void save(struct real *real, const char *folder, struct arena *arena,
 	bool first = true;
 
 	if (real->capture_path && !real->capture_reason &&
-	    copy_file(real->capture_path, arena_printf(arena, "%s/capture.pcap", folder)))
-		ret->broken = arena_printf(arena, "capture.pcap could not be kept: %s",
-					       strerror(errno));
+	    save_capture(real, arena_printf(arena, "%s/capture.pcap", folder), &error))
+		ret->broken = arena_strdup(arena, error.text);
 	for (uint32_t e = 0; e < d->endpoint_count; e++) {
 		const char *name = d->endpoints[e].name;
 		if (d->endpoints[e].load.rate <= 0)

@@ -174,6 +174,8 @@ struct real {
 	struct capture *capture;
 	const char *capture_path, *capture_reason; /* reason: why there is none */
 	const char *broken;                        /* why the client cannot go on */
+	struct client_outage outage;               /* the longest, as the wire was asked about */
+	bool outage_known;
 	bool ended;
 	bool bad[SCENARIO_ENDPOINTS_MAX], calm[SCENARIO_SITES_MAX];
 	nanos calm_level[SCENARIO_ENDPOINTS_MAX]; /* p99 in the steady state */
