@@ -41,7 +41,8 @@ if [ -n "$as_root" ] && ! command -v sudo >/dev/null; then
 	exit 1
 fi
 install() {
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+	# Runlevel 1: a server that comes with a package is not started.
+	$as_root env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
 }
 # A fresh machine has no package lists, an old one has stale lists: update only when the first try fails.
 install || { $as_root apt-get update -q && install; }

@@ -1028,7 +1028,9 @@ START_TEST(list_drivers)
 	expect("list faults region.outage", 0, "target: \"region/eu-1\"");
 	expect("list faults region.outage", 0, "or region/NAME for all sites of a region");
 	expect("list faults node.gray", 0,
-	       "  null         none: nothing is changed (fidelity sim, privilege none)\n\n");
+	       "  null         none: nothing is changed (fidelity sim, privilege none)\n"
+	       "  process      no: it has no way to apply serve.error\n");
+	expect("list drivers process", 0, "gpu.lost");
 }
 END_TEST
 
@@ -1037,7 +1039,8 @@ END_TEST
 START_TEST(doctor)
 {
 	expect("doctor", 0, "driver sim     yes");
-	expect("doctor", 0, "not in this version");
+	expect("doctor", 0, "driver process yes");
+	expect("doctor", 0, "undo journal");
 	ck_assert_int_eq(setenv("PATH", "/nowhere", 1), 0);
 	expect("doctor", 0, "gnuplot        no");
 	expect_nothing_written();
