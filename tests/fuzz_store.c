@@ -12,6 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ID "000001-0000000000000000"
 
+static const uint8_t manifest_magic[8] = "drsimBK1", index_magic[8] = "drsimIX1";
+
 static void check_manifest(const struct manifest *manifest)
 {
 	assert(manifest->entry_count > 0 && manifest->entries[0].path[0] == '\0');
@@ -64,7 +66,7 @@ static void read_mended_manifest(uint8_t *data, size_t size)
 
 	if (size < MANIFEST_HEAD_BYTES + DIGEST_BYTES)
 		return;
-	memcpy(data, "drsimBK1", 8);
+	memcpy(data, manifest_magic, sizeof(manifest_magic));
 	put_u32(data + 8, 1);
 	put_u32(data + 12, 0);
 	put_u64(data + 16, 1);
@@ -103,7 +105,7 @@ static void read_mended_index(uint8_t *data, size_t size)
 {
 	if (size < 16 + DIGEST_BYTES)
 		return;
-	memcpy(data, "drsimIX1", 8);
+	memcpy(data, index_magic, sizeof(index_magic));
 	put_u32(data + 8, 1);
 	digest_of(data, size - DIGEST_BYTES, data + size - DIGEST_BYTES);
 	read_index(data, size);

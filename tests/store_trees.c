@@ -212,7 +212,7 @@ static bool trees_differ(const char *a, const char *b);
 
 static bool folders_differ(const char *a, const char *b)
 {
-	char *left[NAMES_MAX], *right[NAMES_MAX];
+	char *left[NAMES_MAX] = {NULL}, *right[NAMES_MAX] = {NULL};
 	size_t count = list(a, left), other = list(b, right);
 	bool differ = count != other && differs(a, "number of names");
 

@@ -15,8 +15,9 @@
 #define INDEX_HEAD_BYTES 16
 #define INDEX_PACK_BYTES 32
 
-static const char header_magic[] = "drsimST1", pack_magic[] = "drsimPK1", tail_magic[] = "drsimPKE",
-		  index_magic[] = "drsimIX1";
+/* Eight bytes each, without an end. */
+static const uint8_t header_magic[8] = "drsimST1", pack_magic[8] = "drsimPK1",
+		     tail_magic[8] = "drsimPKE", index_magic[8] = "drsimIX1";
 
 void digest_of(const void *data, size_t bytes, uint8_t ret_digest[DIGEST_BYTES])
 {
@@ -62,7 +63,7 @@ bool hex_read(const char *text, uint8_t *ret_bytes, size_t count)
 
 void header_write(const uint8_t id[16], uint8_t ret_bytes[HEADER_BYTES])
 {
-	memcpy(ret_bytes, header_magic, 8);
+	memcpy(ret_bytes, header_magic, sizeof(header_magic));
 	put_u32(ret_bytes + 8, VERSION);
 	put_u32(ret_bytes + 12, (uint32_t)STORE_CHUNK);
 	memcpy(ret_bytes + 16, id, 16);
@@ -89,7 +90,7 @@ int header_read(const uint8_t *data, size_t bytes, struct error *e)
 
 void pack_head_write(uint8_t *at)
 {
-	memcpy(at, pack_magic, PACK_HEAD_BYTES);
+	memcpy(at, pack_magic, sizeof(pack_magic));
 }
 
 void row_write(const struct chunk_row *row, uint8_t *at)
@@ -146,7 +147,7 @@ void pack_tail_write(const uint8_t *table, uint32_t count, uint8_t *at,
 	put_u32(at, count);
 	put_u32(at + 4, VERSION);
 	table_digest(table, count, at + 8);
-	memcpy(at + 40, tail_magic, 8);
+	memcpy(at + 40, tail_magic, sizeof(tail_magic));
 	memcpy(ret_name, at + 8, PACK_NAME_BYTES);
 }
 
@@ -209,7 +210,7 @@ void index_write(const struct index_pack *packs, size_t count, uint8_t *ret_byte
 	uint8_t *at = ret_bytes;
 
 	assert(count <= STORE_PACKS_MAX);
-	memcpy(at, index_magic, 8);
+	memcpy(at, index_magic, sizeof(index_magic));
 	put_u32(at + 8, VERSION);
 	put_u32(at + 12, (uint32_t)count);
 	at += INDEX_HEAD_BYTES;

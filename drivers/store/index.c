@@ -48,6 +48,7 @@ uint32_t index_add_pack(struct index *index)
 
 uint32_t index_add_row(struct index *index, const struct chunk_row *row, uint32_t pack)
 {
+	assert(row);
 	make_room(index);
 	index->rows = arena_grow(&index->arena, index->rows, index->row_count, &index->row_capacity,
 				 sizeof(*index->rows));
@@ -225,7 +226,7 @@ static int fill(struct index *index, struct store_handle *store, struct arena *s
 		qsort(known, known_count, sizeof(*known), index_by_name);
 	for (size_t i = 0; i < listed.count; i++) {
 		struct pack *pack = &listed.packs[i];
-		struct index_pack wanted;
+		struct index_pack wanted = {.bytes = 0};
 		const struct index_pack *copy;
 		struct chunk_row *rows = NULL;
 

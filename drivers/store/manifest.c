@@ -18,7 +18,7 @@
 
 _Static_assert(HEAD_DIGEST_AT + DIGEST_BYTES == MANIFEST_HEAD_BYTES, "the head has no gaps");
 
-static const char magic[] = "drsimBK1";
+static const uint8_t magic[8] = "drsimBK1"; /* without an end */
 static const uint8_t zero_id[DIGEST_BYTES];
 
 uint64_t chunk_count(uint64_t size)
@@ -141,13 +141,12 @@ static bool is_zero(const uint8_t *id)
 static void add_extents(struct out *out, const struct entry *entry)
 {
 	uint64_t chunks = chunk_count(entry->size), at = 0;
-	size_t count_at = out->used, begin;
+	size_t count_at, begin = out->used;
 	uint32_t extents = 0;
 	uint8_t digest[DIGEST_BYTES] = {0};
 
 	add_u64(out, entry->size);
 	count_at = out->used;
-	begin = count_at - 8;
 	add_u32(out, 0);
 	while (at < chunks) {
 		uint64_t first = at, data;
@@ -280,7 +279,7 @@ int manifest_read_head(const uint8_t *data, uint64_t bytes, const char *id,
 {
 	uint8_t digest[DIGEST_BYTES], name[8];
 	uint64_t numbers[NUMBERS], number;
-	struct store_backup info = {0};
+	struct store_backup info;
 
 	if (bytes < MANIFEST_HEAD_BYTES + DIGEST_BYTES)
 		return damaged(e, "it is cut off");

@@ -338,6 +338,7 @@ static void add(struct objects *objects, const struct store_object *object)
 {
 	struct store_object *last = objects->count > 0 ? &objects->items[objects->count - 1] : NULL;
 
+	assert(object->key);
 	if (last && !last->manifest && !object->manifest && last->only == object->only &&
 	    strcmp(last->key, object->key) == 0 && last->offset + last->bytes == object->offset) {
 		last->bytes += object->bytes;
@@ -424,6 +425,7 @@ int store_objects(struct store_handle *store, const char *id, struct arena *aren
 	own.key = arena_strdup(arena, key);
 	add(&objects, &own);
 	add_packs(&objects, &index);
+	assert(objects.items);
 	if (objects.count > 2)
 		qsort(objects.items + 1, objects.count - 1, sizeof(*objects.items),
 		      compare_objects);

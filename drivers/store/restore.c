@@ -324,7 +324,7 @@ static int compare_span(struct restore *restore, struct fetcher *fetcher, const 
 			return error_set(e, ERROR_IO, NO_PLACE,
 					 "%s/%s is not what was written to it, from byte %llu on",
 					 restore->folder, entry->path,
-					 (unsigned long long)((span->chunk + i) * STORE_CHUNK));
+					 (unsigned long long)(span->chunk + i) * STORE_CHUNK);
 	}
 	return 0;
 }

@@ -238,6 +238,7 @@ static void tell_run(struct verify *verify, const char *id, const struct entry *
 	if (run->row != INDEX_NONE) {
 		const struct index_row *row = &verify->index.rows[run->row];
 
+		assert(verify->index.rows);
 		key_of_pack(key, verify->index.packs[row->pack].name);
 		damage.object = key;
 		damage.object_offset = row->row.offset;
@@ -256,6 +257,7 @@ static bool extends(const struct verify *verify, const struct run *run, uint64_t
 		return false;
 	if (row == INDEX_NONE || run->row == INDEX_NONE)
 		return row == run->row;
+	assert(rows);
 	return rows[row].pack == rows[run->row].pack &&
 	       rows[row].row.offset == rows[run->row].row.offset + run->object_bytes;
 }
