@@ -12,7 +12,7 @@
 #include "core/prng.h"
 
 #define PIECE ((size_t)1 << 20)
-#define PIECES 16    /* of one block: long enough for tools that cut where the content says */
+#define PIECES 32    /* of one block: long enough for tools that cut where the content says */
 #define EXPONENT 118 /* of the smallest numbers; weights are small */
 
 /* Sixteen bits of one number: sign and mantissa are noise, the exponent is one of a few, larger

@@ -9,7 +9,7 @@
 
 #define MODEL_DATA_RUN ((size_t)256 << 10) /* bytes that change together */
 
-/* Writes the file `path` of `bytes`: of each 64 MiB half noise, a quarter what came before, a
+/* Writes the file `path` of `bytes`: of each 128 MiB half noise, a quarter what came before, a
  * quarter zeros. 0, or -1 with errno. */
 int model_data_write(const char *path, uint64_t bytes, uint64_t seed);
 /* Overwrites so many millionths of it, in runs of MODEL_DATA_RUN at places that `seed` gives, none

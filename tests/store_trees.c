@@ -149,8 +149,10 @@ void tree_odd(const char *path)
 	set_time("link", 1234567890, 5);
 	ck_assert_int_eq(chmod("a b", 0400), 0);
 	ck_assert_int_eq(chmod("-rf", 04755), 0);
-	ck_assert_int_eq(chmod("a/b", 0), 0);
-	ck_assert_int_eq(chmod("a/closed", 0555), 0);
+	if (geteuid() == 0) { /* whom a mode does not keep out */
+		ck_assert_int_eq(chmod("a/b", 0), 0);
+		ck_assert_int_eq(chmod("a/closed", 0555), 0);
+	}
 	set_time("a b", -1000, 999999999); /* before 1970 */
 	set_time("a/closed", 1500000000, 1);
 	set_time("a/empty", 1600000000, 2);
