@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/param.h"
 
@@ -28,7 +29,8 @@ struct object_server {
 	struct object *objects; /* sorted */
 	size_t count, page;
 	uint64_t held, limit;
-	unsigned busy;
+	unsigned busy, slow_ms;
+	const char *lost;
 	char address[64], bearer[128];
 };
 
@@ -87,6 +89,8 @@ static enum MHD_Result put(struct object_server *server, struct MHD_Connection *
 	server->objects[at].data = body->data;
 	server->objects[at].bytes = body->bytes;
 	body->data = NULL;
+	if (server->lost && strncmp(key, server->lost, strlen(server->lost)) == 0)
+		return MHD_NO;
 	return answer(connection, 201, "", 0);
 }
 
@@ -223,6 +227,8 @@ static enum MHD_Result handle(void *self, struct MHD_Connection *connection, con
 		*bytes = 0;
 		return MHD_YES;
 	}
+	if (server->slow_ms > 0 && strcmp(method, "PUT") == 0 && strncmp(url, "/o/packs/", 9) == 0)
+		usleep(server->slow_ms * 1000);
 	pthread_mutex_lock(&server->mutex);
 	result = serve(server, connection, url, method, body);
 	pthread_mutex_unlock(&server->mutex);
@@ -258,8 +264,8 @@ struct object_server *object_server_start(const char *token)
 		snprintf(server->bearer, sizeof(server->bearer), "Bearer %s", token);
 	pthread_mutex_init(&server->mutex, NULL);
 	server->daemon =
-		MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL,
-				 handle, server, MHD_OPTION_SOCK_ADDR, &loopback,
+		MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION, 0,
+				 NULL, NULL, handle, server, MHD_OPTION_SOCK_ADDR, &loopback,
 				 MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_END);
 	ck_assert_ptr_nonnull(server->daemon);
 	info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_BIND_PORT);
@@ -293,6 +299,18 @@ void object_server_busy(struct object_server *server, unsigned requests)
 {
 	pthread_mutex_lock(&server->mutex);
 	server->busy = requests;
+	pthread_mutex_unlock(&server->mutex);
+}
+
+void object_server_slow(struct object_server *server, unsigned milliseconds)
+{
+	server->slow_ms = milliseconds; /* before the requests begin */
+}
+
+void object_server_lose(struct object_server *server, const char *prefix)
+{
+	pthread_mutex_lock(&server->mutex);
+	server->lost = prefix;
 	pthread_mutex_unlock(&server->mutex);
 }
 

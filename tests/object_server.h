@@ -18,6 +18,10 @@ void object_server_stop(struct object_server *server);
 void object_server_limit(struct object_server *server, uint64_t bytes);
 /* The next so many requests are answered 503. */
 void object_server_busy(struct object_server *server, unsigned requests);
+/* Each PUT of a pack takes so long. */
+void object_server_slow(struct object_server *server, unsigned milliseconds);
+/* What is put under `prefix` is kept, and its answers are lost; NULL: no more. */
+void object_server_lose(struct object_server *server, const char *prefix);
 /* Names in a page of a list, 1000 unless set. */
 void object_server_page(struct object_server *server, size_t names);
 /* So many objects begin with `prefix`. */

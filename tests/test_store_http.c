@@ -2,10 +2,12 @@
 /* The backup engine over an object server: the same results, lists of many pages, tokens, a full
  * disk, servers that are busy, lie or are gone, and locks. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "drivers/store/store.h"
@@ -200,6 +202,56 @@ START_TEST(a_server_that_is_gone_is_an_error)
 }
 END_TEST
 
+static void *cancel_soon(void *self)
+{
+	usleep(300000);
+	atomic_store((atomic_bool *)self, true);
+	return NULL;
+}
+
+/* A cancel does not wait for what a slow server takes its time for. */
+START_TEST(a_cancel_ends_a_transfer)
+{
+	atomic_bool cancel = false;
+	struct store_backup_options options = {.hooks = {.cancel = &cancel}};
+	struct timespec begin, end;
+	struct store_backup backup;
+	pthread_t thread;
+
+	ck_assert_int_eq(mkdir("D", 0755), 0);
+	tree_file("D/file", 1000 * KIB, 1);
+	object_server_slow(server, 5000);
+	ck_assert_int_eq(pthread_create(&thread, NULL, cancel_soon, &cancel), 0);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	ck_assert_int_eq(store_backup(store, "D", &options, &backup, &error), -1);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ck_assert_int_eq(error.kind, ERROR_UNAVAILABLE);
+	ck_assert_int_lt(end.tv_sec - begin.tv_sec, 4);
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(object_server_count(server, "locks/"), 0);
+	ck_assert_uint_eq(object_server_count(server, "backups/"), 0);
+}
+END_TEST
+
+/* A manifest whose answer was lost may be there: its packs stay in any case. */
+START_TEST(a_lost_answer_costs_no_chunks)
+{
+	struct store_backup backup;
+
+	ck_assert_int_eq(mkdir("D", 0755), 0);
+	tree_file("D/file", 1000 * KIB, 1);
+	object_server_lose(server, "backups/");
+	ck_assert_int_eq(store_backup(store, "D", NULL, &backup, &error), -1);
+	ck_assert_int_eq(error.kind, ERROR_IO);
+	ck_assert_uint_eq(object_server_count(server, "packs/"), 1);
+	ck_assert_uint_eq(damages(), 0);
+	object_server_lose(server, NULL);
+	keep("D", &backup);
+	ck_assert_uint_eq(backup.new_chunks, 0);
+	comes_back();
+}
+END_TEST
+
 /* ---- locks ---- */
 
 struct rival {
@@ -305,6 +357,8 @@ static void add_cases(Suite *suite)
 	add(suite, "full", a_full_disk_leaves_the_store_whole);
 	add(suite, "busy", a_busy_server_is_asked_again);
 	add(suite, "gone", a_server_that_is_gone_is_an_error);
+	add(suite, "cancel", a_cancel_ends_a_transfer);
+	add(suite, "lost answer", a_lost_answer_costs_no_chunks);
 	add(suite, "writers", writers_exclude_each_other);
 	add(suite, "dead lock", a_dead_lock_is_taken_away);
 	add(suite, "lost lock", a_lost_lock_ends_the_backup);

@@ -20,6 +20,7 @@ typedef int store_object_fn(void *self, const char *key, uint64_t bytes, struct 
 
 struct store_backend_ops {
 	const char *name;
+	bool late; /* an object whose put has failed may still come to be, even after a remove */
 	/* ERROR_USAGE when there is nothing at `where` and `create` is not set. */
 	int (*open)(const char *where, const struct store_options *options, void **ret_self,
 		    struct error *e);

@@ -652,6 +652,7 @@ static int http_open(const char *where, const struct store_options *options, voi
 
 const struct store_backend_ops store_http_backend = {
 	.name = "http",
+	.late = true,
 	.open = http_open,
 	.put = http_put,
 	.flush = http_flush,

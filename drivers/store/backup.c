@@ -464,11 +464,12 @@ static int put_manifest(struct backup *backup, struct error *e)
 		return -1;
 	}
 	key_of_backup(key, backup->manifest.info.id);
+	/* No cancel from here on: half a transfer is worse than the wait for a small one. */
+	store->ops->heed(store->backend, NULL);
 	if (store->ops->put(store->backend, key, data, bytes, e) == 0 &&
 	    store->ops->flush(store->backend, e) == 0)
 		return 0;
-	store->ops->heed(store->backend, NULL);
-	if (store->ops->remove(store->backend, key, &ignored) == 0)
+	if (store->ops->remove(store->backend, key, &ignored) == 0 && !store->ops->late)
 		packer_undo(backup->packer);
 	return -1;
 }
