@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A reference adapter: lines on standard input become SETs and GETs of a Redis, pipelined.
- * adapter_redis PORT: answers in order; a Redis that is gone makes puts fail until it is back. */
+ * adapter_redis PORT [ADDRESS]: answers in order; a Redis that is gone makes puts fail until it is
+ * back. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +29,7 @@ struct buffer {
 
 struct adapter {
 	uint16_t port;
+	const char *address;
 	int redis;
 	struct buffer in, out, to_redis, from_redis;
 	bool gets[ASKED_MAX]; /* of the requests under way: get, or put */
@@ -74,10 +76,10 @@ static void lost_redis(struct adapter *a)
 static void connect_redis(struct adapter *a)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
-				      .sin_port = htons(a->port),
-				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+				      .sin_port = htons(a->port)};
 	int one = 1;
 
+	inet_pton(AF_INET, a->address, &address.sin_addr);
 	a->redis = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (a->redis < 0 || connect(a->redis, (struct sockaddr *)&address, sizeof(address))) {
 		if (a->redis >= 0)
@@ -214,9 +216,10 @@ int main(int argc, char **argv)
 {
 	static struct adapter a = {.redis = -1};
 
-	if (argc != 2)
+	if (argc != 2 && argc != 3)
 		return 2;
 	a.port = (uint16_t)strtoul(argv[1], NULL, 10);
+	a.address = argc == 3 ? argv[2] : "127.0.0.1";
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
 	signal(SIGPIPE, SIG_IGN);

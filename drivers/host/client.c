@@ -439,6 +439,19 @@ void client_expect(struct client *client, uint32_t endpoint, client_expect_fn ex
 	pthread_mutex_unlock(&client->lock);
 }
 
+void client_adapter(struct client *client, uint32_t endpoint, const struct adapter_config *adapter,
+		    uint32_t site)
+{
+	struct endpoint *ep = lock_endpoint(client, endpoint);
+
+	assert(ep->config.adapter.kind == ADAPTER_EXEC && adapter->kind == ADAPTER_EXEC);
+	client_exec_renew(ep, client_now(client));
+	ep->config.adapter = *adapter;
+	ledger_site(ep->ledger, site);
+	pthread_mutex_unlock(&client->lock);
+	client_signal(client->wake);
+}
+
 void client_window(struct client *client, uint32_t endpoint, nanos span, struct client_window *ret)
 {
 	struct endpoint *ep = lock_endpoint(client, endpoint);
@@ -518,12 +531,14 @@ static int check_now(struct check *check, struct error *e)
 	struct client *client = check->client;
 	struct endpoint *endpoint = &client->endpoints[check->endpoint];
 
+	client_enter(client);
+	struct adapter_config adapter = endpoint->config.adapter;
+	pthread_mutex_unlock(&client->lock);
 	if (client->netns >= 0 && setns(client->netns, CLONE_NEWNET))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "the read-back cannot enter the network namespace: %s",
 				 strerror(errno));
-	return adapter_read_back(&endpoint->config.adapter, endpoint->ledger, &client->stop_checks,
-				 e);
+	return adapter_read_back(&adapter, endpoint->ledger, &client->stop_checks, e);
 }
 
 static void *run_check(void *self)

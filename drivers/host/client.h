@@ -157,6 +157,12 @@ void client_epoch(struct client *client, uint32_t endpoint, uint32_t epoch);
 void client_expect(struct client *client, uint32_t endpoint, client_expect_fn expect,
 		   const void *self);
 
+/* From now on writes and read-backs go by this adapter, whose strings live as long as the client,
+ * and acknowledgements that name no site are of `site`. Of both an adapter before and this one the
+ * kind is ADAPTER_EXEC. What the one before had not answered is unknown. */
+void client_adapter(struct client *client, uint32_t endpoint, const struct adapter_config *adapter,
+		    uint32_t site);
+
 /* Now, on the client's clock. */
 nanos client_now(const struct client *client);
 /* Requests intended in the last `span` that are decided. */

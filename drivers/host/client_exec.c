@@ -87,6 +87,15 @@ void client_exec_close(struct endpoint *endpoint)
 	endpoint->command.fd = -1;
 }
 
+void client_exec_renew(struct endpoint *endpoint, nanos now)
+{
+	struct command *command = &endpoint->command;
+
+	end(endpoint, now);
+	command->backoff = BACKOFF_FIRST;
+	command->restart_at = now;
+}
+
 /* Writes on; -1: the command is gone. */
 static int flush(struct endpoint *endpoint)
 {

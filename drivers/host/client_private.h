@@ -203,6 +203,8 @@ void client_http_turn(struct client *client, int fd, uint32_t events);
 
 int client_exec_open(struct endpoint *endpoint, struct error *e);
 void client_exec_close(struct endpoint *endpoint);
+/* Ends the command; the next turn starts the one of the configuration. */
+void client_exec_renew(struct endpoint *endpoint, nanos now);
 bool client_exec_send(struct endpoint *endpoint, uint64_t sequence, nanos now);
 void client_exec_give_up(struct endpoint *endpoint, uint64_t sequence, nanos now);
 void client_exec_event(struct endpoint *endpoint, uint32_t events);

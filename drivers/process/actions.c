@@ -9,6 +9,7 @@
 
 #include "core/diagnosis.h"
 #include "drivers/process/process.h"
+#include "drivers/process/services.h"
 
 #define DRAIN (200 * NANOS_MS) /* for requests under way when the traffic goes back */
 #define VERIFY_PATIENCE (60 * NANOS_S) /* until a service must let its records be read */
@@ -162,6 +163,7 @@ static void fence(struct real *real, const struct action *action)
 	struct error error = {.kind = ERROR_NONE};
 	int rc = copies_fence(real->copies, action->site, true, &error);
 
+	services_fence(real, action->site, true);
 	real_end(real, action, rc == 0,
 		    rc == 0 ? NULL : "the fence could not be written");
 }
@@ -179,6 +181,7 @@ static void *activate(void *context)
 		reason = "the standby is not usable";
 	else if (copies_fence(real->copies, action->to, false, &error))
 		reason = "the fence could not be taken away";
+	services_fence(real, action->to, false);
 	for (uint32_t e = 0; !reason && e < real->scenario->deployment.endpoint_count; e++)
 		if (in_domain(real, e, action->domain) &&
 		    deploy_scale(real, caller, e, action->to,
@@ -208,6 +211,7 @@ static void *stop(void *context)
 		reason = "replication to the standby could not begin again";
 	if (copies_fence(real->copies, action->site, false, &error))
 		reason = "the fence could not be taken away";
+	services_fence(real, action->site, false);
 	real_end(real, action, !reason, reason);
 	caller_free(caller);
 	worker_over(worker);
@@ -260,8 +264,10 @@ static void *switch_traffic(void *context)
 /* The primary takes writes from here on. What was under way at the standby is let go through, then
  * nothing more is acknowledged there, and its last writes follow: in files of its own, which nobody
  * else writes. */
-static const char *switch_home(struct real *real, const struct action *action)
+static const char *switch_home(struct worker *worker)
 {
+	struct real *real = worker->real;
+	const struct action *action = &worker->action;
 	struct error error = {.kind = ERROR_NONE};
 	const char *reason;
 	uint64_t bytes = 0;
@@ -270,7 +276,15 @@ static const char *switch_home(struct real *real, const struct action *action)
 		return "the primary went away again";
 	if (copies_fence(real->copies, action->to, false, &error))
 		return "the fence could not be taken away";
-	reason = route(real, action);
+	services_fence(real, action->to, false);
+	/* A server of the user's cannot take writes of another into what it keeps: the standby's
+	 * ends first, and the primary's starts on what it left. */
+	reason = action->site == action->to
+			 ? NULL
+			 : services_hand_over(real, action->domain, action->site, action->to,
+					      &worker->cancel);
+	if (!reason)
+		reason = route(real, action);
 	if (!reason && action->site != action->to) {
 		real_sleep(real, real_now(real) + DRAIN, NULL);
 		if (copies_fence(real->copies, action->site, true, &error))
@@ -293,7 +307,7 @@ static void *switch_back(void *context)
 	const char *reason = "called off";
 
 	if (real_sleep(real, worker->begun + worker->wait, &worker->cancel))
-		reason = switch_home(real, &worker->action);
+		reason = switch_home(worker);
 	real_end(real, &worker->action, !reason, reason);
 	worker_over(worker);
 	return NULL;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "drivers/process/process.h"
+#include "drivers/process/services.h"
 
 /* ---- pace ---- */
 
@@ -449,6 +450,8 @@ static const char *go_back(struct worker *worker, struct caller *caller, bool *r
 		reason = real_keep_text(real, error.text);
 	if (!reason && !moved && copies_fence(real->copies, action->to, false, &error))
 		reason = real_keep_text(real, error.text);
+	if (!reason && !moved)
+		services_fence(real, action->to, false);
 	return reason;
 }
 

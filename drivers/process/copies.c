@@ -16,6 +16,7 @@
 #include <openssl/evp.h>
 
 #define COPY_BLOCK 65536
+#define LEVELS_MAX 4 /* of folders, below that of a service */
 #define WEIGHTS_MIN 4096 /* bytes: a digest of less says little */
 
 /* ---- names ---- */
@@ -172,24 +173,58 @@ done:
 	return rc;
 }
 
-size_t copies_list(const char *folder, struct copies_file *files, size_t max)
+/* One folder below `root`, or `root` itself when `below` is empty; then the folders inside it, so
+ * many levels deep. Links are not followed. */
+static size_t list_folder(const char *root, const char *below, int levels,
+			  struct copies_file *files, size_t max)
 {
-	DIR *stream = opendir(folder);
+	char path[2 * COPIES_PATH_MAX], name[COPIES_NAME_MAX];
 	struct dirent *entry;
 	struct stat status;
 	size_t count = 0;
 
+	snprintf(path, sizeof(path), "%s/%s", root, below);
+	DIR *stream = opendir(path);
 	if (!stream)
 		return 0;
 	while (count < max && (entry = readdir(stream))) {
-		if (fstatat(dirfd(stream), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) ||
-		    !S_ISREG(status.st_mode) || strlen(entry->d_name) >= COPIES_NAME_MAX)
+		int length = snprintf(name, sizeof(name), "%s%s%s", below, *below ? "/" : "",
+				      entry->d_name);
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		    fstatat(dirfd(stream), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) ||
+		    length >= COPIES_NAME_MAX)
 			continue;
-		snprintf(files[count].name, COPIES_NAME_MAX, "%.*s", COPIES_NAME_MAX - 1, entry->d_name);
+		if (S_ISDIR(status.st_mode) && levels > 0)
+			count += list_folder(root, name, levels - 1, files + count, max - count);
+		if (!S_ISREG(status.st_mode))
+			continue;
+		memcpy(files[count].name, name, (size_t)length + 1);
 		files[count++].size = (uint64_t)status.st_size;
 	}
 	closedir(stream);
 	return count;
+}
+
+size_t copies_list(const char *folder, struct copies_file *files, size_t max)
+{
+	return list_folder(folder, "", LEVELS_MAX, files, max);
+}
+
+bool copies_is_foreign(const char *name)
+{
+	return strchr(name, '/') != NULL;
+}
+
+int copies_make_parents(const char *folder, const char *name, struct error *e)
+{
+	char path[2 * COPIES_PATH_MAX];
+
+	for (const char *at = strchr(name, '/'); at; at = strchr(at + 1, '/')) {
+		snprintf(path, sizeof(path), "%s/%.*s", folder, (int)(at - name), name);
+		if (make_folder(path, e))
+			return -1;
+	}
+	return 0;
 }
 
 static bool listed(const struct copies_file *files, size_t count, const char *name)
@@ -220,6 +255,8 @@ static int mirror_file(const struct copies_file *file, const char *from, const c
 
 	snprintf(in, sizeof(in), "%s/%s", from, file->name);
 	snprintf(out, sizeof(out), "%s/%s", to, file->name);
+	if (copies_make_parents(to, file->name, e))
+		return -1;
 	if (stat(out, &status) == 0)
 		have = (uint64_t)status.st_size;
 	if (tail && have >= file->size)
@@ -229,8 +266,23 @@ static int mirror_file(const struct copies_file *file, const char *from, const c
 		    : replace(in, out, file->size, e);
 }
 
-int copies_mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
-		bool tail, uint64_t *ret_bytes, struct error *e)
+/* What is mirrored: all of a class, or `only` one folder of it. `own`: also what services keep. */
+struct mirroring {
+	const char *only;
+	bool tail, own;
+};
+
+static bool belongs(const struct mirroring *how, const char *name)
+{
+	size_t length = how->only ? strlen(how->only) : 0;
+
+	if (how->only)
+		return strncmp(name, how->only, length) == 0 && name[length] == '/';
+	return how->own || !copies_is_foreign(name);
+}
+
+static int mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
+		  const struct mirroring *how, uint64_t *ret_bytes, struct error *e)
 {
 	struct copies_file *files = calloc(COPIES_FILES_MAX, sizeof(*files));
 	struct copies_file *there = calloc(COPIES_FILES_MAX, sizeof(*there));
@@ -246,13 +298,14 @@ int copies_mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_c
 			error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "a site lost its power");
 			goto done;
 		}
-		if (mirror_file(&files[i], in, out, tail, ret_bytes, e))
+		if (belongs(how, files[i].name) &&
+		    mirror_file(&files[i], in, out, how->tail, ret_bytes, e))
 			goto done;
 	}
-	size_t had = tail ? 0 : copies_list(out, there, COPIES_FILES_MAX);
+	size_t had = how->tail ? 0 : copies_list(out, there, COPIES_FILES_MAX);
 	for (size_t i = 0; i < had; i++) {
 		snprintf(path, sizeof(path), "%s/%s", out, there[i].name);
-		if (!listed(files, count, there[i].name))
+		if (belongs(how, there[i].name) && !listed(files, count, there[i].name))
 			unlink(path);
 	}
 	rc = 0;
@@ -260,6 +313,27 @@ done:
 	free(files);
 	free(there);
 	return rc;
+}
+
+/* A server that runs there all the time has its own replication; and nobody else may append to what
+ * a server keeps. */
+int copies_mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
+		bool tail, uint64_t *ret_bytes, struct error *e)
+{
+	const struct site *site = &copies->config.scenario->deployment.sites[to];
+	const struct mirroring how = {.tail = tail,
+				      .own = !tail && site->standby.heat != HEAT_HOT};
+
+	return mirror(copies, from, to, data_class, &how, ret_bytes, e);
+}
+
+int copies_mirror_folder(struct copies *copies, uint32_t from, uint32_t to,
+			 enum data_class data_class, const char *folder, struct error *e)
+{
+	const struct mirroring how = {.only = folder};
+	uint64_t bytes = 0;
+
+	return mirror(copies, from, to, data_class, &how, &bytes, e);
 }
 
 /* ---- what is there at time 0 ---- */
@@ -402,4 +476,13 @@ int copies_mark_ready(struct copies *copies, uint32_t site, enum data_class data
 	snprintf(path, sizeof(path), "%s/ready-%s", copies->sites[site].folder,
 		 data_class_names[data_class]);
 	return put_file(path, ready, e);
+}
+
+bool copies_is_ready(struct copies *copies, uint32_t site, enum data_class data_class)
+{
+	char path[COPIES_PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/ready-%s", copies->sites[site].folder,
+		 data_class_names[data_class]);
+	return access(path, F_OK) == 0;
 }

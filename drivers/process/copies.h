@@ -7,6 +7,7 @@
  *   SITE/data/model/ENDPOINT.weights   what replicas load; never changes
  *   SITE/data/training/base, feed      as large as declared; grows by whole blocks of BLOCK bytes
  *   SITE/data/io/base, REPLICA.log     as large as declared; the I/O logs of the replicas
+ *   SITE/data/CLASS/SERVICE/…          what a user's own server keeps
  *   SITE/fence                         while it is there, no write is acknowledged at the site
  *   SITE/ready-CLASS                   the class is there to be served from
  */
@@ -59,6 +60,8 @@ bool copies_fenced(struct copies *copies, uint32_t site);
 int copies_mark_ready(struct copies *copies, uint32_t site, enum data_class data_class, bool ready,
 		    struct error *e);
 
+bool copies_is_ready(struct copies *copies, uint32_t site, enum data_class data_class);
+
 /* Replication to `site` ends: its copies are its own from now on. Returns as of when they are. */
 nanos copies_promote(struct copies *copies, uint32_t site, enum data_class data_class);
 /* `site` is a standby again: it gets what the source has, as at time 0. */
@@ -71,6 +74,10 @@ int copies_resume(struct copies *copies, uint32_t site, struct error *e);
  */
 int copies_mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
 		bool tail, uint64_t *ret_bytes, struct error *e);
+
+/* Makes one folder of the class at `to` what it is at `from`. Nobody may be writing it. */
+int copies_mirror_folder(struct copies *copies, uint32_t from, uint32_t to,
+			 enum data_class data_class, const char *folder, struct error *e);
 
 /* Bytes of training data written at a site in (from, to], and when the last of them was; 0: none. */
 uint64_t copies_fed(struct copies *copies, uint32_t site, nanos from, nanos to);

@@ -110,6 +110,8 @@ static bool file_right(const struct copies *copies, enum data_class data_class, 
 {
 	uint64_t stream = copies_stream_of(data_class, name);
 
+	if (copies_is_foreign(name))
+		return true;
 	if (data_class == DATA_MODEL)
 		return weights_right(copies, name, content);
 	if (stream)

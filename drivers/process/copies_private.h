@@ -67,8 +67,12 @@ uint64_t copies_size_at(struct copies *copies, enum data_class data_class, const
 nanos copies_older(struct copies *copies, enum data_class data_class, uint64_t bytes, nanos now);
 /* Does a line of an I/O log, without its end, hold what was written? */
 bool copies_record_right(const char *line, size_t length);
-/* The regular files of a folder, in no order. */
+/* The regular files of a folder and of the folders in it, in no order; names as "redis/dump.rdb". */
 size_t copies_list(const char *folder, struct copies_file *files, size_t max);
+/* Is it a file that a service of the user's keeps? Nobody knows what is right in it. */
+bool copies_is_foreign(const char *name);
+/* The folders of a name as copies_list() gives it. */
+int copies_make_parents(const char *folder, const char *name, struct error *e);
 /* Bytes [at, end) of a file into another at the same place; `truncate`: what is behind `at` there
  * goes first. */
 int copies_copy_range(const char *from, const char *to, uint64_t at, uint64_t end, bool truncate,

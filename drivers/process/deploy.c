@@ -15,6 +15,7 @@
 
 #include "drivers/host/undo.h"
 #include "drivers/process/process.h"
+#include "drivers/process/services.h"
 
 #define START_TIMEOUT (30 * NANOS_S) /* until a server listens, real time */
 #define READY_TIMEOUT (120 * NANOS_S) /* beyond the declared start of the slowest replica */
@@ -61,6 +62,8 @@ uint32_t deploy_replicas(const struct real *real, uint32_t endpoint, uint32_t si
 
 	if (config->standby.heat == HEAT_NONE)
 		return d->endpoints[endpoint].site == site ? d->endpoints[endpoint].replicas : 0;
+	if (services_config(real, endpoint))
+		return 1;
 	return config->standby.replicas ? config->standby.replicas : d->endpoints[endpoint].replicas;
 }
 
@@ -340,6 +343,10 @@ int deploy_scale(struct real *real, struct caller *caller, uint32_t endpoint, ui
 {
 	char name[256], url[PROCESS_URL_MAX + 300], body[128];
 
+	if (services_config(real, endpoint)) {
+		services_scale(real, endpoint, site, replicas > 0);
+		return 0;
+	}
 	deploy_name(real, endpoint, site, name, sizeof(name));
 	snprintf(url, sizeof(url), "%s/deployments/%s", real->control, name);
 	snprintf(body, sizeof(body),
@@ -356,7 +363,14 @@ int deploy_route(struct real *real, struct caller *caller, uint32_t endpoint, ui
 		 struct error *e)
 {
 	const struct deployment *d = &real->scenario->deployment;
+	struct adapter_config adapter;
 	char name[256], url[PROCESS_URL_MAX + 300], *body;
+
+	if (services_config(real, endpoint)) {
+		services_adapter(real, endpoint, site, &adapter);
+		client_adapter(real->client, endpoint, &adapter, site);
+		return 0;
+	}
 	cJSON *patch = cJSON_CreateObject(), *spec = cJSON_AddObjectToObject(patch, "spec");
 	cJSON *endpoints = cJSON_AddArrayToObject(spec, "endpoints");
 
@@ -415,6 +429,8 @@ static bool gateway_serves(struct real *real)
 
 	for (uint32_t e = 0; e < d->endpoint_count; e++) {
 		char name[256];
+		if (services_config(real, e))
+			continue;
 		deploy_endpoint(real, e, name, sizeof(name));
 		snprintf(url, sizeof(url), "%s/%s/healthz", real->gateway, name);
 		if (!call_ok(real->caller, url, NANOS_S))
@@ -495,6 +511,10 @@ static int start_client(struct real *real, struct error *e)
 			.records_path = arena_printf(arena, "/%s/records", name),
 			.timeout = 10 * NANOS_S,
 		};
+		if (!services_config(real, i))
+			continue;
+		endpoints[i].expect = NULL; /* that it was stored is all that it says */
+		services_adapter(real, i, endpoint->site, &endpoints[i].adapter);
 	}
 	const struct client_config config = {
 		.seed = real->seed,
@@ -507,6 +527,9 @@ static int start_client(struct real *real, struct error *e)
 	};
 	if (client_open(&config, &real->client, e))
 		return -1;
+	for (uint32_t i = 0; i < d->endpoint_count; i++)
+		if (services_config(real, i))
+			ledger_site(client_ledger(real->client, i), d->endpoints[i].site);
 	return client_start(real->client, e);
 }
 
@@ -551,9 +574,12 @@ static int check_size(const struct real *real, struct error *e)
 	if (d->job_count > 0)
 		return error_set(e, ERROR_UNAVAILABLE, d->jobs[0].place,
 				 "the driver process runs no training jobs yet");
-	if (d->service_count > 0)
-		return error_set(e, ERROR_UNAVAILABLE, d->services[0].place,
-				 "the driver process runs no services yet");
+	for (size_t i = 0; i < d->service_count; i++)
+		if (d->services[i].ledger.count == 0)
+			return error_set(e, ERROR_UNAVAILABLE, d->services[i].place,
+					 "a real drill needs 'ledger' of service '%s': its command "
+					 "is how drsim's client reaches the server",
+					 d->services[i].name);
 	if (nodes > PROCESS_NODES_MAX)
 		return error_set(e, ERROR_LIMIT, d->sites[0].place,
 				 "the driver process plays at most %d nodes on one host, the "
@@ -601,7 +627,7 @@ int deploy_open(struct real *real, struct error *e)
 		return -1;
 	real->entered = true;
 	real->caller = caller_new(real->token);
-	if (observe_start(real, e) || wait_ready(real, e))
+	if (services_start(real, e) || observe_start(real, e) || wait_ready(real, e))
 		return -1;
 	real->backups = calloc(PROCESS_BACKUPS_MAX, sizeof(*real->backups));
 	assert(real->backups);

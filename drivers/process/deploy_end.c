@@ -13,6 +13,7 @@
 #include "drivers/host/residue.h"
 #include "drivers/host/undo.h"
 #include "drivers/process/process.h"
+#include "drivers/process/services.h"
 
 #define CHECK_TIMEOUT (60 * NANOS_S) /* of the last read-back */
 #define CAPTURE_KEPT ((off_t)64 << 20) /* bytes of a capture that is kept whole */
@@ -81,7 +82,7 @@ static void check_wire(struct real *real, struct arena *arena, struct measured *
 	struct capture_stats stats;
 	struct wire_result wire;
 	struct error error = {.kind = ERROR_NONE};
-	bool any = false;
+	bool any = false, foreign = false;
 
 	ret->wire_reason = real->capture_reason;
 	if (!real->capture)
@@ -91,11 +92,17 @@ static void check_wire(struct real *real, struct arena *arena, struct measured *
 	for (uint32_t e = 0; e < d->endpoint_count; e++) {
 		if (!client_outage(real->client, e, &outage) || outage.until == NANOS_NEVER)
 			continue;
+		if (services_config(real, e)) {
+			foreign = true;
+			continue;
+		}
 		if (!any || outage.until - outage.since > longest.until - longest.since)
 			longest = outage;
 		any = true;
 	}
-	ret->wire_reason = "there was no outage that ended";
+	ret->wire_reason = foreign ? "the requests of a service's own protocol cannot be told "
+				     "apart on the wire"
+				   : "there was no outage that ended";
 	if (!any)
 		return;
 	real->outage = longest;
@@ -204,7 +211,9 @@ static void stop_threads(struct real *real)
 		client_stop(real->client);
 	probes_stop(real);
 	actions_stop(real);
+	/* The observer reads of them. */
 	observe_stop(real);
+	services_stop(real);
 }
 
 /* Back to the network that this program was started in. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "drivers/process/process.h"
+#include "drivers/process/services.h"
 
 #define LEPTON_BACKOFF_FIRST (10 * NANOS_S) /* scenario time, as the platform's containers restart */
 #define LEPTON_BACKOFF_MAX (300 * NANOS_S)
@@ -112,7 +113,7 @@ static void add_deployments(struct real *real, cJSON *root)
 			const struct standby *standby = &d->sites[s].standby;
 			uint32_t replicas = deploy_replicas(real, e, s);
 			cJSON *item;
-			if (replicas == 0)
+			if (replicas == 0 || services_config(real, e))
 				continue;
 			item = cJSON_CreateObject();
 			bool runs = standby->heat == HEAT_NONE || standby->heat == HEAT_HOT;

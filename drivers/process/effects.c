@@ -14,6 +14,7 @@
 #include "drivers/host/process.h"
 #include "drivers/host/undo.h"
 #include "drivers/process/effects.h"
+#include "drivers/process/services.h"
 
 #define EXIT_PATIENCE (2 * NANOS_S)   /* until a killed process is seen to be gone */
 #define LOOP_LOOK (20 * NANOS_MS)     /* until a process that is to be killed again is looked for */
@@ -278,6 +279,11 @@ static int delay_starts(struct real *real, const struct fault_state *fault, int6
 	uint32_t endpoint = (uint32_t)entity->index;
 	char name[256], url[PROCESS_URL_MAX + 320], body[64];
 
+	if (services_config(real, endpoint)) {
+		services_delay(real, endpoint, delay);
+		real->start_added[endpoint] = delay;
+		return 0;
+	}
 	deploy_name(real, endpoint, real->scenario->deployment.endpoints[endpoint].site,
 		    name, sizeof(name));
 	snprintf(url, sizeof(url), "%s/_drsim/deployments/%s/start-delay", real->control, name);

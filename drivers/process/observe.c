@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "drivers/process/process.h"
+#include "drivers/process/services.h"
 
 #define ROUND (100 * NANOS_MS)    /* from one round to the next */
 #define PATIENCE (200 * NANOS_MS) /* how long an answer may take */
@@ -248,6 +249,10 @@ static void round_once(struct observer *observer)
 	for (size_t i = 0; i < real->node_count; i++)
 		read_node(&observer->looks[i], &observer->next.nodes[i]);
 	read_control(observer, &observer->looks[real->node_count]);
+	size_t first = observer->next.replica_count;
+	services_view(real, &observer->next);
+	for (size_t r = first; r < observer->next.replica_count; r++)
+		join_process(&observer->next, &observer->next.replicas[r]);
 }
 
 /* Until the next round, or until somebody cannot wait for it. */

@@ -9,17 +9,22 @@
 
 #include <curl/curl.h>
 
+#include "drivers/process/child.h"
 #include "drivers/process/process.h"
+#include "drivers/process/services.h"
 
 #define LOOKS_MAX 4096 /* under way at a time */
 #define RETRIES 8      /* tries that share one timeout, at most */
 #define LOOK_ANSWER_MAX 16384
+#define CHILD_LOOK (5 * NANOS_MS) /* how often it is looked whether a command has ended */
 
 struct probe {
 	struct action action;
 	nanos begun, end, tried; /* tried: the last try began */
 	CURL *curl;
+	pid_t child; /* of a service's own look; 0: none */
 	bool busy, canary, gpu;
+	bool service, connect; /* of a service; a connection is all that is asked for */
 	char url[PROCESS_URL_MAX + 300], body[128];
 	char answer[LOOK_ANSWER_MAX];
 	size_t size;
@@ -104,6 +109,22 @@ static bool target_url(struct real *real, struct probe *probe)
 	return false;
 }
 
+/* A service says itself how it is seen to be well. */
+static bool is_service(struct real *real, const struct entity *entity, struct service_look *ret)
+{
+	uint32_t site, endpoint = (uint32_t)entity->index;
+
+	if ((entity->kind != ENTITY_ENDPOINT && entity->kind != ENTITY_REPLICA) ||
+	    !services_config(real, endpoint))
+		return false;
+	pthread_mutex_lock(&real->lock);
+	site = entity->kind == ENTITY_ENDPOINT
+		       ? real->route[endpoint]
+		       : real->scenario->deployment.endpoints[endpoint].site;
+	pthread_mutex_unlock(&real->lock);
+	return services_look(real, endpoint, site, ret);
+}
+
 /* A canary sends a record of its own, which no ledger counts, and knows the answer. */
 static void canary_body(struct probe *probe)
 {
@@ -136,6 +157,31 @@ static bool gpu_there(const struct probe *probe, cJSON *answer)
 
 /* ---- tries ---- */
 
+/* false: there is nothing to send now; it is a command's turn, or nothing runs there. */
+static bool aim(struct real *real, struct probe *probe)
+{
+	struct error error = {.kind = ERROR_NONE};
+	struct service_look look;
+
+	probe->service = is_service(real, &probe->action.entity, &look);
+	if (!probe->service)
+		return target_url(real, probe);
+	probe->canary = false;
+	switch (look.kind) {
+	case CHECK_TCP:
+		probe->connect = true;
+		snprintf(probe->url, sizeof(probe->url), "http://%s/", look.address);
+		return true;
+	case CHECK_HTTP:
+		snprintf(probe->url, sizeof(probe->url), "http://%s%s", look.address, look.path);
+		return true;
+	case CHECK_EXEC:
+		probe->busy = child_start(look.argv, real->run, NULL, &probe->child, &error) == 0;
+		return false;
+	}
+	return false;
+}
+
 static void try_once(struct probes *probes, struct probe *probe)
 {
 	nanos now = real_now(probes->real), left = probe->end - now;
@@ -144,8 +190,8 @@ static void try_once(struct probes *probes, struct probe *probe)
 	probe->tried = now;
 	probe->size = 0;
 	probe->answer[0] = '\0';
-	if (!target_url(probes->real, probe))
-		return; /* nothing runs there: tried again until the end */
+	if (!aim(probes->real, probe))
+		return; /* tried again until the end */
 	if (!probe->curl)
 		probe->curl = curl_easy_init();
 	assert(probe->curl);
@@ -161,12 +207,25 @@ static void try_once(struct probes *probes, struct probe *probe)
 	curl_easy_setopt(probe->curl, CURLOPT_WRITEFUNCTION, keep);
 	curl_easy_setopt(probe->curl, CURLOPT_WRITEDATA, probe);
 	curl_easy_setopt(probe->curl, CURLOPT_PRIVATE, probe);
+	curl_easy_setopt(probe->curl, CURLOPT_CONNECT_ONLY, probe->connect ? 1L : 0L);
 	if (probe->canary) {
 		canary_body(probe);
 		curl_easy_setopt(probe->curl, CURLOPT_POSTFIELDS, probe->body);
 	}
 	probe->busy = true;
 	curl_multi_add_handle(probes->multi, probe->curl);
+}
+
+static void let_go(struct probes *probes, struct probe *probe)
+{
+	if (probe->child)
+		child_kill(probe->child);
+	else if (probe->busy)
+		curl_multi_remove_handle(probes->multi, probe->curl);
+	if (probe->curl)
+		curl_easy_cleanup(probe->curl);
+	probe->child = 0;
+	probe->busy = false;
 }
 
 static void finish(struct probes *probes, size_t index, bool ok, bool wrong)
@@ -180,10 +239,7 @@ static void finish(struct probes *probes, size_t index, bool ok, bool wrong)
 				  .reason = ok ? NULL : "no answer in time",
 				  .latency = real_now(probes->real) - probe->begun};
 
-	if (probe->busy)
-		curl_multi_remove_handle(probes->multi, probe->curl);
-	if (probe->curl)
-		curl_easy_cleanup(probe->curl);
+	let_go(probes, probe);
 	real_complete(probes->real, &done);
 	free(probe);
 	probes->under_way[index] = probes->under_way[--probes->count];
@@ -225,7 +281,27 @@ static void collect(struct probes *probes)
 		CURLcode code = message->data.result;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&probe);
 		curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
-		answered(probes, probe, code == CURLE_OK && status >= 200 && status <= 299);
+		bool good = probe->connect || (status >= 200 && status <= 299);
+		answered(probes, probe, code == CURLE_OK && good);
+	}
+}
+
+/* Commands that have ended: with 0 they saw that all is well. */
+static void reap(struct probes *probes)
+{
+	for (size_t i = 0; i < probes->count;) {
+		struct probe *probe = probes->under_way[i];
+		int code = 0;
+		if (!probe->child || !child_over(probe->child, &code)) {
+			i++;
+			continue;
+		}
+		probe->child = 0;
+		probe->busy = false;
+		if (code == 0)
+			finish(probes, i, true, false);
+		else
+			i++;
 	}
 }
 
@@ -244,6 +320,8 @@ static nanos tend(struct probes *probes)
 		if (!probe->busy && now >= again)
 			try_once(probes, probe);
 		nanos due = probe->busy || again > probe->end ? probe->end : again;
+		if (probe->child && now + CHILD_LOOK < due)
+			due = now + CHILD_LOOK;
 		next = due < next ? due : next;
 		i++;
 	}
@@ -278,6 +356,7 @@ static void *probing(void *context)
 		if (stop)
 			return NULL;
 		take_fresh(probes);
+		reap(probes);
 		nanos next = tend(probes);
 		curl_multi_perform(probes->multi, &running);
 		collect(probes);
@@ -324,12 +403,8 @@ void probes_stop(struct real *real)
 	curl_multi_wakeup(probes->multi);
 	pthread_join(probes->thread, NULL);
 	for (size_t i = 0; i < probes->count; i++) {
-		struct probe *probe = probes->under_way[i];
-		if (probe->busy)
-			curl_multi_remove_handle(probes->multi, probe->curl);
-		if (probe->curl)
-			curl_easy_cleanup(probe->curl);
-		free(probe);
+		let_go(probes, probes->under_way[i]);
+		free(probes->under_way[i]);
 	}
 	for (size_t i = 0; i < probes->fresh_count; i++)
 		free(probes->fresh[i]);

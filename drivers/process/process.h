@@ -206,6 +206,7 @@ struct real {
 	struct replica_view told[PROCESS_REPLICAS_MAX]; /* in the timeline */
 	size_t told_count;
 	struct probes *probes;
+	struct services *services; /* a user's own servers */
 
 	struct worker workers[PROCESS_WORKERS_MAX];
 	uint32_t crews_busy;
