@@ -454,6 +454,8 @@ static int wait_ready(struct real *real, struct error *e)
 		pods = all_ready(real, real->scratch);
 		if (pods && gateway_serves(real))
 			return 0;
+		if (services_failed(real, e))
+			return -1;
 		real_sleep(real, real_now(real) + 50 * NANOS_MS, NULL);
 	}
 	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,

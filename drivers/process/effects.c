@@ -615,6 +615,7 @@ int effects_apply(struct real *real, const struct effect *effect, struct undo_re
 	readings_take(real, effect->entity, &before);
 	fault->processes = before.processes;
 	fault->starts = before.process_starts;
+	real_disturbed(real);
 	return ways[effect->kind].apply(real, fault, e);
 }
 

@@ -361,6 +361,15 @@ void observe_fresh(struct real *real, struct view *ret)
 	pthread_mutex_unlock(&real->lock);
 }
 
+void observe_hurry(struct real *real)
+{
+	pthread_mutex_lock(&real->lock);
+	if (real->rounds_wanted < real->rounds_begun + 1)
+		real->rounds_wanted = real->rounds_begun + 1;
+	pthread_cond_broadcast(&real->changed);
+	pthread_mutex_unlock(&real->lock);
+}
+
 void observe_last(struct real *real, struct view *ret)
 {
 	pthread_mutex_lock(&real->lock);

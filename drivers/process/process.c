@@ -15,6 +15,7 @@
 
 #include "drivers/drivers.h"
 #include "drivers/host/undo.h"
+#include "drivers/process/services.h"
 
 #define VERIFY_AGAIN (100 * NANOS_MS) /* until a read-back that failed is tried again */
 
@@ -179,6 +180,17 @@ const char *real_keep_text(struct real *real, const char *text)
 
 /* ---- what the client saw ---- */
 
+static void tell_calm(struct real *real, uint32_t site, bool calm)
+{
+	struct completion told = {.kind = COMPLETION_CALM, .ok = calm};
+
+	if (calm == real->calm[site])
+		return;
+	real->calm[site] = calm;
+	told.action.domain = real_domain_of(real, site);
+	real_complete(real, &told);
+}
+
 static void tell_client(struct real *real, const struct client_event *event)
 {
 	const struct deployment *d = &real->scenario->deployment;
@@ -191,6 +203,9 @@ static void tell_client(struct real *real, const struct client_event *event)
 
 	seen.action.domain = real_domain_of(real, d->endpoints[event->endpoint].site);
 	real->bad[event->endpoint] = bad;
+	/* At once: what breaks may be repaired before the next round of the observer. */
+	if (bad)
+		tell_calm(real, d->endpoints[event->endpoint].site, false);
 	if (seen.action.domain == 0) /* which the data belong to */
 		copies_feed(real->copies, !bad);
 	real_complete(real, &seen);
@@ -212,6 +227,8 @@ static void checked(struct real *real, const struct client_event *event)
 
 	real->checking[event->endpoint] = false;
 	real->checked |= event->ok;
+	if (event->ok)
+		real->unread[event->endpoint] = false;
 	if (!event->ok)
 		real->check_reason = arena_strdup(&real->arena, event->reason);
 	for (size_t e = 0; e < real->scenario->deployment.endpoint_count; e++)
@@ -292,6 +309,7 @@ static void tell_slices(struct real *real)
 
 /* ---- calm: all replicas up, latency as before, the ledger read back ---- */
 
+#define JUDGED_REQUESTS 10.0 /* the client's verdict is about so many at least */
 #define CALM_FACTOR 3 /* times the latency of the steady state */
 
 static bool endpoint_calm(struct real *real, uint32_t e, const struct view *view)
@@ -302,7 +320,9 @@ static bool endpoint_calm(struct real *real, uint32_t e, const struct view *view
 	for (size_t r = 0; r < view->replica_count; r++)
 		ready += view->replicas[r].endpoint == e && view->replicas[r].site == site &&
 			 view->replicas[r].ready;
-	if (real->bad[e] || real->checking[e] || ready < deploy_replicas(real, e, site))
+	if (real->unread[e] && !real->checking[e])
+		check_ledger(real, e);
+	if (real->bad[e] || real->checking[e] || real->unread[e] || ready < deploy_replicas(real, e, site))
 		return false;
 	if (real->scenario->deployment.endpoints[e].load.rate <= 0)
 		return true;
@@ -315,10 +335,39 @@ static bool endpoint_calm(struct real *real, uint32_t e, const struct view *view
 	       window.p99 <= CALM_FACTOR * real->calm_level[e] + NANOS_MS;
 }
 
+void real_disturbed(struct real *real)
+{
+	real->disturbed = real_now(real);
+	/* A server of the user's may have lost what it acknowledged, however soon it is back. */
+	for (uint32_t e = 0; e < real->scenario->deployment.endpoint_count; e++)
+		real->unread[e] = services_config(real, e) != NULL;
+	for (uint32_t s = 0; s < real->scenario->deployment.site_count; s++)
+		if (real->scenario->deployment.sites[s].standby.heat == HEAT_NONE)
+			tell_calm(real, s, false);
+}
+
+/* How long the client takes at most until it calls the service bad: what is mended faster than that
+ * must not look as if it had never been bad. */
+static nanos judged_within(const struct real *real)
+{
+	const struct scenario *scenario = real->scenario;
+	nanos window = scenario->steady_state.window, most;
+
+	most = window < NANOS_S ? window : NANOS_S;
+	for (uint32_t e = 0; e < scenario->deployment.endpoint_count; e++) {
+		double rate = scenario->deployment.endpoints[e].load.rate;
+		if (rate > 0 && JUDGED_REQUESTS / rate * 1e9 > (double)most)
+			most = (nanos)(JUDGED_REQUESTS / rate * 1e9);
+	}
+	return most + scenario->steady_state.latency;
+}
+
 static void look_calm(struct real *real, const struct view *view)
 {
 	const struct deployment *d = &real->scenario->deployment;
 
+	if (real->disturbed != 0 && real_now(real) - real->disturbed < judged_within(real))
+		return;
 	for (uint32_t s = 0; s < d->site_count; s++) {
 		bool calm = true;
 		if (d->sites[s].standby.heat != HEAT_NONE)
@@ -326,12 +375,7 @@ static void look_calm(struct real *real, const struct view *view)
 		for (uint32_t e = 0; e < d->endpoint_count && calm; e++)
 			if (d->endpoints[e].site == s)
 				calm = endpoint_calm(real, e, view);
-		if (calm == real->calm[s])
-			continue;
-		real->calm[s] = calm;
-		struct completion told = {.kind = COMPLETION_CALM, .ok = calm};
-		told.action.domain = real_domain_of(real, s);
-		real_complete(real, &told);
+		tell_calm(real, s, calm);
 	}
 }
 

@@ -178,12 +178,14 @@ struct real {
 	bool outage_known;
 	bool ended;
 	bool bad[SCENARIO_ENDPOINTS_MAX], calm[SCENARIO_SITES_MAX];
+	nanos disturbed; /* something was broken last; 0: never */
 	nanos calm_level[SCENARIO_ENDPOINTS_MAX]; /* p99 in the steady state */
 	uint32_t route[SCENARIO_ENDPOINTS_MAX];   /* site that has the traffic */
 	double rate[SCENARIO_ENDPOINTS_MAX];      /* requests a second, now */
 	nanos start_added[SCENARIO_ENDPOINTS_MAX];
 	bool checked; /* the ledger was read back at least once */
 	bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
+	bool unread[SCENARIO_ENDPOINTS_MAX];   /* has to be, before anything is calm */
 	const char *check_reason;
 	bool verifying;
 	struct action verify; /* ends with the read-back under way, or one after it */
@@ -230,6 +232,8 @@ nanos real_now(void *self);
 /* Queues a completion for the run loop; any thread. */
 void real_complete(struct real *real, const struct completion *completion);
 void real_end(struct real *real, const struct action *action, bool ok, const char *reason);
+/* Something is about to break: nothing is calm until the client has had time to see it. */
+void real_disturbed(struct real *real);
 /* Waits until `when` or until `cancel` or the end of the drill; false: not the whole time. */
 bool real_sleep(struct real *real, nanos when, const atomic_bool *cancel);
 /* A copy that lives as long as the drill; any thread. */
@@ -269,6 +273,8 @@ int observe_start(struct real *real, struct error *e);
 void observe_stop(struct real *real);
 /* A copy of a round that was begun after now; of the last one when none comes in time. */
 void observe_fresh(struct real *real, struct view *ret);
+/* A round now: something changed that somebody may wait for. */
+void observe_hurry(struct real *real);
 void observe_last(struct real *real, struct view *ret);
 uint64_t observe_round(struct real *real);
 void observe_tell(struct real *real, const struct view *view);

@@ -19,7 +19,7 @@
 #define BACKOFF_FIRST (10 * NANOS_S) /* scenario time, as the platform's containers restart */
 #define BACKOFF_MAX (300 * NANOS_S)
 #define BACKOFF_RESET (600 * NANOS_S)
-#define TURN (50 * NANOS_MS)       /* between two looks at the process */
+#define TURN (20 * NANOS_MS)       /* between two looks at the process */
 #define PATIENCE (500 * NANOS_MS)  /* for an answer of the node's agent */
 #define END_PATIENCE (13 * NANOS_S) /* the agent itself gives up after 12 s */
 
@@ -51,6 +51,7 @@ struct instance {
 	bool kept; /* has a thread */
 	/* behind the lock of the drill */
 	bool wanted, held, well, runs;
+	bool failed; /* it ended, or did not get ready in time, before it ever was ready */
 	const char *reason;
 	nanos delay;
 	/* the keeper's own */
@@ -146,6 +147,13 @@ static void tell(struct instance *instance, bool well, bool runs, const char *re
 	pthread_mutex_unlock(&instance->real->lock);
 }
 
+static void tell_failed(struct instance *instance)
+{
+	pthread_mutex_lock(&instance->real->lock);
+	instance->failed = instance->ready_since == NANOS_NEVER;
+	pthread_mutex_unlock(&instance->real->lock);
+}
+
 static bool may_run(struct instance *instance)
 {
 	pthread_mutex_lock(&instance->real->lock);
@@ -202,6 +210,7 @@ static void note_end(struct instance *instance)
 	const struct scenario *scenario = real->scenario;
 	nanos now = real_now(real), wait = 0;
 
+	tell_failed(instance);
 	if (instance->ready_since != NANOS_NEVER &&
 	    now - instance->ready_since > scenario_time(scenario, BACKOFF_RESET))
 		instance->crashes = 0;
@@ -277,9 +286,11 @@ static void launch(struct instance *instance)
 	instance->ready_since = NANOS_NEVER;
 	snprintf(url, sizeof(url), "%s/_drsim/processes", instance->node->agent);
 	if (call_json(instance->caller, "POST", url, instance->order, PATIENCE, NULL, &error))
-		return;
+		return; /* the node does not answer: tried again */
 	instance->launched = true;
 	tell(instance, false, true, starting_text);
+	/* A server may serve again before the next round: it is to be seen to run before. */
+	observe_hurry(instance->real);
 	wait_ready(instance);
 }
 
@@ -310,10 +321,11 @@ static void tend(struct instance *instance)
 		instance->again = 0;
 	} else if (kind == PROCESS_LIVES) {
 		look_health(instance);
-	} else if (instance->launched && kind == PROCESS_ENDED) {
-		note_end(instance);
 	} else {
-		launch(instance); /* for the first time, again, or on a node that came up anew */
+		/* It ended; or it runs for the first time, or on a node that came up anew. */
+		if (instance->launched && kind == PROCESS_ENDED)
+			note_end(instance);
+		launch(instance);
 	}
 }
 
@@ -478,6 +490,46 @@ void services_stop(struct real *real)
 }
 
 /* ---- what others see and order ---- */
+
+/* The end of a log, in one line. */
+static const char *last_line(const char *path, char *text, size_t room)
+{
+	FILE *file = fopen(path, "re");
+	size_t got = 0;
+
+	if (file && (fseek(file, -(long)(room - 1), SEEK_END) == 0 || errno == EINVAL))
+		got = fread(text, 1, room - 1, file);
+	if (file)
+		fclose(file);
+	while (got > 0 && (unsigned char)text[got - 1] <= ' ')
+		got--;
+	text[got] = '\0';
+	for (size_t i = 0; i < got; i++)
+		if ((unsigned char)text[i] < ' ' && text[i] != '\n')
+			text[i] = ' ';
+	char *line = strrchr(text, '\n');
+	return line ? line + 1 : text;
+}
+
+int services_failed(struct real *real, struct error *e)
+{
+	struct services *services = real->services;
+	char text[400];
+
+	for (size_t i = 0; services && i < services->count; i++) {
+		const struct instance *instance = &services->instances[i];
+		pthread_mutex_lock(&real->lock);
+		bool failed = instance->failed;
+		pthread_mutex_unlock(&real->lock);
+		if (failed)
+			return error_set(e, ERROR_UNAVAILABLE, instance->config->place,
+					 "service '%s' does not get ready; the end of what it says: "
+					 "%s",
+					 instance->config->name,
+					 last_line(instance->log, text, sizeof(text)));
+	}
+	return 0;
+}
 
 void services_view(struct real *real, struct view *view)
 {

@@ -25,6 +25,8 @@ const struct service_config *services_config(const struct real *real, uint32_t e
 int services_start(struct real *real, struct error *e);
 /* Ends the keepers; the instances end with their nodes. Safe to call twice. */
 void services_stop(struct real *real);
+/* -1 with what it said, when the start of one has failed. */
+int services_failed(struct real *real, struct error *e);
 /* Adds the instances to a round of the observer. */
 void services_view(struct real *real, struct view *view);
 /* May the instance run? */
