@@ -184,6 +184,8 @@ static const char *make_backup(struct worker *worker, struct backup_state *backu
 	if (policy->takes != NANOS_NEVER)
 		pace.takes = policy->takes;
 	actions_expect(worker, pace.begun + pace.takes);
+	if (policy->command.count > 0)
+		return action_tool_backup(worker, policy, &backup->bytes);
 	if (actions_open_store(real, &store, &error))
 		return real_keep_text(real, error.text);
 	for (int c = 0; c < DATA_CLASSES && !reason; c++)
@@ -305,8 +307,11 @@ static void take_backup(struct worker *worker, struct completion *done)
 		.self = &pace, .progress = hold_back, .cancel = &worker->cancel};
 	copies_class_folder(real->copies, action->to, action->data_class, folder);
 	copies_promote(real->copies, action->to, action->data_class);
-	int rc = actions_open_store(real, &store, &error);
-	if (rc == 0)
+	const struct backup_policy *policy = &real->scenario->policies[backup->policy];
+	bool tool = policy->command.count > 0;
+	int rc = tool ? action_tool_restore(worker, policy, &error)
+		      : actions_open_store(real, &store, &error);
+	if (rc == 0 && !tool)
 		rc = store_restore(store, backup->ids[action->data_class], folder, &options,
 				   &restored, &error);
 	store_close(store);

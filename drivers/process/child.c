@@ -161,6 +161,5 @@ int child_run(const char *const *argv, const char *run, const char *log, nanos t
 	if (!over)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "'%s' did not end within %.1f s",
 				 argv[0], (double)timeout / 1e9);
-	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "'%s' ended with exit code %d", argv[0],
-			 code);
+	return error_set(e, ERROR_IO, NO_PLACE, "'%s' ended with exit code %d", argv[0], code);
 }

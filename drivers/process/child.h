@@ -22,8 +22,8 @@ int child_start(const char *const *argv, const char *run, const char *log, pid_t
 bool child_over(pid_t pid, int *ret_code);
 /* Ends it and all of its group, and reaps it. */
 void child_kill(pid_t pid);
-/* Starts it and waits. Fails when it does not exit with 0 within `timeout`, or `cancel` (may be
- * NULL) becomes true before. */
+/* Starts it and waits. ERROR_IO: it exits with something else than 0; ERROR_UNAVAILABLE: it cannot
+ * be started, is not over within `timeout`, or `cancel` (may be NULL) becomes true before. */
 int child_run(const char *const *argv, const char *run, const char *log, nanos timeout,
 	      const atomic_bool *cancel, struct error *e);
 

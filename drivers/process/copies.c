@@ -210,6 +210,21 @@ size_t copies_list(const char *folder, struct copies_file *files, size_t max)
 	return list_folder(folder, "", LEVELS_MAX, files, max);
 }
 
+uint64_t copies_bytes(struct copies *copies, uint32_t site, enum data_class data_class)
+{
+	struct copies_file *files = calloc(COPIES_FILES_MAX, sizeof(*files));
+	char folder[COPIES_PATH_MAX];
+	uint64_t bytes = 0;
+
+	assert(files);
+	copies_class_folder(copies, site, data_class, folder);
+	size_t count = copies_list(folder, files, COPIES_FILES_MAX);
+	for (size_t i = 0; i < count; i++)
+		bytes += files[i].size;
+	free(files);
+	return bytes;
+}
+
 bool copies_is_foreign(const char *name)
 {
 	return strchr(name, '/') != NULL;

@@ -47,6 +47,8 @@ const char *copies_site_folder(const struct copies *copies, uint32_t site);
 /* SITE/data/CLASS; `path` has room for COPIES_PATH_MAX. */
 const char *copies_class_folder(const struct copies *copies, uint32_t site, enum data_class data_class,
 			      char *path);
+/* Bytes of the files of a class at a site. */
+uint64_t copies_bytes(struct copies *copies, uint32_t site, enum data_class data_class);
 /* Without power nothing of a site can be read or written, and replication stands still. */
 void copies_power(struct copies *copies, uint32_t site, bool on);
 bool copies_is_off(struct copies *copies, uint32_t site);

@@ -400,7 +400,9 @@ static void tell_replica(struct real *real, const struct replica_view *replica)
 	timeline_text(timeline, "replica", entity_print(entity, real->scenario, name));
 	timeline_text(timeline, "site", real->scenario->deployment.sites[replica->site].name);
 	timeline_text(timeline, "state", replica->reason);
-	timeline_text(timeline, "why", "the control plane says so");
+	timeline_text(timeline, "why",
+		      services_config(real, replica->endpoint) ? "its own check says so"
+							       : "the control plane says so");
 	timeline_end(timeline);
 }
 

@@ -300,6 +300,12 @@ void action_backup(struct worker *worker);
 void action_prune(struct worker *worker);
 void action_restore(struct worker *worker);
 void action_return(struct worker *worker);
+/* ---- actions_tool.c: the same by commands of the user's ---- */
+/* NULL, or why not; the tool got so many bytes to keep. */
+const char *action_tool_backup(struct worker *worker, const struct backup_policy *policy,
+			       uint64_t *ret_bytes);
+int action_tool_restore(struct worker *worker, const struct backup_policy *policy,
+			struct error *e);
 int actions_open_store(struct real *real, struct store_handle **ret_store, struct error *e);
 /* All replicas of its endpoints are Ready at the site. */
 bool actions_site_ready(struct real *real, uint32_t site);
