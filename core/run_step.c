@@ -413,7 +413,7 @@ int steps_due(struct run *run, struct error *e)
  * un-killed, a log line not unwritten; a process that exits again and again is seen by its starts,
  * which stay counted. Names that mean something else by then: `backup[-1]` is another backup,
  * `backup[0]` may be pruned. Figures that others move: who takes writes, where traffic went; a
- * process that just starts is not ready either.
+ * process that just starts is not ready either; space that is left is taken by all who write.
  */
 #define UNREADABLE                                                                                 \
 	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_GPU_XID) |                               \
@@ -422,7 +422,7 @@ int steps_due(struct run *run, struct error *e)
 	 EFFECT_BIT(EFFECT_BACKUP_OLD) | EFFECT_BIT(EFFECT_SPLIT_BRAIN) |                          \
 	 EFFECT_BIT(EFFECT_REPLICA_UNREADY) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                       \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
-	 EFFECT_BIT(EFFECT_PROC_OOM))
+	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_DISK_FULL))
 
 /* The driver says that nothing is left, and, where no other fault is about, the reading is as it
  * was before. */

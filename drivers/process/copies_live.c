@@ -104,6 +104,8 @@ static void write_history(struct copies *copies, nanos now)
 	struct copies_file *files;
 	char folder[COPIES_PATH_MAX];
 
+	if (copies->unwritten > 0)
+		return;
 	if (copies->history_count > 0 &&
 	    now - copies->history[copies->history_count - 1].at < HISTORY)
 		return;
@@ -309,6 +311,21 @@ void copies_set_source(struct copies *copies, uint32_t site)
 
 /* ---- the thread ---- */
 
+void copies_pause(struct copies *copies, bool on)
+{
+	pthread_mutex_lock(&copies->lock);
+	copies->paused = on;
+	pthread_mutex_unlock(&copies->lock);
+}
+
+void copies_forget_now(struct copies *copies, bool on)
+{
+	pthread_mutex_lock(&copies->lock);
+	assert(on || copies->unwritten > 0);
+	copies->unwritten = on ? copies->unwritten + 1 : copies->unwritten - 1;
+	pthread_mutex_unlock(&copies->lock);
+}
+
 static void *live(void *context)
 {
 	struct copies *copies = context;
@@ -318,9 +335,13 @@ static void *live(void *context)
 		pthread_mutex_lock(&copies->lock);
 		nanos now = now_of(copies);
 		bool stop = copies->stop;
-		feed(copies, now);
-		write_history(copies, now);
-		for (uint32_t s = 0; s < copies->config.scenario->deployment.site_count; s++)
+		if (!copies->paused) {
+			feed(copies, now);
+			write_history(copies, now);
+		}
+		for (uint32_t s = 0; !copies->paused &&
+				     s < copies->config.scenario->deployment.site_count;
+		     s++)
 			replicate(copies, s, now);
 		pthread_mutex_unlock(&copies->lock);
 		if (stop)

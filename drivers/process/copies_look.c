@@ -74,17 +74,24 @@ static bool weights_right(const struct copies *copies, const char *name,
 	return false;
 }
 
-static bool blocks_right(const struct copies *copies, uint64_t stream,
+/* The numbers rise: what grew at one site and was lost there leaves a gap behind what was restored
+ * at another. A file that never grows has no gap. */
+static bool blocks_right(const struct copies *copies, uint64_t stream, bool grows,
 			 const struct content *content)
 {
 	uint8_t block[COPIES_BLOCK];
+	uint64_t next = 0, number;
 
 	for (size_t at = 0; at < content->size; at += COPIES_BLOCK) {
 		size_t left = content->size - at;
-		copies_block_make(copies, stream, at / COPIES_BLOCK, block);
-		if (memcmp(block, content->bytes + at,
-			   left < COPIES_BLOCK ? left : COPIES_BLOCK) != 0)
+		number = next;
+		if (grows && left >= sizeof(number))
+			memcpy(&number, content->bytes + at, sizeof(number));
+		copies_block_make(copies, stream, number, block);
+		if (number < next || memcmp(block, content->bytes + at,
+					    left < COPIES_BLOCK ? left : COPIES_BLOCK) != 0)
 			return false;
+		next = number + 1;
 	}
 	return true;
 }
@@ -115,7 +122,7 @@ static bool file_right(const struct copies *copies, enum data_class data_class, 
 	if (data_class == DATA_MODEL)
 		return weights_right(copies, name, content);
 	if (stream)
-		return blocks_right(copies, stream, content);
+		return blocks_right(copies, stream, strcmp(name, "feed") == 0, content);
 	return log_right(content);
 }
 

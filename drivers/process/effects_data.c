@@ -18,6 +18,8 @@
 #include "drivers/process/copies_private.h"
 #include "drivers/process/effects.h"
 
+#define FILL_STEP ((uint64_t)16 << 20)
+#define FILL_LEAST ((uint64_t)4096)
 #define COPY_MAX ((uint64_t)256 << 20) /* of one file that is mended in memory */
 
 /* ---- files that are damaged ---- */
@@ -201,17 +203,39 @@ static int cut(struct real *real, struct fault_state *fault, const struct victim
 				   "no file of the class was any smaller then");
 }
 
+/*
+ * Where a file lies that was removed from its folder: in the same volume, where nobody looks for
+ * data. Who has it open goes on writing to it, and none of that is to be lost by the fault's end.
+ * It needs no record of its own: it is a part of the run's work folder, which goes as a whole.
+ */
+static void aside(struct real *real, const struct fault_state *fault, size_t i, char *path,
+		  size_t room)
+{
+	snprintf(path, room, "%s/.removed-%llu", copies_site_folder(real->copies, fault->site),
+		 (unsigned long long)fault->records[i]);
+}
+
 static int drop(struct real *real, struct fault_state *fault, const struct victim *all,
 		size_t count, struct error *e)
 {
+	char hidden[COPIES_PATH_MAX + 32];
+
 	for (size_t i = 0; i < count; i++) {
 		if (keep(real, fault, all[i].path, e))
 			return -1;
-		if (unlink(all[i].path))
+		aside(real, fault, fault->record_count - 1, hidden, sizeof(hidden));
+		if (rename(all[i].path, hidden))
 			return error_set(e, ERROR_IO, NO_PLACE, "cannot remove %s: %s", all[i].path,
 					 strerror(errno));
 	}
 	return 0;
+}
+
+/* Effects that take something of the files away. */
+static bool takes_away(const struct fault_state *fault)
+{
+	return fault->effect.kind == EFFECT_DATA_CUT || fault->effect.kind == EFFECT_DATA_OLD ||
+	       fault->effect.kind == EFFECT_DATA_GONE;
 }
 
 int data_damage(struct real *real, struct fault_state *fault, struct error *e)
@@ -224,6 +248,10 @@ int data_damage(struct real *real, struct fault_state *fault, struct error *e)
 
 	assert(all);
 	prng_open(&prng, real->seed, 0, fault->effect.injection, PRNG_PLACE);
+	fault->site = copies_source(real->copies);
+	fault->unwritten = takes_away(fault);
+	if (fault->unwritten)
+		copies_forget_now(real->copies, true);
 	size_t count = victims(real, c, all, &bytes);
 	if (count == 0)
 		error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "the class has no content to damage");
@@ -269,7 +297,7 @@ out:
 }
 
 /* The pristine bytes, and after them what was written since the damage. */
-static int put_back(const struct undo *undo, uint64_t damaged, bool gone, struct error *e)
+static int put_back(const struct undo *undo, uint64_t damaged, struct error *e)
 {
 	uint64_t size = 0, pristine = 0, since = 0;
 	uint8_t *now = NULL, *kept = read_whole(undo->from, &pristine, e);
@@ -277,13 +305,11 @@ static int put_back(const struct undo *undo, uint64_t damaged, bool gone, struct
 
 	if (!kept)
 		return -1;
-	if (!gone) {
-		now = read_whole(undo->path, &size, e);
-		if (!now)
-			goto out;
-		since = size > damaged ? size - damaged : 0;
-	}
-	fd = open(undo->path, O_WRONLY | O_CREAT | O_CLOEXEC, undo->mode & 07777);
+	now = read_whole(undo->path, &size, e);
+	if (!now)
+		goto out;
+	since = size > damaged ? size - damaged : 0;
+	fd = open(undo->path, O_WRONLY | O_CLOEXEC);
 	bool good = fd >= 0 && pwrite(fd, kept, pristine, 0) == (ssize_t)pristine;
 	if (good && since > 0 && damaged != pristine)
 		good = pwrite(fd, now + damaged, since, (off_t)pristine) == (ssize_t)since;
@@ -304,36 +330,113 @@ out:
 	return rc;
 }
 
-/* Is the file still the one that was damaged? Of one that was removed: is it still away? */
-static bool still_damaged(const struct fault_state *fault, size_t i, const char *path)
+/* A file of this name was begun anew: what was removed belongs in front of it. One that begins as
+ * the removed one did was restored. Whoever writes to it keeps it open. */
+static int put_in_front(const char *hidden, const char *path, struct error *e)
 {
-	bool gone = fault->effect.kind == EFFECT_DATA_GONE;
+	uint64_t size = 0, removed = 0;
+	uint8_t *now = read_whole(path, &size, e), *old = read_whole(hidden, &removed, e);
+	size_t look = size < COPIES_BLOCK ? (size_t)size : COPIES_BLOCK;
+	int rc = -1, fd = -1;
+
+	if (!now || !old)
+		goto out;
+	rc = 0;
+	if (look <= removed && look > 0 && memcmp(now, old, look) == 0)
+		goto out;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || pwrite(fd, old, removed, 0) != (ssize_t)removed ||
+	    pwrite(fd, now, size, (off_t)removed) != (ssize_t)size)
+		rc = error_set(e, ERROR_IO, NO_PLACE, "cannot mend %s: %s", path, strerror(errno));
+out:
+	if (fd >= 0)
+		close(fd);
+	free(now);
+	free(old);
+	return rc;
+}
+
+/* The file itself, with all that was written to it meanwhile. */
+static int bring_back(const char *hidden, const char *path, struct error *e)
+{
+	if (access(path, F_OK) == 0) {
+		if (put_in_front(hidden, path, e))
+			return -1;
+		unlink(hidden);
+		return 0;
+	}
+	return rename(hidden, path) ? error_set(e, ERROR_IO, NO_PLACE, "cannot bring back %s: %s",
+						path, strerror(errno))
+				    : 0;
+}
+
+/* Is the file still the one that was damaged? Of one that was removed: does it still lie aside? */
+static bool still_damaged(struct real *real, const struct fault_state *fault, size_t i,
+			  const char *path)
+{
+	char hidden[COPIES_PATH_MAX + 32];
 	struct stat status;
 
-	if (stat(path, &status))
-		return gone;
-	return !gone && (uint64_t)status.st_ino == fault->inodes[i];
+	if (fault->effect.kind == EFFECT_DATA_GONE) {
+		aside(real, fault, i, hidden, sizeof(hidden));
+		return access(hidden, F_OK) == 0;
+	}
+	return stat(path, &status) == 0 && (uint64_t)status.st_ino == fault->inodes[i];
+}
+
+static int mend_file(struct real *real, struct fault_state *fault, size_t i, struct error *e)
+{
+	const struct undo *undo = journal_find(real->journal, fault->records[i]);
+	char hidden[COPIES_PATH_MAX + 32];
+
+	if (undo->done || !still_damaged(real, fault, i, undo->path))
+		return 0;
+	if (fault->effect.kind == EFFECT_DATA_GONE) {
+		aside(real, fault, i, hidden, sizeof(hidden));
+		return bring_back(hidden, undo->path, e);
+	}
+	if (put_back(undo, fault->cut[i] ? fault->cut[i] - 1 : undo->bytes, e))
+		return -1;
+	fault->inodes[i] = 0;
+	return 0;
+}
+
+/* Stops all writers of a site for the moment in which its files are put in order, or lets those go
+ * on again that it stopped. */
+static int hold_site(struct real *real, uint32_t site, bool held, bool *stopped, struct error *e)
+{
+	copies_pause(real->copies, held);
+	for (uint32_t n = 0; n < real->scenario->deployment.sites[site].nodes; n++) {
+		const struct node *node = real_node(real, site, n);
+		if (held)
+			stopped[n] = !node->down && !machine_frozen(node->machine);
+		if (stopped[n] && machine_freeze(node->machine, held, e))
+			return -1;
+	}
+	return 0;
 }
 
 int data_mend(struct real *real, struct fault_state *fault, struct error *e)
 {
-	for (size_t i = 0; i < fault->record_count; i++) {
-		const struct undo *undo = journal_find(real->journal, fault->records[i]);
-		uint64_t damaged = fault->cut[i] ? fault->cut[i] - 1 : undo->bytes;
-		if (undo->done || !still_damaged(fault, i, undo->path))
-			continue;
-		if (put_back(undo, damaged, fault->effect.kind == EFFECT_DATA_GONE, e))
-			return -1;
-		fault->inodes[i] = 0;
-	}
-	return 0;
+	bool stopped[PROCESS_NODES_MAX] = {false};
+	struct error late = {.kind = ERROR_NONE};
+	int rc = hold_site(real, fault->site, true, stopped, e);
+
+	for (size_t i = 0; i < fault->record_count && rc == 0; i++)
+		rc = mend_file(real, fault, i, e);
+	if (hold_site(real, fault->site, false, stopped, &late) && rc == 0)
+		rc = error_set(e, late.kind, NO_PLACE, "%s", late.text);
+	if (fault->unwritten)
+		copies_forget_now(real->copies, false);
+	fault->unwritten = false;
+	return rc;
 }
 
 bool data_damaged(struct real *real, const struct fault_state *fault)
 {
 	for (size_t i = 0; i < fault->record_count; i++) {
 		const struct undo *undo = journal_find(real->journal, fault->records[i]);
-		if (still_damaged(fault, i, undo->path))
+		if (still_damaged(real, fault, i, undo->path))
 			return true;
 	}
 	return false;
@@ -521,6 +624,28 @@ static void fill_path(struct real *real, const struct fault_state *fault, char *
 	snprintf(path, room, "%s/drsim-fill", folder);
 }
 
+/* In steps: others write too, and what they take meanwhile must not make it fail. */
+static int fill(const char *path, uint64_t bytes, bool whole)
+{
+	uint64_t at = 0, step = FILL_STEP;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), reason = 0;
+
+	if (fd < 0)
+		return errno;
+	while (at < bytes || whole) {
+		uint64_t now = whole || bytes - at > step ? step : bytes - at;
+		reason = posix_fallocate(fd, (off_t)at, (off_t)now);
+		if (reason == 0)
+			at += now;
+		else if (reason == ENOSPC && step > FILL_LEAST)
+			step /= 2;
+		else if (reason != EINTR)
+			break;
+	}
+	close(fd);
+	return reason == ENOSPC ? 0 : reason;
+}
+
 int disk_fill(struct real *real, struct fault_state *fault, struct error *e)
 {
 	char folder[COPIES_PATH_MAX], path[COPIES_PATH_MAX + 16];
@@ -536,16 +661,11 @@ int disk_fill(struct real *real, struct fault_state *fault, struct error *e)
 			 (struct undo){.kind = UNDO_REMOVE, .path = path, .pid = getpid()}, e))
 		return -1;
 	double keep_free = (double)space.f_blocks * (double)fault->effect.amount / EFFECT_PPM;
-	double blocks = (double)space.f_bavail - keep_free;
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	bool good = fd >= 0 &&
-		    (blocks < 1 ||
-		     posix_fallocate(fd, 0, (off_t)(blocks * (double)space.f_frsize)) == 0);
-	if (fd >= 0)
-		close(fd);
-	return good ? 0
-		    : error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot fill the volume: %s",
-				strerror(errno));
+	double blocks = fmax((double)space.f_bavail - keep_free, 0);
+	int reason = fill(path, (uint64_t)(blocks * (double)space.f_frsize), keep_free <= 0);
+	return reason ? error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot fill the volume: %s",
+				  strerror(reason))
+		      : 0;
 }
 
 int disk_free(struct real *real, struct fault_state *fault, struct error *e)

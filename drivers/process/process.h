@@ -131,6 +131,8 @@ struct fault_state {
 	uint64_t inodes[FAULT_RECORDS_MAX];  /* of the files that were damaged */
 	uint64_t cut[FAULT_RECORDS_MAX];     /* 1 + their size after it; 0: not cut */
 	size_t record_count;
+	uint32_t site;  /* whose data were damaged */
+	bool unwritten; /* the history of the data stands still for it */
 	struct kept_object *objects[FAULT_RECORDS_MAX]; /* of the store */
 	size_t object_count;
 	int32_t backup;
