@@ -256,6 +256,25 @@ static void look_folder(const char *name)
 	closedir(folder);
 }
 
+bool drill_folder(pid_t run, char *path, size_t room)
+{
+	char state[PATH_MAX + 8], prefix[32];
+	const struct dirent *entry;
+	bool found = false;
+	DIR *folder;
+
+	snprintf(state, sizeof(state), "%s/run", getenv("DRSIM_STATE"));
+	snprintf(prefix, sizeof(prefix), "%ld-", (long)run);
+	folder = opendir(state);
+	while (folder && !found && (entry = readdir(folder))) {
+		found = strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+		snprintf(path, room, "%s/%s", state, entry->d_name);
+	}
+	if (folder)
+		closedir(folder);
+	return found;
+}
+
 const char *drill_left(pid_t run)
 {
 	left[0] = '\0';

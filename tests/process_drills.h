@@ -35,12 +35,14 @@ cJSON *drill_record(const char *out);
 
 /*
  * What is left of the drills that ran with our $DRSIM_STATE: processes with it in their environment,
- * mounts below it, cgroups of `run` ("PID-" begins a run's id; NULL: not looked at), work folders
+ * mounts below it, cgroups of `run` ("PID-" begins a run's id; 0: not looked at), work folders
  * and journals. Empty text: nothing. Static memory.
  */
 const char *drill_left(pid_t run);
 /* The same, waiting up to `seconds` for it to be empty. */
 const char *drill_left_after(pid_t run, int seconds);
+/* The work folder of the drill of this process; false: there is none. */
+bool drill_folder(pid_t run, char *path, size_t room);
 /* Processes with our $DRSIM_STATE in their environment, but this one; returns how many of `max`. */
 size_t drill_processes(pid_t *pids, size_t max);
 

@@ -142,6 +142,8 @@ nanos copies_older(struct copies *copies, enum data_class data_class, uint64_t b
 
 	pthread_mutex_lock(&copies->lock);
 	for (size_t i = copies->history_count; i-- > 0;) {
+		if (copies->history[i].at > now)
+			continue;
 		if (bytes_then(&copies->history[i], data_class) <= bytes)
 			break;
 		older = now - copies->history[i].at;

@@ -134,6 +134,10 @@ void copies_look(struct copies *copies, uint32_t site, enum data_class data_clas
 
 	assert(files);
 	*ret = (struct copies_look){0};
+	/* With the lock: what the history says of the time before was looked at before. */
+	pthread_mutex_lock(&copies->lock);
+	nanos now = copies->config.now(copies->config.self);
+	pthread_mutex_unlock(&copies->lock);
 	copies_class_folder(copies, site, data_class, folder);
 	size_t count = copies_list(folder, files, COPIES_FILES_MAX);
 	for (size_t i = 0; i < count; i++) {
@@ -148,7 +152,6 @@ void copies_look(struct copies *copies, uint32_t site, enum data_class data_clas
 		unmap(&content);
 	}
 	ret->missing = count == 0;
-	nanos now = copies->config.now(copies->config.self);
 	ret->older = copies_older(copies, data_class, ret->bytes, now);
 	free(files);
 }

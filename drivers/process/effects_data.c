@@ -175,32 +175,78 @@ static int misdirect(struct real *real, struct fault_state *fault, const struct 
 	return write_at(target->path, to, block, (size_t)size, e);
 }
 
-/* Every file loses its end: a share of it, or what it did not have yet at an earlier time. */
+/* Stops all writers of a site for the moment in which its files are put in order, or lets those go
+ * on again that it stopped. */
+static int hold_site(struct real *real, uint32_t site, bool held, bool *stopped, struct error *e)
+{
+	copies_pause(real->copies, held);
+	for (uint32_t n = 0; n < real->scenario->deployment.sites[site].nodes; n++) {
+		const struct node *node = real_node(real, site, n);
+		if (held)
+			stopped[n] = !node->down && !machine_frozen(node->machine);
+		if (stopped[n] && machine_freeze(node->machine, held, e))
+			return -1;
+	}
+	return 0;
+}
+
+/* How much of a file is to be left: a share of it, or what it had at an earlier time. */
+static uint64_t size_after(struct real *real, const struct fault_state *fault,
+			   const struct victim *victim)
+{
+	enum data_class c = (enum data_class)fault->effect.entity.index;
+
+	if (fault->effect.kind == EFFECT_DATA_OLD)
+		return copies_size_at(real->copies, c, victim->name,
+				      real_now(real) - fault->effect.amount);
+	return (uint64_t)((double)victim->size * (1 - (double)fault->effect.amount / EFFECT_PPM));
+}
+
+/* What came to the file since its copy was made would be lost with its end. */
+static int cut_file(struct real *real, struct fault_state *fault, size_t i, struct error *e)
+{
+	const struct undo *undo = journal_find(real->journal, fault->records[i]);
+	struct stat status;
+
+	if (stat(undo->path, &status))
+		return error_set(e, ERROR_IO, NO_PLACE, "cannot look at %s: %s", undo->path,
+				 strerror(errno));
+	if ((uint64_t)status.st_size > undo->bytes) {
+		fault->tail_size[i] = (size_t)((uint64_t)status.st_size - undo->bytes);
+		fault->tails[i] = arena_alloc(&real->arena, fault->tail_size[i]);
+		if (read_at(undo->path, undo->bytes, fault->tails[i], fault->tail_size[i], e))
+			return -1;
+	}
+	if (truncate(undo->path, (off_t)(fault->cut[i] - 1)))
+		return error_set(e, ERROR_IO, NO_PLACE, "cannot cut %s: %s", undo->path,
+				 strerror(errno));
+	return 0;
+}
+
+/* Every file loses its end. */
 static int cut(struct real *real, struct fault_state *fault, const struct victim *all,
 	       size_t count, struct error *e)
 {
-	enum data_class c = (enum data_class)fault->effect.entity.index;
-	nanos then = real_now(real) - fault->effect.amount;
-	bool old = fault->effect.kind == EFFECT_DATA_OLD;
+	bool stopped[PROCESS_NODES_MAX] = {false};
+	struct error late = {.kind = ERROR_NONE};
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t size =
-			old ? copies_size_at(real->copies, c, all[i].name, then)
-			    : (uint64_t)((double)all[i].size *
-					 (1 - (double)fault->effect.amount / EFFECT_PPM));
+		uint64_t size = size_after(real, fault, &all[i]);
 		if (size >= all[i].size)
 			continue;
 		if (keep(real, fault, all[i].path, e))
 			return -1;
 		fault->cut[fault->record_count - 1] = size + 1;
-		if (truncate(all[i].path, (off_t)size))
-			return error_set(e, ERROR_IO, NO_PLACE, "cannot cut %s: %s", all[i].path,
-					 strerror(errno));
 	}
-	return fault->record_count > 0
-		       ? 0
-		       : error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
-				   "no file of the class was any smaller then");
+	if (fault->record_count == 0)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "no file of the class was any smaller then");
+	int rc = hold_site(real, fault->site, true, stopped, e);
+	for (size_t i = 0; i < fault->record_count && rc == 0; i++)
+		rc = cut_file(real, fault, i, e);
+	if (hold_site(real, fault->site, false, stopped, &late) && rc == 0)
+		rc = error_set(e, late.kind, NO_PLACE, "%s", late.text);
+	return rc;
 }
 
 /*
@@ -297,8 +343,11 @@ out:
 }
 
 /* The pristine bytes, and after them what was written since the damage. */
-static int put_back(const struct undo *undo, uint64_t damaged, struct error *e)
+static int put_back(const struct fault_state *fault, size_t i, const struct undo *undo,
+		    struct error *e)
 {
+	uint64_t damaged = fault->cut[i] ? fault->cut[i] - 1 : undo->bytes;
+	size_t tail = fault->tail_size[i];
 	uint64_t size = 0, pristine = 0, since = 0;
 	uint8_t *now = NULL, *kept = read_whole(undo->from, &pristine, e);
 	int rc = -1, fd = -1;
@@ -311,9 +360,11 @@ static int put_back(const struct undo *undo, uint64_t damaged, struct error *e)
 	since = size > damaged ? size - damaged : 0;
 	fd = open(undo->path, O_WRONLY | O_CLOEXEC);
 	bool good = fd >= 0 && pwrite(fd, kept, pristine, 0) == (ssize_t)pristine;
-	if (good && since > 0 && damaged != pristine)
-		good = pwrite(fd, now + damaged, since, (off_t)pristine) == (ssize_t)since;
-	if (good && since == 0) {
+	if (good && tail > 0)
+		good = pwrite(fd, fault->tails[i], tail, (off_t)pristine) == (ssize_t)tail;
+	if (good && since > 0 && fault->cut[i])
+		good = pwrite(fd, now + damaged, since, (off_t)(pristine + tail)) == (ssize_t)since;
+	if (good && since + tail == 0) {
 		const struct timespec times[2] = {
 			{.tv_nsec = UTIME_OMIT},
 			{.tv_sec = undo->mtime_s, .tv_nsec = undo->mtime_ns}};
@@ -395,24 +446,9 @@ static int mend_file(struct real *real, struct fault_state *fault, size_t i, str
 		aside(real, fault, i, hidden, sizeof(hidden));
 		return bring_back(hidden, undo->path, e);
 	}
-	if (put_back(undo, fault->cut[i] ? fault->cut[i] - 1 : undo->bytes, e))
+	if (put_back(fault, i, undo, e))
 		return -1;
 	fault->inodes[i] = 0;
-	return 0;
-}
-
-/* Stops all writers of a site for the moment in which its files are put in order, or lets those go
- * on again that it stopped. */
-static int hold_site(struct real *real, uint32_t site, bool held, bool *stopped, struct error *e)
-{
-	copies_pause(real->copies, held);
-	for (uint32_t n = 0; n < real->scenario->deployment.sites[site].nodes; n++) {
-		const struct node *node = real_node(real, site, n);
-		if (held)
-			stopped[n] = !node->down && !machine_frozen(node->machine);
-		if (stopped[n] && machine_freeze(node->machine, held, e))
-			return -1;
-	}
 	return 0;
 }
 
@@ -420,11 +456,12 @@ int data_mend(struct real *real, struct fault_state *fault, struct error *e)
 {
 	bool stopped[PROCESS_NODES_MAX] = {false};
 	struct error late = {.kind = ERROR_NONE};
-	int rc = hold_site(real, fault->site, true, stopped, e);
+	bool hold = takes_away(fault); /* else nobody writes where the damage is */
+	int rc = hold ? hold_site(real, fault->site, true, stopped, e) : 0;
 
 	for (size_t i = 0; i < fault->record_count && rc == 0; i++)
 		rc = mend_file(real, fault, i, e);
-	if (hold_site(real, fault->site, false, stopped, &late) && rc == 0)
+	if (hold && hold_site(real, fault->site, false, stopped, &late) && rc == 0)
 		rc = error_set(e, late.kind, NO_PLACE, "%s", late.text);
 	if (fault->unwritten)
 		copies_forget_now(real->copies, false);

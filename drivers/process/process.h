@@ -130,6 +130,8 @@ struct fault_state {
 	uint64_t records[FAULT_RECORDS_MAX]; /* numbers in the journal */
 	uint64_t inodes[FAULT_RECORDS_MAX];  /* of the files that were damaged */
 	uint64_t cut[FAULT_RECORDS_MAX];     /* 1 + their size after it; 0: not cut */
+	uint8_t *tails[FAULT_RECORDS_MAX];   /* what came between the copy and the cut */
+	size_t tail_size[FAULT_RECORDS_MAX];
 	size_t record_count;
 	uint32_t site;  /* whose data were damaged */
 	bool unwritten; /* the history of the data stands still for it */

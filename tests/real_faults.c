@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every fault that the driver process can inject, one after another in a few drills: it takes, in
+ * the figure that it is about, and all of it is taken back. Files of the model are watched from
+ * outside meanwhile.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/audit.h"
+#include "tests/process_drills.h"
+#include "tests/program.h"
+#include "tests/test.h"
+#include "tests/workplace.h"
+
+#define FAULTS_MAX 24
+#define PATIENCE 150 /* seconds for two drills at a time */
+
+struct expected {
+	const char *fault, *observed; /* observed: how the text begins; "*": any figure */
+};
+
+struct drill {
+	struct drill_plan plan;
+	struct expected faults[FAULTS_MAX];
+};
+
+/* ---- processes and load ---- */
+
+static const struct drill processes = {
+	{"processes", "420s", "misses: 1000", NULL,
+	 "  - {at: 10s, fault: gpu.lost, target: \"primary/node[0]/gpu[0]\", for: 20s}\n"
+	 "  - {at: 80s, fault: proc.kill, target: \"endpoint/chat/replica[0]\", for: 5s}\n"
+	 "  - {at: 140s, fault: proc.pause, target: endpoint/chat, for: 20s}\n"
+	 "  - {at: 180s, fault: traffic.surge, target: endpoint/chat, multiplier: 3, for: 20s}\n"
+	 "  - {at: 210s, fault: proc.slow_start, target: endpoint/chat, delay: 20s, for: 70s}\n"
+	 "  - {at: 215s, fault: proc.kill, target: endpoint/chat, signal: SIGTERM, for: 5s}\n"
+	 "  - {at: 300s, fault: proc.crash_loop, target: endpoint/chat, interval: 5s, for: 20s}\n"},
+	{{"gpu.lost", "GPUs visible 1 -> 0"},
+	 {"proc.kill", "processes 1 -> "},
+	 {"proc.pause", "processes stopped: 0 -> 1"},
+	 {"traffic.surge", "requests per second: 20 -> 60"},
+	 {"proc.slow_start", "added to a start, ms: 0 -> 2000"},
+	 {"proc.kill", "processes 1 -> "},
+	 {"proc.crash_loop", "processes 1 -> "}},
+};
+
+/* ---- machines and sites ---- */
+
+static const struct drill machines = {
+	{"machines", "600s", "misses: 1000", NULL,
+	 "  - {at: 10s, fault: node.crash, target: \"primary/node[0]\", for: 20s}\n"
+	 "  - {at: 80s, fault: node.reboot, target: \"primary/node[0]\", takes: 20s, for: 40s}\n"
+	 "  - {at: 160s, fault: node.hang, target: \"primary/node[0]\", for: 30s}\n"
+	 "  - {at: 240s, fault: psu.loss, target: \"primary/node[1]\", for: 20s}\n"
+	 "  - {at: 280s, fault: rack.power_loss, target: \"primary/rack[0]\", for: 20s}\n"
+	 "  - {at: 360s, fault: zone.outage, target: primary, for: 30s}\n"
+	 "  - {at: 450s, fault: region.outage, target: region/eu-1, for: 30s}\n"
+	 "  - {at: 540s, fault: standby.unavailable, target: standby, for: 20s}\n"},
+	{{"node.crash", "nodes reachable 1 -> 0, with power 1 -> 1"},
+	 {"node.reboot", "nodes reachable 1 -> 0, with power 1 -> 1"},
+	 {"node.hang", "nodes responding 1 -> 0, reachable 1 -> 1"},
+	 {"psu.loss", "nodes with power 1 -> 0"},
+	 {"rack.power_loss", "nodes with power 1 -> 0"},
+	 {"zone.outage", "nodes with power 2 -> 0"},
+	 {"region.outage", "nodes with power 2 -> 0"},
+	 {"standby.unavailable", "standby usable yes -> no"}},
+};
+
+/* ---- data ---- */
+
+#define ON_MODEL 5 /* the first of them */
+
+static const struct drill data = {
+	{"data", "480s", "misses: 1000", NULL,
+	 "  - {at: 30s, fault: data.bitflip, target: data/model, count: 3, for: 10s}\n"
+	 "  - {at: 50s, fault: data.truncate, target: data/model, for: 10s}\n"
+	 "  - {at: 70s, fault: data.zero, target: data/model, count: 3, for: 10s}\n"
+	 "  - {at: 90s, fault: data.misdirect, target: data/model, for: 10s}\n"
+	 "  - {at: 110s, fault: data.delete, target: data/model, for: 10s}\n"
+	 "  - {at: 130s, fault: data.bitflip, target: data/training, count: 3, for: 10s}\n"
+	 "  - {at: 150s, fault: data.truncate, target: data/training, for: 10s}\n"
+	 "  - {at: 170s, fault: data.stale, target: data/training, age: 60s, for: 10s}\n"
+	 "  - {at: 190s, fault: data.zero, target: data/training, for: 10s}\n"
+	 "  - {at: 210s, fault: data.misdirect, target: data/training, for: 10s}\n"
+	 "  - {at: 230s, fault: data.delete, target: data/training, for: 10s}\n"
+	 "  - {at: 250s, fault: data.bitflip, target: data/io, for: 10s}\n"
+	 "  - {at: 270s, fault: data.truncate, target: data/io, for: 10s}\n"
+	 "  - {at: 290s, fault: data.stale, target: data/io, age: 60s, for: 10s}\n"
+	 "  - {at: 310s, fault: data.zero, target: data/io, for: 10s}\n"
+	 "  - {at: 330s, fault: data.misdirect, target: data/io, for: 10s}\n"
+	 "  - {at: 350s, fault: data.delete, target: data/io, for: 10s}\n"
+	 "  - {at: 370s, fault: disk.fill, target: \"primary/node[0]\", for: 10s}\n"
+	 "  - {at: 410s, fault: disk.fill, target: \"primary/node[0]\", percent: 50%, for: 10s}\n"
+	 "  - {at: 430s, fault: disk.fill, target: store, for: 10s}\n"},
+	{{"data.bitflip", "digest mismatches 0 -> 1"},
+	 {"data.truncate", "bytes there 1000000 -> 500000"},
+	 {"data.zero", "digest mismatches 0 -> 1"},
+	 {"data.misdirect", "digest mismatches 0 -> 1"},
+	 {"data.delete", "bytes there 1000000 -> 0"},
+	 {"data.bitflip", "digest mismatches 0 -> "},
+	 {"data.truncate", "bytes there "},
+	 {"data.stale", "older than its label, ms: 0 -> "},
+	 {"data.zero", "digest mismatches 0 -> 1"},
+	 {"data.misdirect", "digest mismatches 0 -> 1"},
+	 {"data.delete", "bytes there "},
+	 {"data.bitflip", "digest mismatches 0 -> 1"},
+	 {"data.truncate", "bytes there "},
+	 {"data.stale", "older than its label, ms: 0 -> "},
+	 {"data.zero", "digest mismatches 0 -> 1"},
+	 {"data.misdirect", "digest mismatches 0 -> 1"},
+	 {"data.delete", "bytes there "},
+	 {"disk.fill", "disks without space: 0 -> 1"},
+	 {"disk.fill", "space left, ppm: "},
+	 {"disk.fill", "disks without space: 0 -> 1"}},
+};
+
+/* ---- backups, and a recovery that meets what was mended and what was not ---- */
+
+static const struct drill backups = {
+	{"backups", "480s", "misses: 2", NULL,
+	 "  - {at: 75s, fault: backup.corrupt, target: \"backup[-1]\", for: 20s}\n"
+	 "  - {at: 105s, fault: backup.missing, target: \"backup[-1]\", for: 20s}\n"
+	 "  - {at: 135s, fault: backup.stale, target: \"backup[-1]\", age: 50s, for: 20s}\n"
+	 "  - {at: 161s, fault: backup.job_fail, target: store, for: 20s}\n"
+	 "  - {at: 225s, fault: backup.corrupt, target: \"backup[-1]\"}\n"
+	 "  - {at: 230s, fault: zone.outage, target: primary, for: 60s}\n"
+	 "  - {after: {phase: restore, progress: 50%}, fault: restore.interrupt, target: store}\n"},
+	{{"backup.corrupt", "digest mismatches 0 -> 3"},
+	 {"backup.missing", "copies in the store: 3 -> 0"},
+	 {"backup.stale", "older than its label, ms: 0 -> 6"},
+	 {"backup.job_fail", "failing backup jobs: 0 -> 1"},
+	 {"backup.corrupt", "digest mismatches 0 -> 3"},
+	 {"zone.outage", "nodes with power 2 -> 0"},
+	 {"restore.interrupt", "restores that broke off: 0 -> 1"}},
+};
+
+/* ---- what a record must say ---- */
+
+static void check_faults(const struct drill *drill, const cJSON *record)
+{
+	const cJSON *fault;
+	size_t i = 0;
+
+	cJSON_ArrayForEach (fault, audit_field(record, "faults")) {
+		const struct expected *expected = &drill->faults[i++];
+		const char *observed = audit_word(fault, "observed");
+
+		printf("%-20s %-26s %s\n", audit_word(fault, "name"), audit_word(fault, "target"),
+		       observed);
+		ck_assert_ptr_nonnull(expected->fault);
+		ck_assert_str_eq(audit_word(fault, "name"), expected->fault);
+		ck_assert_msg(strncmp(observed, expected->observed, strlen(expected->observed)) ==
+				      0,
+			      "%s: '%s', not '%s…'", expected->fault, observed, expected->observed);
+		ck_assert_msg(cJSON_IsTrue(audit_field(fault, "effective")), "%s: no effect: %s",
+			      expected->fault, observed);
+		ck_assert_msg(cJSON_IsTrue(audit_field(fault, "reverted")), "%s stays",
+			      expected->fault);
+		ck_assert_int_eq(cJSON_GetArraySize(audit_field(fault, "residue")), 0);
+	}
+	ck_assert_ptr_null(drill->faults[i].fault);
+}
+
+/* Nothing stays broken, and what was acknowledged is there to the last record. */
+static void check_after(const cJSON *record, bool losses)
+{
+	static const char *const none[] = {"stale", "altered", "acknowledged_twice", "foreign"};
+	const cJSON *ledger = audit_field(record, "ledger"), *incident;
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		ck_assert_msg(audit_number(ledger, none[i]) == 0, "%s: %d", none[i],
+			      (int)audit_number(ledger, none[i]));
+	if (!losses)
+		ck_assert_int_eq(audit_number(ledger, "lost"), 0);
+	cJSON_ArrayForEach (incident, audit_field(record, "incidents"))
+		ck_assert_str_ne(audit_word(incident, "path"), "unrecovered");
+}
+
+static void end_drill(const struct drill *drill, pid_t pid)
+{
+	int code = drill_wait(pid, PATIENCE);
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s.log", drill->plan.name);
+	ck_assert_msg(code == 0, "%s: exit %d: %s", drill->plan.name, code, workplace_read(path));
+	ck_assert_msg(*drill_left(pid) == '\0' || drill_processes(&pid, 1) > 0, "left: %s",
+		      drill_left(pid));
+}
+
+static void check_drill(const struct drill *drill, bool losses)
+{
+	cJSON *record = drill_record(drill->plan.name);
+
+	check_faults(drill, record);
+	check_after(record, losses);
+	cJSON_Delete(record);
+}
+
+static pid_t begin_drill(const struct drill *drill)
+{
+	drill_write(&drill->plan);
+	return drill_start(drill->plan.name, drill->plan.name, NULL);
+}
+
+/* ---- a file watched from outside ---- */
+
+struct seen {
+	bool there;
+	mode_t mode;
+	off_t size;
+	struct timespec changed;
+	uint64_t content; /* FNV-1a */
+};
+
+static void look(const char *path, struct seen *ret)
+{
+	struct stat status;
+	FILE *file = fopen(path, "re");
+	uint64_t hash = 0xcbf29ce484222325u;
+	int byte;
+
+	*ret = (struct seen){.there = file && fstat(fileno(file), &status) == 0};
+	if (!ret->there)
+		return;
+	while ((byte = fgetc(file)) != EOF)
+		hash = (hash ^ (uint64_t)byte) * 0x100000001b3u;
+	fclose(file);
+	ret->mode = status.st_mode;
+	ret->size = status.st_size;
+	ret->changed = status.st_mtim;
+	ret->content = hash;
+}
+
+static bool same(const struct seen *a, const struct seen *b)
+{
+	return a->there == b->there && a->mode == b->mode && a->size == b->size &&
+	       a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec &&
+	       a->content == b->content;
+}
+
+/* The weights at the primary, in the work folder of this drill; false: not yet. */
+static bool weights_of(pid_t pid, char *path, size_t room)
+{
+	char folder[PATH_MAX];
+	struct stat status;
+
+	if (!drill_folder(pid, folder, sizeof(folder)))
+		return false;
+	snprintf(path, room, "%s/sites/primary/data/model/chat.weights", folder);
+	return stat(path, &status) == 0 && status.st_size == 1000000;
+}
+
+/* How often the file went away from what it was and came back to exactly that, until `times` or the
+ * time is over. */
+static unsigned watch(pid_t pid, unsigned times, int seconds)
+{
+	char path[PATH_MAX + 64];
+	struct seen first, now;
+	unsigned back = 0;
+	bool away = false;
+
+	for (int i = 0; i < 400 && !weights_of(pid, path, sizeof(path)); i++)
+		program_pause(50);
+	program_pause(1000); /* all of it is written */
+	look(path, &first);
+	ck_assert(first.there);
+	for (int i = 0; i < 50 * seconds && back < times; i++) {
+		look(path, &now);
+		bool differs = !same(&first, &now);
+		back += away && !differs;
+		away = differs;
+		program_pause(20);
+	}
+	return back;
+}
+
+/* ---- tests ---- */
+
+START_TEST(processes_and_machines)
+{
+	workplace_enter("real-faults");
+	pid_t first = begin_drill(&processes), second = begin_drill(&machines);
+
+	end_drill(&processes, first);
+	end_drill(&machines, second);
+	ck_assert_str_eq(drill_left_after(first, 1), "");
+	ck_assert_str_eq(drill_left_after(second, 1), "");
+	check_drill(&processes, false);
+	check_drill(&machines, false);
+	workplace_leave();
+}
+END_TEST
+
+START_TEST(data_and_backups)
+{
+	workplace_enter("real-faults");
+	pid_t first = begin_drill(&data), second = begin_drill(&backups);
+	unsigned back = watch(first, ON_MODEL, 40);
+
+	printf("the model's file came back %u times as it was\n", back);
+	ck_assert_uint_eq(back, ON_MODEL);
+	end_drill(&data, first);
+	end_drill(&backups, second);
+	ck_assert_str_eq(drill_left_after(first, 1), "");
+	ck_assert_str_eq(drill_left_after(second, 1), "");
+	check_drill(&data, false);
+	check_drill(&backups, true);
+	workplace_leave();
+}
+END_TEST
+
+static void add_cases(Suite *suite)
+{
+	test_add(suite, "processes_and_machines", processes_and_machines);
+	test_add(suite, "data_and_backups", data_and_backups);
+}
+
+TEST_MAIN("real_faults", add_cases)
