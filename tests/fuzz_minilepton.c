@@ -69,10 +69,10 @@ static void check_routes(const char *text, size_t size)
 static void check_plan(const char *text, size_t size)
 {
 	struct arena arena = {0};
-	struct child_plan plan;
+	struct task_plan plan;
 	struct error e = {0};
 
-	if (child_plan_parse(text, size, &arena, &plan, &e))
+	if (task_plan_parse(text, size, &arena, &plan, &e))
 		assert(e.kind != ERROR_NONE && e.text[0]);
 	else
 		assert(plan.id[0] && plan.argv[0] && plan.argv[0][0]);

@@ -663,9 +663,9 @@ START_TEST(plans_are_taken_or_refused)
 {
 	const struct plan_case *row = &plans[_i];
 	struct arena arena = {0};
-	struct child_plan plan;
+	struct task_plan plan;
 	struct error e = {0};
-	int rc = child_plan_parse(row->text, strlen(row->text), &arena, &plan, &e);
+	int rc = task_plan_parse(row->text, strlen(row->text), &arena, &plan, &e);
 
 	ck_assert_msg(rc == (row->error ? -1 : 0), "%s: %s", row->text, e.text);
 	if (row->error)

@@ -65,27 +65,27 @@ static void on_node(void *self, struct http_request *request)
 		cJSON_AddBoolToObject(gpu, "present", access(path, F_OK) == 0);
 		cJSON_AddItemToArray(gpus, gpu);
 	}
-	for (const struct child *at = node->processes; at; at = at->next)
-		cJSON_AddItemToArray(processes, child_json(at));
+	for (const struct task *at = node->processes; at; at = at->next)
+		cJSON_AddItemToArray(processes, task_json(at));
 	http_answer_json(request, 200, json);
 }
 
 static void on_start(void *self, struct http_request *request)
 {
 	struct node *node = self;
-	struct child *process;
-	struct child_plan plan;
+	struct task *process;
+	struct task_plan plan;
 	struct error e = {0};
 
 	if (node->ending) {
 		http_error(request, 503, "the node ends");
 		return;
 	}
-	if (child_plan_parse(request->body, request->body_size, &request->arena, &plan, &e)) {
+	if (task_plan_parse(request->body, request->body_size, &request->arena, &plan, &e)) {
 		http_error(request, 400, "%s", e.text);
 		return;
 	}
-	if (child_start(node, &plan, &process, &e)) {
+	if (task_start(node, &plan, &process, &e)) {
 		http_error(request,
 			   e.kind == ERROR_UNAVAILABLE || e.kind == ERROR_LIMIT ? 409 : 500, "%s",
 			   e.text);
@@ -93,10 +93,10 @@ static void on_start(void *self, struct http_request *request)
 	}
 	minilepton_say("process %s of pid %d starts, number %llu", process->id, (int)process->pid,
 		       (unsigned long long)process->starts);
-	http_answer_json(request, 201, child_json(process));
+	http_answer_json(request, 201, task_json(process));
 }
 
-void child_ended(struct child *process)
+void task_ended(struct task *process)
 {
 	struct node *node = process->node;
 
@@ -104,14 +104,14 @@ void child_ended(struct child *process)
 	loop_timer_clear(node->loop, &process->give_up_timer);
 	while (process->stopping_count > 0)
 		http_answer_json(process->stopping[--process->stopping_count], 200,
-				 child_json(process));
+				 task_json(process));
 	if (node->ending && !processes_run(node))
 		loop_stop(node->loop);
 }
 
 static void on_stop(void *self, struct http_request *request)
 {
-	struct child *process = child_find(self, request->parts[0]);
+	struct task *process = task_find(self, request->parts[0]);
 	uint64_t number = SIGTERM;
 	nanos now = minilepton_now();
 
@@ -122,7 +122,7 @@ static void on_stop(void *self, struct http_request *request)
 	if (http_query_number(request, "signal", SIGRTMAX, &number))
 		return;
 	if (process->state == PROCESS_EXITED) {
-		http_answer_json(request, 200, child_json(process));
+		http_answer_json(request, 200, task_json(process));
 		return;
 	}
 	if (process->stopping_count == NODE_STOPPING_MAX) {
@@ -131,7 +131,7 @@ static void on_stop(void *self, struct http_request *request)
 	}
 	process->stopping[process->stopping_count++] = request;
 	http_defer(request);
-	child_signal(process, (int)number);
+	task_signal(process, (int)number);
 	if (process->kill_timer.slot == 0) {
 		loop_timer_set(process->node->loop, &process->kill_timer, now + NODE_KILL_AFTER);
 		loop_timer_set(process->node->loop, &process->give_up_timer,
@@ -167,8 +167,8 @@ static void on_end_patience(void *self)
 {
 	const struct node *node = self;
 
-	for (const struct child *at = node->processes; at; at = at->next)
-		child_signal(at, SIGKILL);
+	for (const struct task *at = node->processes; at; at = at->next)
+		task_signal(at, SIGKILL);
 }
 
 static void on_end(void *self)
@@ -183,8 +183,8 @@ static void on_end(void *self)
 		loop_stop(node->loop);
 		return;
 	}
-	for (const struct child *at = node->processes; at; at = at->next)
-		child_signal(at, SIGTERM);
+	for (const struct task *at = node->processes; at; at = at->next)
+		task_signal(at, SIGTERM);
 	loop_timer_set(node->loop, &node->end_timer, minilepton_now() + NODE_KILL_AFTER);
 }
 

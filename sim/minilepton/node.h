@@ -27,7 +27,7 @@ enum process_state {
 	PROCESS_EXITED
 };
 
-struct child {
+struct task {
 	struct node *node;
 	char id[NODE_ID_MAX + 1];
 	pid_t pid;
@@ -42,14 +42,14 @@ struct child {
 	struct http_request *stopping[NODE_STOPPING_MAX];
 	size_t stopping_count;
 	struct loop_timer kill_timer, give_up_timer;
-	struct child *next;
+	struct task *next;
 };
 
 struct node {
 	const struct node_options *options;
 	struct loop *loop;
 	struct http_server *server;
-	struct child *processes;
+	struct task *processes;
 	size_t count;
 	int children; /* signalfd of SIGCHLD */
 	bool ending;
@@ -57,26 +57,26 @@ struct node {
 };
 
 /* What a process is started with; the arrays end with NULL. */
-struct child_plan {
+struct task_plan {
 	const char *id, *log; /* log: NULL: none */
 	char **argv, **env;
 };
 
 /* Reads and checks the JSON text; *ret lives in the arena and in nothing else. */
-int child_plan_parse(const char *text, size_t size, struct arena *arena, struct child_plan *ret,
+int task_plan_parse(const char *text, size_t size, struct arena *arena, struct task_plan *ret,
 		       struct error *e);
-struct child *child_find(const struct node *node, const char *id);
+struct task *task_find(const struct node *node, const char *id);
 /* Starts it; ERROR_UNAVAILABLE while it runs, ERROR_LIMIT when there are too many. */
-int child_start(struct node *node, const struct child_plan *plan, struct child **ret,
+int task_start(struct node *node, const struct task_plan *plan, struct task **ret,
 		  struct error *e);
 /* Signals its process group. */
-void child_signal(const struct child *process, int number);
+void task_signal(const struct task *process, int number);
 /* Takes note of all children that stopped, went on or ended; also of those that are not ours. */
 void processes_reap(struct node *node);
 bool processes_run(const struct node *node);
 void processes_forget(struct node *node);
-struct cJSON *child_json(const struct child *process);
+struct cJSON *task_json(const struct task *process);
 /* Answers those who wait for its end. */
-void child_ended(struct child *process);
+void task_ended(struct task *process);
 
 #endif

@@ -88,7 +88,7 @@ static int env_parse(const cJSON *json, struct arena *arena, char ***ret, struct
 	return 0;
 }
 
-static int plan_read(const cJSON *json, struct arena *arena, struct child_plan *plan,
+static int plan_read(const cJSON *json, struct arena *arena, struct task_plan *plan,
 		     struct error *e)
 {
 	const char *text;
@@ -105,11 +105,11 @@ static int plan_read(const cJSON *json, struct arena *arena, struct child_plan *
 												: 0;
 }
 
-int child_plan_parse(const char *text, size_t size, struct arena *arena, struct child_plan *ret,
+int task_plan_parse(const char *text, size_t size, struct arena *arena, struct task_plan *ret,
 		       struct error *e)
 {
 	cJSON *json = http_json_parse(text, size);
-	struct child_plan plan = {0};
+	struct task_plan plan = {0};
 	int rc;
 
 	if (!json)
@@ -123,7 +123,7 @@ int child_plan_parse(const char *text, size_t size, struct arena *arena, struct 
 
 /* ---- standard error ---- */
 
-static void line_take(struct child *process)
+static void line_take(struct task *process)
 {
 	if (process->line_size == 0)
 		return; /* an empty line is no reason */
@@ -132,7 +132,7 @@ static void line_take(struct child *process)
 	process->line_size = 0;
 }
 
-static void error_close(struct child *process)
+static void error_close(struct task *process)
 {
 	if (process->error_fd < 0)
 		return;
@@ -142,14 +142,14 @@ static void error_close(struct child *process)
 	process->error_fd = -1;
 }
 
-static void log_copy(const struct child *process, const char *bytes, size_t size)
+static void log_copy(const struct task *process, const char *bytes, size_t size)
 {
 	if (process->log_fd >= 0 && write(process->log_fd, bytes, size) < 0)
 		return; /* a full disk must not stop the process */
 }
 
 /* What the pipe holds right now. */
-static void error_read(struct child *process)
+static void error_read(struct task *process)
 {
 	char bytes[4096];
 	size_t total = 0;
@@ -186,9 +186,9 @@ static void on_error(void *self, int fd, uint32_t events)
 
 /* ---- start ---- */
 
-struct child *child_find(const struct node *node, const char *id)
+struct task *task_find(const struct node *node, const char *id)
 {
-	for (struct child *at = node->processes; at; at = at->next)
+	for (struct task *at = node->processes; at; at = at->next)
 		if (strcmp(at->id, id) == 0)
 			return at;
 	return NULL;
@@ -196,19 +196,19 @@ struct child *child_find(const struct node *node, const char *id)
 
 static void on_kill(void *self)
 {
-	child_signal(self, SIGKILL);
+	task_signal(self, SIGKILL);
 }
 
 static void on_give_up(void *self)
 {
-	struct child *process = self;
+	struct task *process = self;
 
 	while (process->stopping_count > 0)
 		http_error(process->stopping[--process->stopping_count], 504,
 			   "process %s does not end", process->id);
 }
 
-static void process_free(struct child *process)
+static void process_free(struct task *process)
 {
 	loop_timer_clear(process->node->loop, &process->kill_timer);
 	loop_timer_clear(process->node->loop, &process->give_up_timer);
@@ -221,17 +221,17 @@ static void process_free(struct child *process)
 /* Room for one more: the one that ended first is forgotten. */
 static int room_make(struct node *node)
 {
-	struct child **oldest = NULL;
+	struct task **oldest = NULL;
 
 	if (node->count < NODE_PROCESSES_MAX)
 		return 0;
-	for (struct child **link = &node->processes; *link; link = &(*link)->next)
+	for (struct task **link = &node->processes; *link; link = &(*link)->next)
 		if ((*link)->state == PROCESS_EXITED &&
 		    (!oldest || (*link)->started < (*oldest)->started))
 			oldest = link;
 	if (!oldest)
 		return -1;
-	struct child *gone = *oldest;
+	struct task *gone = *oldest;
 
 	*oldest = gone->next;
 	node->count--;
@@ -239,9 +239,9 @@ static int room_make(struct node *node)
 	return 0;
 }
 
-static struct child *process_new(struct node *node, const char *id, struct error *e)
+static struct task *process_new(struct node *node, const char *id, struct error *e)
 {
-	struct child *process;
+	struct task *process;
 
 	if (room_make(node)) {
 		error_set(e, ERROR_LIMIT, NO_PLACE, "more than %d processes", NODE_PROCESSES_MAX);
@@ -273,7 +273,7 @@ static _Noreturn void child_fail(const char *what)
 	_exit(EXEC_FAILED);
 }
 
-static _Noreturn void child_run(const struct child_plan *plan, int log_fd, int error_fd,
+static _Noreturn void child_run(const struct task_plan *plan, int log_fd, int error_fd,
 				pid_t agent)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -294,7 +294,7 @@ static _Noreturn void child_run(const struct child_plan *plan, int log_fd, int e
 }
 
 /* The descriptors of the next start: its log, and a pipe for standard error. */
-static int channels_open(struct child *process, const struct child_plan *plan, int *ret_child,
+static int channels_open(struct task *process, const struct task_plan *plan, int *ret_child,
 			 struct error *e)
 {
 	struct error ignored = {0};
@@ -324,10 +324,10 @@ static int channels_open(struct child *process, const struct child_plan *plan, i
 	return 0;
 }
 
-int child_start(struct node *node, const struct child_plan *plan, struct child **ret,
+int task_start(struct node *node, const struct task_plan *plan, struct task **ret,
 		  struct error *e)
 {
-	struct child *process = child_find(node, plan->id);
+	struct task *process = task_find(node, plan->id);
 	pid_t agent = getpid(), pid;
 	int child = -1;
 
@@ -358,7 +358,7 @@ int child_start(struct node *node, const struct child_plan *plan, struct child *
 
 /* ---- end ---- */
 
-void child_signal(const struct child *process, int number)
+void task_signal(const struct task *process, int number)
 {
 	if (process->state == PROCESS_EXITED)
 		return;
@@ -367,15 +367,15 @@ void child_signal(const struct child *process, int number)
 		kill(process->pid, number);
 }
 
-static struct child *process_of(const struct node *node, pid_t pid)
+static struct task *process_of(const struct node *node, pid_t pid)
 {
-	for (struct child *at = node->processes; at; at = at->next)
+	for (struct task *at = node->processes; at; at = at->next)
 		if (at->pid == pid && at->state != PROCESS_EXITED)
 			return at;
 	return NULL;
 }
 
-static void process_note(struct child *process, int status)
+static void process_note(struct task *process, int status)
 {
 	if (WIFSTOPPED(status)) {
 		process->state = PROCESS_STOPPED;
@@ -394,7 +394,7 @@ static void process_note(struct child *process, int status)
 		       process->signal >= 0 ? "was ended by signal" : "exited with",
 		       process->signal >= 0 ? process->signal : process->exit_code,
 		       process->reason);
-	child_ended(process);
+	task_ended(process);
 }
 
 void processes_reap(struct node *node)
@@ -403,7 +403,7 @@ void processes_reap(struct node *node)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
-		struct child *process = process_of(node, pid);
+		struct task *process = process_of(node, pid);
 
 		if (process)
 			process_note(process, status);
@@ -412,7 +412,7 @@ void processes_reap(struct node *node)
 
 bool processes_run(const struct node *node)
 {
-	for (const struct child *at = node->processes; at; at = at->next)
+	for (const struct task *at = node->processes; at; at = at->next)
 		if (at->state != PROCESS_EXITED)
 			return true;
 	return false;
@@ -421,14 +421,14 @@ bool processes_run(const struct node *node)
 void processes_forget(struct node *node)
 {
 	while (node->processes) {
-		struct child *process = node->processes;
+		struct task *process = node->processes;
 
 		node->processes = process->next;
 		process_free(process);
 	}
 }
 
-struct cJSON *child_json(const struct child *process)
+struct cJSON *task_json(const struct task *process)
 {
 	static const char *const states[] = {"running", "stopped", "exited"};
 	nanos started_ms = process->started / NANOS_MS;
