@@ -9,6 +9,7 @@
 
 #include "core/diagnosis.h"
 #include "drivers/process/process.h"
+#include "drivers/process/thread.h"
 #include "drivers/process/services.h"
 
 #define DRAIN (200 * NANOS_MS) /* for requests under way when the traffic goes back */
@@ -62,7 +63,7 @@ static int worker_start(struct real *real, const struct action *action, nanos wa
 				  .expected_end = NANOS_NEVER};
 	if (wait > 0)
 		worker->expected_end = worker->begun + wait;
-	if (pthread_create(&worker->thread, NULL, main, worker)) {
+	if (thread_start(&worker->thread, main, worker)) {
 		worker->used = false;
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot start a thread");
 	}
@@ -76,6 +77,8 @@ static void worker_over(struct worker *worker)
 	pthread_mutex_unlock(&worker->real->lock);
 }
 
+static void crew_free(struct real *real);
+
 /* In the run loop's thread. */
 void actions_reap(struct real *real)
 {
@@ -88,6 +91,8 @@ void actions_reap(struct real *real)
 			continue;
 		pthread_join(worker->thread, NULL);
 		worker->used = false;
+		if (worker->action.kind == ACTION_REPAIR)
+			crew_free(real);
 	}
 }
 
@@ -403,8 +408,8 @@ static int repair_queue(struct real *real, const struct action *action, struct e
 	return 0;
 }
 
-/* The run loop has fetched the end of a repair: the crew goes to the next. */
-void actions_crew_free(struct real *real)
+/* The crew goes to the next. */
+static void crew_free(struct real *real)
 {
 	struct error error = {.kind = ERROR_NONE};
 	struct action next;

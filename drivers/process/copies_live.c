@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "drivers/process/copies_private.h"
+#include "drivers/process/thread.h"
 
 #define TICK (10 * NANOS_MS)     /* how often replication and growth go on */
 #define HISTORY (100 * NANOS_MS) /* how often the size of the source is written down */
@@ -356,7 +357,7 @@ int copies_start(struct copies *copies, struct error *e)
 {
 	copies->fed_at = now_of(copies);
 	copies->feeding = true;
-	copies->running = pthread_create(&copies->thread, NULL, live, copies) == 0;
+	copies->running = thread_start(&copies->thread, live, copies) == 0;
 	if (!copies->running)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "cannot start the thread that replicates");

@@ -615,7 +615,7 @@ int deploy_open(struct real *real, struct error *e)
 	real->start = monotonic();
 	real->scratch = calloc(1, sizeof(*real->scratch));
 	assert(real->scratch);
-	if (check_size(real, e) || undo_require_clean(arena, e) || run_id(real, e) ||
+	if (check_size(real, e) || run_id(real, e) ||
 	    find_program(real, e) || journal_open(real->run, arena, &real->journal, e))
 		return -1;
 	real->log = arena_printf(arena, "%s/log", real->journal->work);

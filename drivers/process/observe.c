@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #include "drivers/process/process.h"
+#include "drivers/process/thread.h"
 #include "drivers/process/services.h"
 
 #define ROUND (100 * NANOS_MS)    /* from one round to the next */
@@ -320,7 +321,7 @@ int observe_start(struct real *real, struct error *e)
 		assert(observer->looks[i].curl);
 	}
 	real->observing =
-		pthread_create(&real->observer, NULL, observe, observer) == 0;
+		thread_start(&real->observer, observe, observer) == 0;
 	if (!real->observing)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "cannot start the thread that observes");

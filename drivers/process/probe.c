@@ -11,6 +11,7 @@
 
 #include "drivers/process/child.h"
 #include "drivers/process/process.h"
+#include "drivers/process/thread.h"
 #include "drivers/process/services.h"
 
 #define LOOKS_MAX 4096 /* under way at a time */
@@ -380,7 +381,7 @@ int probes_start(struct real *real, struct error *e)
 	assert(probes->multi);
 	snprintf(line, sizeof(line), "Authorization: Bearer %s", real->token);
 	probes->headers = curl_slist_append(NULL, line);
-	if (pthread_create(&probes->thread, NULL, probing, probes)) {
+	if (thread_start(&probes->thread, probing, probes)) {
 		curl_slist_free_all(probes->headers);
 		curl_multi_cleanup(probes->multi);
 		free(probes);

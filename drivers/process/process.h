@@ -61,8 +61,8 @@ struct node {
 	char agent[PROCESS_URL_MAX]; /* http://A:P of its agent */
 	const char *devices, *disk; /* folders, as it sees them */
 	uint16_t port;               /* of its agent; the ports behind it are the replicas' */
-	bool power;                  /* as its power controller says */
-	bool down;                   /* we killed it, and nobody started it again */
+	atomic_bool power;           /* as its power controller says */
+	atomic_bool down;            /* we killed it, and nobody started it again */
 };
 
 /* A process, as the agent of its node tells of it. */
@@ -184,11 +184,11 @@ struct real {
 	bool bad[SCENARIO_ENDPOINTS_MAX], calm[SCENARIO_SITES_MAX];
 	nanos disturbed; /* something was broken last; 0: never */
 	nanos calm_level[SCENARIO_ENDPOINTS_MAX]; /* p99 in the steady state */
-	uint32_t route[SCENARIO_ENDPOINTS_MAX];   /* site that has the traffic */
+	_Atomic uint32_t route[SCENARIO_ENDPOINTS_MAX]; /* site that has the traffic */
 	double rate[SCENARIO_ENDPOINTS_MAX];      /* requests a second, now */
 	nanos start_added[SCENARIO_ENDPOINTS_MAX];
-	bool checked; /* the ledger was read back at least once */
-	bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
+	atomic_bool checked; /* the ledger was read back at least once */
+	atomic_bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
 	bool unread[SCENARIO_ENDPOINTS_MAX];   /* has to be, before anything is calm */
 	const char *check_reason;
 	bool verifying;
@@ -224,7 +224,7 @@ struct real {
 	size_t backup_count;
 	pthread_mutex_t store_lock; /* backups and prunes go one after the other */
 	pthread_mutex_t text_lock;  /* of the arena, for texts of workers */
-	bool backups_fail, standby_out[SCENARIO_SITES_MAX];
+	atomic_bool backups_fail, standby_out[SCENARIO_SITES_MAX];
 	uint64_t restores_stopped;
 
 	struct fault_state *faults;
@@ -293,8 +293,6 @@ int actions_start(struct real *real, const struct action *action, struct error *
 void actions_stop(struct real *real);
 nanos actions_expected_end(struct real *real, action_id id);
 void actions_reap(struct real *real);
-/* The run loop has fetched the end of a repair: the crew goes to the next. */
-void actions_crew_free(struct real *real);
 /* Makes the restores under way break off, and waits until they have; returns how many. */
 size_t actions_break_restores(struct real *real);
 void actions_expect(struct worker *worker, nanos end);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A user's own servers: their keepers, and the orders that others give them. */
 #include "drivers/process/services.h"
+#include "drivers/process/thread.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -465,7 +466,7 @@ int services_start(struct real *real, struct error *e)
 	for (size_t i = 0; i < services->count; i++) {
 		struct instance *instance = &services->instances[i];
 		instance->kept =
-			pthread_create(&instance->thread, NULL, keep, instance) == 0;
+			thread_start(&instance->thread, keep, instance) == 0;
 		if (!instance->kept)
 			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 					 "cannot start the thread that keeps %s", instance->id);
