@@ -363,9 +363,9 @@ static void *verify(void *context)
 		any |= real->checking[e];
 	}
 	real->verify = worker->action;
-	real->verifying = any;
 	real->verify_again = NANOS_NEVER;
 	real->verify_until = real_now(real) + VERIFY_PATIENCE;
+	real->verifying = any;
 	pthread_mutex_unlock(&real->lock);
 	if (!any)
 		real_end(real, &worker->action, true, NULL);

@@ -191,7 +191,7 @@ struct real {
 	atomic_bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
 	bool unread[SCENARIO_ENDPOINTS_MAX];   /* has to be, before anything is calm */
 	const char *check_reason;
-	bool verifying;
+	atomic_bool verifying; /* set last, when the three below are */
 	struct action verify; /* ends with the read-back under way, or one after it */
 	nanos verify_again, verify_until; /* NANOS_NEVER: not tried again */
 
