@@ -880,7 +880,8 @@ static void hear(const char *what, bool yes, const char *detail)
 START_TEST(the_doctor_tells)
 {
 	host_doctor(&arena, hear);
-	ck_assert_int_eq(said_count, 5);
+	ck_assert_int_eq(said_count, 6);
+	ck_assert_ptr_nonnull(strstr(said, "wire capture "));
 	ck_assert_ptr_nonnull(strstr(said, "namespaces "));
 	ck_assert_ptr_nonnull(strstr(said, "cgroup freezer "));
 	ck_assert_ptr_nonnull(strstr(said, "cgroup memory "));

@@ -2,13 +2,33 @@
 /* What this host can do for drills with real processes, and why not. */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "drivers/host/machine_private.h"
 
 typedef void say_function(const char *what, bool yes, const char *detail);
 
-static void check_namespaces(struct arena *arena, say_function *say)
+/* Whether the client's link can be captured: by our own right, or as the owner of the network
+ * namespaces that a user namespace brings. */
+static void check_capture(struct arena *arena, say_function *say, bool owner)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 || owner)
+		say("wire capture", true,
+		    fd >= 0 ? "CAP_NET_RAW is there" : "in the namespaces of a drill");
+	else
+		say("wire capture", false,
+		    arena_printf(arena,
+				 "%s, it takes CAP_NET_RAW: the client's account of an outage has "
+				 "no second opinion",
+				 strerror(errno)));
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool check_namespaces(struct arena *arena, say_function *say)
 {
 	bool user = false;
 	int error = machine_probe(&user);
@@ -23,6 +43,7 @@ static void check_namespaces(struct arena *arena, say_function *say)
 		say("namespaces", true,
 		    user ? "network, mount and PID, in a user namespace of our own"
 			 : "network, mount and PID: each machine has its own");
+	return error == 0;
 }
 
 static void check_cgroups(struct arena *arena, say_function *say)
@@ -84,7 +105,7 @@ static void check_journal(struct arena *arena, say_function *say)
 
 void host_doctor(struct arena *arena, say_function *say)
 {
-	check_namespaces(arena, say);
+	check_capture(arena, say, check_namespaces(arena, say));
 	check_cgroups(arena, say);
 	check_journal(arena, say);
 }

@@ -20,8 +20,8 @@
 #define BACKOFF_FIRST (10 * NANOS_S) /* scenario time, as the platform's containers restart */
 #define BACKOFF_MAX (300 * NANOS_S)
 #define BACKOFF_RESET (600 * NANOS_S)
-#define TURN (20 * NANOS_MS)       /* between two looks at the process */
-#define PATIENCE (500 * NANOS_MS)  /* for an answer of the node's agent */
+#define TURN (20 * NANOS_MS)        /* between two looks at the process */
+#define PATIENCE (500 * NANOS_MS)   /* for an answer of the node's agent */
 #define END_PATIENCE (13 * NANOS_S) /* the agent itself gives up after 12 s */
 
 /* Lepton's readiness reasons. */
@@ -181,8 +181,7 @@ static enum process_kind look_process(struct instance *instance)
 	snprintf(url, sizeof(url), "%s/_drsim/node", instance->node->agent);
 	if (call_json(instance->caller, "GET", url, NULL, PATIENCE, &answer, &error))
 		return PROCESS_UNKNOWN;
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "processes"))
-	{
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(answer, "processes")) {
 		const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
 		const cJSON *state = cJSON_GetObjectItemCaseSensitive(item, "state");
 		if (!cJSON_IsString(id) || strcmp(id->valuestring, instance->id) != 0)
@@ -281,8 +280,8 @@ static void launch(struct instance *instance)
 	struct error error = {.kind = ERROR_NONE};
 	char url[PROCESS_URL_MAX + 32];
 
-	if (instance->over || real_now(instance->real) < instance->again ||
-	    !data_there(instance) || !wait_delay(instance) || !may_run(instance))
+	if (instance->over || real_now(instance->real) < instance->again || !data_there(instance) ||
+	    !wait_delay(instance) || !may_run(instance))
 		return;
 	instance->ready_since = NANOS_NEVER;
 	snprintf(url, sizeof(url), "%s/_drsim/processes", instance->node->agent);
@@ -393,12 +392,11 @@ static int make_folder(struct instance *instance, struct arena *arena, struct er
 
 	/* Without data that are backed up it keeps them beside. */
 	copies_class_folder(real->copies, instance->site, config->data, class_folder);
-	instance->folder =
-		config->has_data
-			? arena_printf(arena, "%s/%s", class_folder, config->name)
-			: arena_printf(arena, "%s/service-%s",
-				       copies_site_folder(real->copies, instance->site),
-				       config->name);
+	instance->folder = config->has_data
+				   ? arena_printf(arena, "%s/%s", class_folder, config->name)
+				   : arena_printf(arena, "%s/service-%s",
+						  copies_site_folder(real->copies, instance->site),
+						  config->name);
 	if (mkdir(instance->folder, 0755) && errno != EEXIST)
 		return error_set(e, ERROR_IO, NO_PLACE, "cannot make %s: %s", instance->folder,
 				 strerror(errno));
@@ -465,8 +463,7 @@ int services_start(struct real *real, struct error *e)
 		}
 	for (size_t i = 0; i < services->count; i++) {
 		struct instance *instance = &services->instances[i];
-		instance->kept =
-			thread_start(&instance->thread, keep, instance) == 0;
+		instance->kept = thread_start(&instance->thread, keep, instance) == 0;
 		if (!instance->kept)
 			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 					 "cannot start the thread that keeps %s", instance->id);
@@ -523,11 +520,12 @@ int services_failed(struct real *real, struct error *e)
 		bool failed = instance->failed;
 		pthread_mutex_unlock(&real->lock);
 		if (failed)
-			return error_set(e, ERROR_UNAVAILABLE, instance->config->place,
-					 "service '%s' does not get ready; the end of what it says: "
-					 "%s",
-					 instance->config->name,
-					 last_line(instance->log, text, sizeof(text)));
+			return error_set(
+				e, ERROR_UNAVAILABLE, instance->config->place,
+				"service '%s' does not get ready; the end of what it says: "
+				"%s",
+				instance->config->name,
+				last_line(instance->log, text, sizeof(text)));
 	}
 	return 0;
 }
