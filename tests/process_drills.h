@@ -11,7 +11,7 @@
 
 #include <cjson/cJSON.h>
 
-/* What every drill is: two sites with two nodes of two GPUs, one endpoint, 20 requests a second. */
+/* Every drill has two sites with two nodes of two GPUs, one endpoint, 20 requests a second. */
 struct drill_plan {
 	const char *name, *duration; /* scenario time: ten times the real one */
 	const char *detect;          /* "misses: 2": of a probe each 500 ms of real time */
@@ -34,8 +34,8 @@ int drill_run(const char *scenario, const char *out, const char *const *words);
 cJSON *drill_record(const char *out);
 
 /*
- * What is left of the drills that ran with our $DRSIM_STATE: processes with it in their environment,
- * mounts below it, cgroups of `run` ("PID-" begins a run's id; 0: not looked at), work folders
+ * What is left of the drills that ran with our $DRSIM_STATE: processes with it in their
+ * environment, mounts below it, cgroups of `run` ("PID-" begins a run's id; 0: not looked at), work folders
  * and journals. Empty text: nothing. Static memory.
  */
 const char *drill_left(pid_t run);

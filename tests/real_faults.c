@@ -313,10 +313,19 @@ START_TEST(data_and_backups)
 }
 END_TEST
 
+static void add_slow(Suite *suite, const char *name, const TTest *test)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_add_test(tcase, test);
+	tcase_set_timeout(tcase, 2.0 * PATIENCE);
+	suite_add_tcase(suite, tcase);
+}
+
 static void add_cases(Suite *suite)
 {
-	test_add(suite, "processes_and_machines", processes_and_machines);
-	test_add(suite, "data_and_backups", data_and_backups);
+	add_slow(suite, "processes_and_machines", processes_and_machines);
+	add_slow(suite, "data_and_backups", data_and_backups);
 }
 
 TEST_MAIN("real_faults", add_cases)

@@ -409,7 +409,15 @@ static int let_loop(struct real *real, struct fault_state *fault, struct error *
 
 static int stop_processes(struct real *real, struct fault_state *fault, struct error *e)
 {
-	return signal_processes(real, fault, SIGSTOP, true, e);
+	nanos end = real_now(real) + EXIT_PATIENCE;
+	struct reading reading = {0};
+
+	if (signal_processes(real, fault, SIGSTOP, true, e))
+		return -1;
+	/* Until the agent tells of it: on a busy host one of its answers may come too late. */
+	while (reading.processes_stopped == 0 && real_now(real) < end)
+		readings_take(real, fault->effect.entity, &reading);
+	return 0;
 }
 
 static int continue_processes(struct real *real, struct fault_state *fault, struct error *e)
