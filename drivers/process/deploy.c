@@ -16,6 +16,7 @@
 #include "drivers/host/undo.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
+#include "drivers/process/training.h"
 
 #define START_TIMEOUT (30 * NANOS_S) /* until a server listens, real time */
 #define READY_TIMEOUT (120 * NANOS_S) /* beyond the declared start of the slowest replica */
@@ -27,7 +28,7 @@
 /* ---- names ---- */
 
 /* The platform's names are a letter, then letters, digits and '-'. */
-static const char *platform_name(char *name)
+const char *deploy_platform_name(char *name)
 {
 	for (char *at = name; *at; at++) {
 		if (*at >= 'A' && *at <= 'Z')
@@ -43,7 +44,7 @@ static const char *platform_name(char *name)
 const char *deploy_endpoint(const struct real *real, uint32_t endpoint, char *name, size_t room)
 {
 	snprintf(name, room, "%s", real->scenario->deployment.endpoints[endpoint].name);
-	return platform_name(name);
+	return deploy_platform_name(name);
 }
 
 const char *deploy_name(const struct real *real, uint32_t endpoint, uint32_t site, char *name,
@@ -52,7 +53,7 @@ const char *deploy_name(const struct real *real, uint32_t endpoint, uint32_t sit
 	const struct deployment *d = &real->scenario->deployment;
 
 	snprintf(name, room, "%s-%s", d->endpoints[endpoint].name, d->sites[site].name);
-	return platform_name(name);
+	return deploy_platform_name(name);
 }
 
 uint32_t deploy_replicas(const struct real *real, uint32_t endpoint, uint32_t site)
@@ -130,6 +131,7 @@ static void mount_volume(struct real *real, uint32_t site, const char *path)
 		bytes += 2 * d->data[c].bytes;
 	for (uint32_t e = 0; e < d->endpoint_count; e++)
 		bytes += d->endpoints[e].model_bytes;
+	bytes += training_room(real, site);
 	snprintf(options, sizeof(options), "size=%llu,mode=0755", (unsigned long long)bytes);
 	if (journal_add(real->journal, &undo, &error))
 		return;
@@ -419,7 +421,7 @@ static bool all_ready(struct real *real, const struct view *view)
 	for (size_t i = 0; i < real->node_count; i++)
 		if (!view->nodes[i].responding)
 			return false;
-	return true;
+	return training_ready(real, view);
 }
 
 static bool gateway_serves(struct real *real)
@@ -460,7 +462,7 @@ static int wait_ready(struct real *real, struct error *e)
 	}
 	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 			 "the deployment was not ready within %.0f s (%s)", (double)limit / 1e9,
-			 pods ? "the gateway does not serve" : "nodes or replicas are missing");
+			 pods ? "the gateway does not serve" : "nodes, replicas or ranks are missing");
 }
 
 /* ---- the client ---- */
@@ -573,9 +575,10 @@ static int check_size(const struct real *real, struct error *e)
 		for (uint32_t i = 0; i < d->endpoint_count; i++)
 			replicas += deploy_replicas(real, i, s);
 	}
-	if (d->job_count > 0)
-		return error_set(e, ERROR_UNAVAILABLE, d->jobs[0].place,
-				 "the driver process runs no training jobs yet");
+	if (d->job_count > PROCESS_JOBS_MAX)
+		return error_set(e, ERROR_LIMIT, d->jobs[PROCESS_JOBS_MAX].place,
+				 "the driver process plays at most %d training jobs on one host",
+				 PROCESS_JOBS_MAX);
 	for (size_t i = 0; i < d->service_count; i++)
 		if (d->services[i].ledger.count == 0)
 			return error_set(e, ERROR_UNAVAILABLE, d->services[i].place,
@@ -621,7 +624,7 @@ int deploy_open(struct real *real, struct error *e)
 	real->log = arena_printf(arena, "%s/log", real->journal->work);
 	real->guarded = guardian_start(&real->guardian, real->journal, e) == 0;
 	if (!real->guarded || folder(e, real->log) || make_machines(real, e) ||
-	    make_copies(real, e))
+	    make_copies(real, e) || training_open(real, e))
 		return -1;
 	real->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	/* The agents first: machines are started before the first thread is. */
@@ -640,7 +643,7 @@ int deploy_open(struct real *real, struct error *e)
 	start_capture(real);
 	/* Time begins when all of it serves. */
 	real->start = monotonic();
-	if (probes_start(real, e) || copies_start(real->copies, e) ||
+	if (training_start(real, e) || probes_start(real, e) || copies_start(real->copies, e) ||
 	    start_client(real, e))
 		return -1;
 	return 0;

@@ -10,11 +10,13 @@
 
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
+#include "drivers/process/training.h"
 
 #define LEPTON_BACKOFF_FIRST (10 * NANOS_S) /* scenario time, as the platform's containers restart */
 #define LEPTON_BACKOFF_MAX (300 * NANOS_S)
 #define LEPTON_BACKOFF_RESET (600 * NANOS_S)
-#define POLL (50 * NANOS_MS)
+#define POLL (50 * NANOS_MS)     /* of every agent by the control plane, */
+#define POLL_NODE (6 * NANOS_MS) /* but so long for each: each poll costs the host something */
 
 static void number(cJSON *object, const char *name, double value)
 {
@@ -135,6 +137,75 @@ static void add_deployments(struct real *real, cJSON *root)
 		}
 }
 
+/* ---- training jobs ---- */
+
+static void amount(struct real *real, cJSON *argv, const char *name, double value)
+{
+	option(argv, name, arena_printf(&real->arena, "%.0f", value));
+}
+
+/* Bytes a second of all ranks; 0: no limit. `takes` is how long it takes, where that is given. */
+static double transfer_rate(double bytes, nanos takes, double store)
+{
+	if (takes == NANOS_NEVER)
+		return isfinite(store) && store > 0 ? fmax(store, 1) : 0;
+	return takes > 0 ? fmax(bytes * 1e9 / (double)takes, 1) : 0;
+}
+
+static void add_training(struct real *real, cJSON *argv, uint32_t index)
+{
+	const struct deployment *d = &real->scenario->deployment;
+	const struct job *job = &d->jobs[index];
+	double bytes = fmax((double)job->checkpoint.bytes, (double)job->nodes * JOB_SHARD_MIN);
+	nanos every = job->checkpoint.every;
+
+	option(argv, "--ckpt-dir", training_folder(real, index));
+	option(argv, "--after", training_start_file(real, index));
+	amount(real, argv, "--step-ns", (double)job->step);
+	if (job->work != NANOS_NEVER)
+		amount(real, argv, "--steps", (double)training_steps(job));
+	amount(real, argv, "--ckpt-every-ns", every == NANOS_NEVER ? 0 : (double)every);
+	amount(real, argv, "--ckpt-bytes", bytes);
+	amount(real, argv, "--async", job->checkpoint.async);
+	amount(real, argv, "--keep", job->checkpoint.keep);
+	amount(real, argv, "--load-rate",
+	       transfer_rate(bytes, job->checkpoint.load, d->store.read));
+	amount(real, argv, "--save-rate",
+	       transfer_rate(bytes, job->checkpoint.takes, d->store.write));
+	amount(real, argv, "--timeout-ns", (double)job->timeout);
+	option(argv, "--seed",
+	       arena_printf(&real->arena, "%llu", (unsigned long long)real->seed));
+}
+
+static void add_jobs(struct real *real, cJSON *root)
+{
+	const struct deployment *d = &real->scenario->deployment;
+	cJSON *list = cJSON_AddArrayToObject(root, "jobs");
+	char name[256];
+
+	for (uint32_t j = 0; j < d->job_count; j++) {
+		const struct job *job = &d->jobs[j];
+		cJSON *item = cJSON_CreateObject(), *argv;
+		cJSON_AddStringToObject(item, "name", training_name(real, j, name, sizeof(name)));
+		cJSON_AddStringToObject(item, "group", d->sites[job->site].name);
+		number(item, "ranks", job->nodes);
+		number(item, "gpus_per_rank", d->sites[job->site].gpus);
+		number(item, "spares", job->spares);
+		number(item, "restart_ns", round(dist_quantile(&job->restart, 0.5)));
+		argv = cJSON_AddArrayToObject(item, "argv");
+		word(argv, real->program);
+		word(argv, "trainer");
+		option(argv, "--job", "{job}");
+		option(argv, "--rank", "{rank}");
+		option(argv, "--ranks", "{ranks}");
+		option(argv, "--listen", "{address}");
+		option(argv, "--coordinator", "{coordinator}");
+		add_training(real, argv, j);
+		word(argv, "{devices}");
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
 static void add_rules(struct real *real, cJSON *root)
 {
 	const struct scenario *scenario = real->scenario;
@@ -154,8 +225,10 @@ static void add_rules(struct real *real, cJSON *root)
 	else
 		number(root, "reschedule_ns", (double)platform->reschedule);
 	number(root, "allocate_ns", (double)platform->allocate);
-	number(root, "poll_ns", (double)POLL);
-	number(root, "poll_timeout_ns", (double)(4 * POLL));
+	nanos poll = (nanos)real->node_count * POLL_NODE;
+	poll = poll > POLL ? poll : POLL;
+	number(root, "poll_ns", (double)poll);
+	number(root, "poll_timeout_ns", (double)(4 * poll));
 	object = cJSON_AddObjectToObject(root, "gateway");
 	number(object, "interval_ns", (double)gateway->interval);
 	number(object, "timeout_ns", (double)gateway->timeout);
@@ -175,6 +248,7 @@ int deploy_spec(struct real *real, const char *path, struct error *e)
 	add_rules(real, root);
 	add_nodes(real, root);
 	add_deployments(real, root);
+	add_jobs(real, root);
 	text = cJSON_Print(root);
 	assert(text);
 	FILE *file = fopen(path, "we");

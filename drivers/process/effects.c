@@ -71,10 +71,22 @@ static int each_process(struct real *real, struct entity entity,
 			void *context, struct error *e)
 {
 	struct view *view = real->scratch;
+	bool ranks = entity.kind == ENTITY_JOB || entity.kind == ENTITY_RANK;
 	size_t hit = 0;
 
 	observe_fresh(real, view);
-	for (size_t r = 0; r < view->replica_count; r++) {
+	for (uint32_t r = 0; ranks && r < view->jobs[entity.index].rank_count; r++) {
+		const struct rank_view *rank = &view->jobs[entity.index].ranks[r];
+		if ((entity.kind == ENTITY_RANK && r != entity.part) || rank->node < 0 ||
+		    rank->pid == 0 || rank->state == 'X')
+			continue;
+		struct node *node = &real->nodes[rank->node];
+		pid_t pid = machine_pid(node->machine, rank->pid);
+		if (pid != 0 && act(real, node, pid, context, e))
+			return -1;
+		hit += pid != 0;
+	}
+	for (size_t r = 0; !ranks && r < view->replica_count; r++) {
 		const struct replica_view *replica = &view->replicas[r];
 		bool in = replica->endpoint == (uint32_t)entity.index &&
 			  replica->site == real->route[replica->endpoint] &&
@@ -578,6 +590,12 @@ static const struct way ways[EFFECTS] = {
 				let_backups, is_used},
 	[EFFECT_RESTORE_STOP] = {"the restores under way are broken off", FIDELITY_REAL, SILENT,
 				 break_restores, nothing, is_over},
+	[EFFECT_CKPT_FLIP] = {"bits of the checkpoint's shards flip", FIDELITY_REAL, SILENT,
+			      checkpoint_damage, checkpoint_mend, checkpoint_damaged},
+	[EFFECT_CKPT_SHARD] = {"shards of the checkpoint are removed", FIDELITY_REAL, SILENT,
+			       checkpoint_damage, checkpoint_mend, checkpoint_damaged},
+	[EFFECT_CKPT_TORN] = {"the end of the checkpoint's last shard is cut off", FIDELITY_REAL,
+			      SILENT, checkpoint_damage, checkpoint_mend, checkpoint_damaged},
 };
 
 struct mechanism effects_mechanism(enum effect_kind kind)
@@ -685,8 +703,10 @@ static bool evident(struct real *real, const struct fault_state *fault)
 	struct reading now;
 
 	readings_glance(real, fault->effect.entity, &now);
+	bool job = fault->effect.entity.kind == ENTITY_JOB ||
+		   fault->effect.entity.kind == ENTITY_RANK;
 	return now.nodes_responding < now.nodes || now.gpus_visible < now.gpus ||
-	       now.replicas_ready < now.replicas || real->backups_fail;
+	       now.replicas_ready < now.replicas || real->backups_fail || (job && !now.usable);
 }
 
 static void look_notice(struct real *real, struct fault_state *fault)

@@ -17,6 +17,7 @@ void effects_forget(struct real *real, struct fault_state *fault);
 	bool name##_damaged(struct real *real, const struct fault_state *fault)
 EFFECT_OPS(data);
 EFFECT_OPS(backup);
+EFFECT_OPS(checkpoint);
 
 int disk_fill(struct real *real, struct fault_state *fault, struct error *e);
 int disk_free(struct real *real, struct fault_state *fault, struct error *e);

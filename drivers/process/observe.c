@@ -9,10 +9,12 @@
 #include <curl/curl.h>
 
 #include "drivers/process/process.h"
-#include "drivers/process/thread.h"
 #include "drivers/process/services.h"
+#include "drivers/process/thread.h"
+#include "drivers/process/training.h"
 
-#define ROUND (100 * NANOS_MS)    /* from one round to the next */
+#define ROUND (100 * NANOS_MS)    /* from one round to the next, */
+#define ROUND_NODE (6 * NANOS_MS) /* but so long for each node: looks cost them time too */
 #define PATIENCE (200 * NANOS_MS) /* how long an answer may take */
 #define FRESH (900 * NANOS_MS)    /* how long a reader waits for a round of its own */
 #define ANSWER_MAX ((size_t)4 << 20)
@@ -27,7 +29,8 @@ struct look {
 
 struct observer {
 	struct real *real;
-	struct look looks[PROCESS_NODES_MAX + 1]; /* the last one: the control plane */
+	struct look looks[PROCESS_NODES_MAX + 1 + PROCESS_JOBS_MAX];
+	size_t look_count; /* nodes, the control plane, rank 0 of each job */
 	CURLM *multi;
 	struct curl_slist *headers;
 	struct view next;
@@ -105,6 +108,12 @@ static void ask_all(struct observer *observer)
 			 control ? "state" : "node");
 		prepare(observer, &observer->looks[i], url);
 	}
+	for (size_t i = real->node_count + 1; i < observer->look_count; i++) {
+		/* Where it was in the last round. One without an address refuses. */
+		const char *first = observer->next.jobs[i - real->node_count - 1].first;
+		snprintf(url, sizeof(url), "http://%s/progress", first[0] ? first : "127.0.0.1:1");
+		prepare(observer, &observer->looks[i], url);
+	}
 	do {
 		curl_multi_perform(observer->multi, &running);
 		collect(observer);
@@ -112,20 +121,20 @@ static void ask_all(struct observer *observer)
 			curl_multi_poll(observer->multi, NULL, 0, 20, NULL);
 	} while (running);
 	collect(observer);
-	for (size_t i = 0; i <= real->node_count; i++)
+	for (size_t i = 0; i < observer->look_count; i++)
 		curl_multi_remove_handle(observer->multi, observer->looks[i].curl);
 }
 
 /* ---- reading the answers ---- */
 
-static const char *text_of(const cJSON *object, const char *key)
+const char *observe_text(const cJSON *object, const char *key)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
 
 	return cJSON_IsString(item) ? item->valuestring : "";
 }
 
-static double number_of(const cJSON *object, const char *key)
+double observe_number(const cJSON *object, const char *key)
 {
 	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
 
@@ -142,18 +151,18 @@ static void read_node(const struct look *look, struct node_view *ret)
 	ret->responding = cJSON_IsObject(answer);
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "gpus"))
 		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "present"))) {
-			ret->gpu_mask |= (uint64_t)1 << ((uint32_t)number_of(item, "index") & 63);
+			ret->gpu_mask |= (uint64_t)1 << ((uint32_t)observe_number(item, "index") & 63);
 			ret->gpus++;
 		}
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "processes"))
 	{
-		const char *state = text_of(item, "state");
+		const char *state = observe_text(item, "state");
 		struct real_view *seen = &ret->seen[ret->processes];
 		if (ret->processes == PROCESS_VIEWS_MAX)
 			break;
-		snprintf(seen->id, sizeof(seen->id), "%s", text_of(item, "id"));
-		seen->pid = (pid_t)number_of(item, "pid");
-		seen->starts = (uint64_t)number_of(item, "starts");
+		snprintf(seen->id, sizeof(seen->id), "%s", observe_text(item, "id"));
+		seen->pid = (pid_t)observe_number(item, "pid");
+		seen->starts = (uint64_t)observe_number(item, "starts");
 		seen->state = strcmp(state, "running") == 0   ? 'R'
 			      : strcmp(state, "stopped") == 0 ? 'T'
 							      : 'X';
@@ -166,16 +175,16 @@ static void read_replica(const struct real *real, const char *deployment, const 
 			 struct replica_view *ret)
 {
 	const struct deployment *d = &real->scenario->deployment;
-	const char *node = text_of(item, "node"), *dash;
+	const char *node = observe_text(item, "node"), *dash;
 	char name[256];
 
 	*ret = (struct replica_view){.node = -1, .endpoint = UINT32_MAX, .state = 'X'};
-	snprintf(ret->id, sizeof(ret->id), "%s", text_of(item, "id"));
+	snprintf(ret->id, sizeof(ret->id), "%s", observe_text(item, "id"));
 	snprintf(ret->deployment, sizeof(ret->deployment), "%s", deployment);
-	snprintf(ret->address, sizeof(ret->address), "%s", text_of(item, "address"));
-	snprintf(ret->reason, sizeof(ret->reason), "%s", text_of(item, "reason"));
+	snprintf(ret->address, sizeof(ret->address), "%s", observe_text(item, "address"));
+	snprintf(ret->reason, sizeof(ret->reason), "%s", observe_text(item, "reason"));
 	ret->ready = strcmp(ret->reason, "Ready") == 0;
-	ret->starts = (uint64_t)number_of(item, "starts");
+	ret->starts = (uint64_t)observe_number(item, "starts");
 	dash = strrchr(ret->id, '-');
 	for (const char *at = dash ? dash + 1 : ""; *at >= '0' && *at <= '9'; at++)
 		ret->ordinal = ret->ordinal * 10 + (uint32_t)(*at - '0');
@@ -225,7 +234,7 @@ static void read_control(struct observer *observer, const struct look *look)
 			struct replica_view *replica = &view->replicas[view->replica_count];
 			if (view->replica_count == PROCESS_REPLICAS_MAX)
 				break;
-			read_replica(real, text_of(deployment, "name"), item, replica);
+			read_replica(real, observe_text(deployment, "name"), item, replica);
 			if (replica->endpoint == UINT32_MAX)
 				continue;
 			join_process(view, replica);
@@ -233,9 +242,10 @@ static void read_control(struct observer *observer, const struct look *look)
 		}
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "nodes"))
 		for (size_t i = 0; i < real->node_count; i++)
-			if (strcmp(real->nodes[i].name, text_of(item, "name")) == 0)
+			if (strcmp(real->nodes[i].name, observe_text(item, "name")) == 0)
 				view->nodes[i].ready = cJSON_IsTrue(
 					cJSON_GetObjectItemCaseSensitive(item, "ready"));
+	training_hear_control(real, view, cJSON_GetObjectItemCaseSensitive(answer, "jobs"));
 	cJSON_Delete(answer);
 }
 
@@ -249,6 +259,14 @@ static void round_once(struct observer *observer)
 	ask_all(observer);
 	for (size_t i = 0; i < real->node_count; i++)
 		read_node(&observer->looks[i], &observer->next.nodes[i]);
+	/* The ranks first: whoever says that one trains again says it after this. */
+	for (size_t i = real->node_count + 1; i < observer->look_count; i++) {
+		const struct look *look = &observer->looks[i];
+		cJSON *answer =
+			look->answered ? cJSON_ParseWithLength(look->answer, look->size) : NULL;
+		training_hear_rank(&observer->next, (uint32_t)(i - real->node_count - 1), answer);
+		cJSON_Delete(answer);
+	}
 	read_control(observer, &observer->looks[real->node_count]);
 	size_t first = observer->next.replica_count;
 	services_view(real, &observer->next);
@@ -259,7 +277,8 @@ static void round_once(struct observer *observer)
 /* Until the next round, or until somebody cannot wait for it. */
 static void pause_round(struct real *real)
 {
-	nanos end = real_now(real) + ROUND;
+	nanos pause = (nanos)real->node_count * ROUND_NODE;
+	nanos end = real_now(real) + (pause > ROUND ? pause : ROUND);
 
 	pthread_mutex_lock(&real->lock);
 	while (real->rounds_wanted <= real->view.round && !real->observer_ends &&
@@ -295,7 +314,7 @@ static void *observe(void *context)
 		if (!hurry && !closing)
 			pause_round(real);
 	}
-	for (size_t i = 0; i <= real->node_count; i++) {
+	for (size_t i = 0; i < observer->look_count; i++) {
 		curl_easy_cleanup(observer->looks[i].curl);
 		free(observer->looks[i].answer);
 	}
@@ -316,7 +335,8 @@ int observe_start(struct real *real, struct error *e)
 	assert(observer->multi);
 	snprintf(line, sizeof(line), "Authorization: Bearer %s", real->token);
 	observer->headers = curl_slist_append(NULL, line);
-	for (size_t i = 0; i <= real->node_count; i++) {
+	observer->look_count = real->node_count + 1 + real->scenario->deployment.job_count;
+	for (size_t i = 0; i < observer->look_count; i++) {
 		observer->looks[i].curl = curl_easy_init();
 		assert(observer->looks[i].curl);
 	}

@@ -11,8 +11,9 @@
 
 #include "drivers/process/child.h"
 #include "drivers/process/process.h"
-#include "drivers/process/thread.h"
 #include "drivers/process/services.h"
+#include "drivers/process/thread.h"
+#include "drivers/process/training.h"
 
 #define LOOKS_MAX 4096 /* under way at a time */
 #define RETRIES 8      /* tries that share one timeout, at most */
@@ -77,6 +78,10 @@ static bool target_url(struct real *real, struct probe *probe)
 		snprintf(probe->url, sizeof(probe->url), "%s/_drsim/node",
 			 real_node(real, entity->site, (uint32_t)entity->index)->agent);
 		return true;
+	case ENTITY_JOB:
+		snprintf(probe->url, sizeof(probe->url), "%s/jobs/%s", real->control,
+			 training_name(real, (uint32_t)entity->index, name, sizeof(name)));
+		return true;
 	case ENTITY_REPLICA:
 		view = calloc(1, sizeof(*view));
 		assert(view);
@@ -98,7 +103,6 @@ static bool target_url(struct real *real, struct probe *probe)
 	case ENTITY_RACK:
 	case ENTITY_LINK:
 	case ENTITY_STORE:
-	case ENTITY_JOB:
 	case ENTITY_DATA:
 	case ENTITY_BACKUP:
 	case ENTITY_STANDBY:
@@ -257,12 +261,15 @@ static size_t index_of(const struct probes *probes, const struct probe *probe)
 
 static void answered(struct probes *probes, struct probe *probe, bool ok)
 {
-	cJSON *json = probe->gpu && ok ? cJSON_Parse(probe->answer) : NULL;
+	bool job = probe->action.entity.kind == ENTITY_JOB;
+	cJSON *json = (probe->gpu || job) && ok ? cJSON_Parse(probe->answer) : NULL;
 
 	curl_multi_remove_handle(probes->multi, probe->curl);
 	probe->busy = false;
 	if (probe->gpu)
 		ok = ok && gpu_there(probe, json);
+	if (job)
+		ok = ok && training_runs(json);
 	cJSON_Delete(json);
 	if (ok)
 		finish(probes, index_of(probes, probe), true,
@@ -439,6 +446,10 @@ int probes_send(struct real *real, const struct action *action, struct error *e)
 
 	if (config->kind == DETECTOR_SLO) {
 		look_at_service(real, action);
+		return 0;
+	}
+	if (config->kind == DETECTOR_WATCHDOG) {
+		training_watch(real, action);
 		return 0;
 	}
 	probe = calloc(1, sizeof(*probe));

@@ -16,6 +16,7 @@
 #include "drivers/drivers.h"
 #include "drivers/host/undo.h"
 #include "drivers/process/services.h"
+#include "drivers/process/training.h"
 
 #define VERIFY_AGAIN (100 * NANOS_MS) /* until a read-back that failed is tried again */
 
@@ -375,7 +376,7 @@ static void look_calm(struct real *real, const struct view *view)
 		for (uint32_t e = 0; e < d->endpoint_count && calm; e++)
 			if (d->endpoints[e].site == s)
 				calm = endpoint_calm(real, e, view);
-		tell_calm(real, s, calm);
+		tell_calm(real, s, calm && training_calm(real, s));
 	}
 }
 
@@ -396,6 +397,7 @@ static size_t real_poll(void *self, struct completion *ret, size_t max)
 		observe_last(real, view);
 		real->seen_round = view->round;
 		observe_tell(real, view);
+		training_look(real, view);
 		look_calm(real, view);
 	}
 	pthread_mutex_lock(&real->lock);
@@ -546,6 +548,8 @@ static void real_level(void *self, double *ret_success, nanos *ret_latency)
 		if (window.p99 != NANOS_NEVER && window.p99 > *ret_latency)
 			*ret_latency = window.p99;
 	}
+	if (!training_all_good(real))
+		*ret_success = 0;
 }
 
 static void real_account(void *self, struct account *ret)
@@ -585,9 +589,7 @@ static double real_wrong(void *self, uint32_t site)
 
 static void real_job(void *self, uint32_t job, struct job_record *ret)
 {
-	(void)self;
-	(void)job;
-	*ret = (struct job_record){0};
+	training_account(self, job, ret);
 }
 
 /* ---- begin and end ---- */
@@ -635,6 +637,7 @@ static void real_close(void *self)
 	pthread_mutex_destroy(&real->text_lock);
 	pthread_mutex_destroy(&real->store_lock);
 	pthread_mutex_destroy(&real->lock);
+	training_free(real);
 	free(real->backups);
 	free(real->scratch);
 	arena_free(&real->texts);

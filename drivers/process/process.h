@@ -37,6 +37,8 @@
 #define PROCESS_PORTS 256 /* of each node: its agent's, and behind it those of its processes */
 #define PROCESS_VIEWS_MAX 32 /* processes of one node */
 #define FAULT_RECORDS_MAX 64 /* files or processes that one effect hits */
+#define PROCESS_JOBS_MAX 4    /* of a scenario */
+#define JOB_BAD_MAX 16        /* checkpoints that one restart found to be bad */
 #define CANARY_SEQUENCE ((uint64_t)1 << 62) /* and above: records that no ledger counts */
 
 #define EFFECTS_OF_PROCESS                                                                         \
@@ -51,7 +53,8 @@
 	 EFFECT_BIT(EFFECT_DATA_ZERO) | EFFECT_BIT(EFFECT_DATA_MISDIRECT) |                        \
 	 EFFECT_BIT(EFFECT_BACKUP_FLIP) | EFFECT_BIT(EFFECT_BACKUP_GONE) |                         \
 	 EFFECT_BIT(EFFECT_BACKUP_OLD) | EFFECT_BIT(EFFECT_BACKUP_FAIL) |                          \
-	 EFFECT_BIT(EFFECT_RESTORE_STOP))
+	 EFFECT_BIT(EFFECT_RESTORE_STOP) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                          \
+	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN))
 
 /* A node of the scenario: a machine with an agent. */
 struct node {
@@ -95,6 +98,29 @@ struct replica_view {
 	char state; /* R running, T stopped, X exited */
 };
 
+/* A rank of a job: control plane and agent of its node tell of it. */
+struct rank_view {
+	int node; /* index in nodes; -1: none */
+	pid_t pid; /* inside its node's machine; 0: it does not run */
+	char state; /* R running, T stopped, X exited */
+	uint64_t starts;
+};
+
+/* A training job. */
+struct job_view {
+	char state[16], message[208]; /* as the control plane says; "": it said nothing yet */
+	uint64_t failures;
+	uint32_t rank_count;
+	struct rank_view ranks[PROCESS_NODES_MAX];
+	char first[64]; /* address of rank 0 */
+	/* What rank 0 told of itself. */
+	bool told, running, restored;
+	uint64_t restored_from;         /* step */
+	uint64_t bad_steps[JOB_BAD_MAX]; /* of the checkpoints that it found to be bad */
+	char bad_whys[JOB_BAD_MAX][64];
+	uint32_t bad_count;
+};
+
 /* One round of the observer. */
 struct view {
 	uint64_t round;
@@ -103,6 +129,7 @@ struct view {
 	struct node_view nodes[PROCESS_NODES_MAX];
 	struct replica_view replicas[PROCESS_REPLICAS_MAX];
 	size_t replica_count;
+	struct job_view jobs[PROCESS_JOBS_MAX];
 };
 
 struct backup_state {
@@ -137,7 +164,9 @@ struct fault_state {
 	bool unwritten; /* the history of the data stands still for it */
 	struct kept_object *objects[FAULT_RECORDS_MAX]; /* of the store */
 	size_t object_count;
-	int32_t backup;
+	struct kept_shard *shards[FAULT_RECORDS_MAX]; /* of a checkpoint */
+	size_t shard_count;
+	int32_t backup; /* or checkpoint of the job */
 	char ids[DATA_CLASSES][STORE_ID_MAX]; /* of the backup before it was aged */
 	uint32_t processes;                   /* that ran before it */
 	uint64_t starts;                      /* of them, before it */
@@ -214,6 +243,8 @@ struct real {
 	struct probes *probes;
 	struct services *services; /* a user's own servers */
 
+	struct jobs *jobs; /* NULL: none */
+
 	struct worker workers[PROCESS_WORKERS_MAX];
 	uint32_t crews_busy;
 	struct action repairs[PROCESS_WORKERS_MAX]; /* wait for a crew */
@@ -260,6 +291,8 @@ int deploy_node(struct real *real, struct node *node, struct error *e);
 const char *deploy_endpoint(const struct real *real, uint32_t endpoint, char *name, size_t room);
 const char *deploy_name(const struct real *real, uint32_t endpoint, uint32_t site,
 			char *name, size_t room);
+/* Makes a name one of the platform's: a letter, then letters, digits and '-'. */
+const char *deploy_platform_name(char *name);
 uint32_t deploy_replicas(const struct real *real, uint32_t endpoint, uint32_t site);
 int deploy_scale(struct real *real, struct caller *caller, uint32_t endpoint, uint32_t site,
 		 uint32_t replicas, struct error *e);
@@ -282,6 +315,9 @@ void observe_hurry(struct real *real);
 void observe_last(struct real *real, struct view *ret);
 uint64_t observe_round(struct real *real);
 void observe_tell(struct real *real, const struct view *view);
+/* Of an answer: "" and 0 where there is no such text or number. */
+const char *observe_text(const cJSON *object, const char *key);
+double observe_number(const cJSON *object, const char *key);
 
 /* ---- probe.c ---- */
 int probes_start(struct real *real, struct error *e);

@@ -8,6 +8,7 @@
 
 #include "core/diagnosis.h"
 #include "drivers/process/process.h"
+#include "drivers/process/training.h"
 
 /* ---- machines ---- */
 
@@ -243,6 +244,8 @@ static void take(struct real *real, const struct view *view, struct entity entit
 	case ENTITY_JOB:
 	case ENTITY_RANK:
 	case ENTITY_CHECKPOINT:
+		training_reading(real, view, entity, ret);
+		break;
 	case ENTITY_NONE:
 	case ENTITY_KINDS:
 		break;

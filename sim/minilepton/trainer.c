@@ -20,6 +20,7 @@
 
 #define LOOK (10 * NANOS_MS) /* a rank sees a signal that late at most */
 #define TERMINATED 143
+#define JOIN_SLACK (10 * NANOS_S)
 
 #define ROW(name) offsetof(struct trainer_options, name)
 static const struct options_row rows[] = {
@@ -49,6 +50,8 @@ static const struct options_row rows[] = {
 	 "a collective operation that takes longer is aborted; 10 min"},
 	{"device", OPTIONS_TEXTS, ROW(devices), false, 0, 0, "FILE", "stand-in of a GPU"},
 	{"seed", OPTIONS_NUMBER, ROW(seed), false, 0, 0, "N", "of what is computed"},
+	{"after", OPTIONS_TEXT, ROW(after), false, 0, 0, "FILE",
+	 "no step begins before it is there"},
 	{NULL, OPTIONS_TEXT, 0, false, 0, 0, NULL, NULL},
 };
 static const struct trainer_options preset = {
@@ -226,11 +229,23 @@ static int step_once(struct trainer *trainer, bool *ret_end, struct error *e)
 	return go.c & GANG_SAVE ? trainer_save_begin(trainer, trainer->step, e) : 0;
 }
 
+/* All ranks wait, so that none waits for another one in a collective operation. */
+static int wait_for_file(const char *path, struct error *e)
+{
+	while (path && access(path, F_OK))
+		if (sleep_until(minilepton_now() + LOOK, e))
+			return -1;
+	return 0;
+}
+
 static int train(struct trainer *trainer, struct error *e)
 {
-	nanos due = minilepton_now();
+	nanos due;
 	bool end = false;
 
+	if (wait_for_file(trainer->options->after, e))
+		return -1;
+	due = minilepton_now();
 	trainer->pending_since = due;
 	while (!end) {
 		nanos now = minilepton_now();
@@ -281,7 +296,9 @@ static int live(struct trainer *trainer, struct error *e)
 
 	if (devices_open(&devices, &options->devices, e))
 		return -1;
-	if (gang_open(&trainer->gang, options->coordinator, options->job, options->timeout, e))
+	/* Processes that start at one moment may be ready far apart on a busy host. */
+	if (gang_open(&trainer->gang, options->coordinator, options->job,
+		      options->timeout + JOIN_SLACK, e))
 		goto out;
 	enter(trainer, TRAINER_LOADING);
 	if (trainer_resume(trainer, e))

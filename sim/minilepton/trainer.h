@@ -17,7 +17,7 @@
 #define TRAINER_BAD_MAX 64 /* shards told as bad; more are only counted */
 
 struct trainer_options {
-	const char *job, *listen, *coordinator, *ckpt_dir;
+	const char *job, *listen, *coordinator, *ckpt_dir, *after;
 	struct options_texts devices;
 	uint64_t rank, ranks, steps, seed, ckpt_bytes, async, keep, load_rate, save_rate;
 	nanos step, ckpt_every, timeout;
