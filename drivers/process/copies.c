@@ -330,14 +330,11 @@ done:
 	return rc;
 }
 
-/* A server that runs there all the time has its own replication; and nobody else may append to what
- * a server keeps. */
+/* Of a tail, nobody else may append to what a server of the user's keeps. */
 int copies_mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
 		bool tail, uint64_t *ret_bytes, struct error *e)
 {
-	const struct site *site = &copies->config.scenario->deployment.sites[to];
-	const struct mirroring how = {.tail = tail,
-				      .own = !tail && site->standby.heat != HEAT_HOT};
+	const struct mirroring how = {.tail = tail, .own = !tail};
 
 	return mirror(copies, from, to, data_class, &how, ret_bytes, e);
 }

@@ -206,16 +206,13 @@ static void apply_snapshot(struct copies *copies, uint32_t to, const struct copi
 {
 	char in[COPIES_PATH_MAX], out[COPIES_PATH_MAX];
 	char source[2 * COPIES_PATH_MAX], copy[2 * COPIES_PATH_MAX];
-	bool hot = copies->config.scenario->deployment.sites[to].standby.heat == HEAT_HOT;
 	struct error error = {.kind = ERROR_NONE};
 	struct stat status;
 
 	for (size_t i = 0; i < from->count; i++) {
 		const struct copies_file *file = &from->files[i];
 		uint64_t have = 0;
-		/* A server that runs there all the time replicates itself. */
-		if (!(copies->sites[to].holds & DATA_BIT(file->data_class)) ||
-		    (hot && copies_is_foreign(file->name)))
+		if (!(copies->sites[to].holds & DATA_BIT(file->data_class)))
 			continue;
 		copies_class_folder(copies, copies->source, file->data_class, in);
 		copies_class_folder(copies, to, file->data_class, out);

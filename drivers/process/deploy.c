@@ -565,6 +565,24 @@ static int64_t monotonic(void)
 	return (int64_t)now.tv_sec * NANOS_S + now.tv_nsec;
 }
 
+static int check_services(const struct deployment *d, struct error *e)
+{
+	for (size_t i = 0; i < d->service_count; i++)
+		if (d->services[i].ledger.count == 0)
+			return error_set(e, ERROR_UNAVAILABLE, d->services[i].place,
+					 "a real drill needs 'ledger' of service '%s': its command "
+					 "is how drsim's client reaches the server",
+					 d->services[i].name);
+	/* What a server replicates by itself has no instant that anybody here knows. */
+	for (size_t s = 0; s < d->site_count && d->service_count > 0; s++)
+		if (d->sites[s].standby.heat == HEAT_HOT)
+			return error_set(e, ERROR_UNAVAILABLE, d->sites[s].place,
+					 "a real drill starts service '%s' on a standby when that "
+					 "takes over: '%s' is warm or cold, not hot",
+					 d->services[0].name, d->sites[s].name);
+	return 0;
+}
+
 static int check_size(const struct real *real, struct error *e)
 {
 	const struct deployment *d = &real->scenario->deployment;
@@ -579,12 +597,8 @@ static int check_size(const struct real *real, struct error *e)
 		return error_set(e, ERROR_LIMIT, d->jobs[PROCESS_JOBS_MAX].place,
 				 "the driver process plays at most %d training jobs on one host",
 				 PROCESS_JOBS_MAX);
-	for (size_t i = 0; i < d->service_count; i++)
-		if (d->services[i].ledger.count == 0)
-			return error_set(e, ERROR_UNAVAILABLE, d->services[i].place,
-					 "a real drill needs 'ledger' of service '%s': its command "
-					 "is how drsim's client reaches the server",
-					 d->services[i].name);
+	if (check_services(d, e))
+		return -1;
 	if (nodes > PROCESS_NODES_MAX)
 		return error_set(e, ERROR_LIMIT, d->sites[0].place,
 				 "the driver process plays at most %d nodes on one host, the "

@@ -321,10 +321,12 @@ static bool endpoint_calm(struct real *real, uint32_t e, const struct view *view
 	for (size_t r = 0; r < view->replica_count; r++)
 		ready += view->replicas[r].endpoint == e && view->replicas[r].site == site &&
 			 view->replicas[r].ready;
-	if (real->unread[e] && !real->checking[e])
-		check_ledger(real, e);
-	if (real->bad[e] || real->checking[e] || real->unread[e] || ready < deploy_replicas(real, e, site))
+	if (real->bad[e] || real->checking[e] || ready < deploy_replicas(real, e, site))
 		return false;
+	if (real->unread[e]) {
+		check_ledger(real, e);
+		return false;
+	}
 	if (real->scenario->deployment.endpoints[e].load.rate <= 0)
 		return true;
 	client_window(real->client, e, real->scenario->steady_state.window, &window);

@@ -408,7 +408,6 @@ static int make_instance(struct real *real, struct instance *instance, size_t se
 {
 	const struct deployment *d = &real->scenario->deployment;
 	const struct service_config *config = &d->services[service];
-	enum heat heat = d->sites[site].standby.heat;
 	struct arena *arena = &real->arena;
 	uint32_t n = (uint32_t)service % d->sites[site].nodes;
 	char name[256];
@@ -424,7 +423,7 @@ static int make_instance(struct real *real, struct instance *instance, size_t se
 	snprintf(instance->deployment, sizeof(instance->deployment), "%.90s", name);
 	snprintf(instance->id, sizeof(instance->id), "%.70s-0", name);
 	instance->log = arena_printf(arena, "%s/%s.log", real->log, instance->id);
-	instance->wanted = heat == HEAT_NONE || heat == HEAT_HOT;
+	instance->wanted = d->sites[site].standby.heat == HEAT_NONE;
 	instance->reason = deleted_text;
 	instance->ready_since = NANOS_NEVER;
 	if (make_folder(instance, arena, e))

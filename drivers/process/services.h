@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A user's own servers as targets. Each service has an instance at its site, and one at each standby
- * site. A keeper, a thread of its own, starts an instance through the agent of its node, looks
- * whether it is ready and healthy, and restarts it as the platform restarts containers. To the rest
- * of the driver an instance is a replica; no gateway stands before it.
+ * A user's own servers as targets. Each service has an instance at its site, and one at each
+ * standby site. A keeper, a thread of its own, starts an instance through the agent of its node,
+ * looks whether it is ready and healthy, and restarts it as the platform restarts containers. To
+ * the rest of the driver an instance is a replica; no gateway stands before it.
  */
 #ifndef DRIVERS_PROCESS_SERVICES_H
 #define DRIVERS_PROCESS_SERVICES_H
