@@ -189,6 +189,13 @@ static void hear_mark(struct audit *a, const cJSON *event, nanos t)
 	h->t[i] = at;
 }
 
+/* What lies in the store breaks no job and no service. */
+static bool in_store(const struct history *h)
+{
+	return strstr(h->target, "/ckpt[") || strstr(h->target, "backup[") ||
+	       strcmp(h->target, "store") == 0;
+}
+
 static void hear_service(struct audit *a, const cJSON *event, nanos t, bool bad)
 {
 	nanos since = audit_number(event, "since_ns");
@@ -213,7 +220,8 @@ static void hear_service(struct audit *a, const cJSON *event, nanos t, bool bad)
 	a->bad_now++;
 	a->since[i] = since;
 	for (size_t k = 0; k < a->count; k++)
-		a->incidents[k].ever_bad |= !a->incidents[k].closed;
+		a->incidents[k].ever_bad |=
+			!a->incidents[k].closed && !in_store(&a->incidents[k]);
 }
 
 static struct job_book *book_of(struct audit *a, const cJSON *event)
@@ -230,14 +238,13 @@ static struct job_book *book_of(struct audit *a, const cJSON *event)
 	return &a->jobs[i];
 }
 
-/* The incident of the job's site: what lies in the store breaks no job. */
+/* The incident of the job's site. */
 static void hear_loss(struct audit *a, const cJSON *event, nanos lost)
 {
 	for (size_t k = 0; k < a->count; k++) {
 		struct history *h = &a->incidents[k];
 
-		if (h->closed || strstr(h->target, "/ckpt[") || strstr(h->target, "backup[") ||
-		    strcmp(h->target, "store") == 0)
+		if (h->closed || in_store(h))
 			continue;
 		if (!h->restarted || lost > h->lost) {
 			h->lost = lost;

@@ -531,6 +531,10 @@ START_TEST(a_gang_without_nodes_queues)
 	w.counts[1] = 0;
 	settle(&w);
 	settle(&w);
+	/* Its restart takes as long as any, from then on. */
+	ck_assert_int_eq(w.fleet->jobs[j].state, JOB_RESTARTING);
+	pass(&w, 5 * NANOS_S);
+	settle(&w);
 	ck_assert_int_eq(w.fleet->jobs[j].state, JOB_RUNNING);
 	arena_free(&w.arena);
 }

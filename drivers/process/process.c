@@ -79,7 +79,8 @@ static int clock_wait_until(void *self, nanos when, struct error *e)
 		uint64_t number;
 		if (ready[0].revents && read(real->wake, &number, sizeof(number)) < 0)
 			continue;
-		if (ready[1].revents || due <= real_now(real))
+		bool round = ready[0].revents && real->seen_round != observe_round(real);
+		if (round || ready[1].revents || due <= real_now(real))
 			return 0;
 	}
 	return 0;

@@ -271,8 +271,11 @@ static void take_progress(struct real *real, struct live_job *job)
 		job->peak_at = at - progress_of(job, step - job->peak);
 		job->peak = 0;
 	}
-	if (at - before > patience(job) || job->last_at < job->up_at)
-		job->resumed_at = at;
+	if (at - before > patience(job) || job->last_at < job->up_at) {
+		uint64_t since = step > job->step ? step - job->step - 1 : 0;
+		job->resumed_at = at - progress_of(job, since);
+		job->resumed_at = job->resumed_at > before ? job->resumed_at : before;
+	}
 	job->step = step;
 	job->last_at = at;
 	job->samples[job->sample_count++ % SAMPLES] = (struct sample){at, step};
@@ -347,7 +350,10 @@ static void judge(struct real *real, struct live_job *job)
 	bool whole = job->peak <= job->step;
 	bool slow = job->stage == STAGE_RUNNING && is_slow(real, job);
 	bool started = job->stage == STAGE_COMPLETE || job->last_at >= job->up_at;
-	struct completion told = {.kind = COMPLETION_BAD, .since = moved_at(job)};
+	/* The first step that does not end when it should is the first sign. */
+	nanos due = moved_at(job) + job->config->step;
+	struct completion told = {.kind = COMPLETION_BAD,
+				  .since = due < real->shown ? due : real->shown};
 
 	if (job->bad ? !(here && whole && started && !slow) : here && !slow)
 		return;

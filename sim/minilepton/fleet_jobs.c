@@ -189,6 +189,8 @@ static bool gang_over(struct fleet *fleet, uint32_t j)
 static void queue(struct fleet *fleet, uint32_t j, nanos now)
 {
 	struct fleet_job *job = &fleet->jobs[j];
+	/* Its restart time passed while it waited for a node: it begins with the node. */
+	bool waited = job->failures > 0 && job->state == JOB_QUEUEING;
 	struct unit *unit;
 	uint32_t cursor = 0;
 
@@ -203,7 +205,7 @@ static void queue(struct fleet *fleet, uint32_t j, nanos now)
 		return;
 	}
 	while ((unit = rank_of(fleet, j, &cursor)))
-		fleet_hold(fleet, unit, HOLD_GANG, now, now);
+		fleet_hold(fleet, unit, HOLD_GANG, waited ? now + job->restart : now, now);
 	job->failing = false;
 	if (job->failures)
 		enter(fleet, job, JOB_RESTARTING, "the gang starts again", now);
