@@ -246,8 +246,8 @@ struct driver_ops {
 	/*
 	 * The end of a drill on a real system, after account(): takes everything down, proves that
 	 * nothing is left, and tells what it measured by means of its own. Texts live in `arena`.
-	 * Files that belong to the record go to `folder` (NULL: none are kept). NULL: it has nothing
-	 * to take down.
+	 * Files that belong to the record go to `folder` (NULL: none are kept). NULL: there is
+	 * nothing to take down.
 	 */
 	void (*finish)(void *self, const char *folder, struct arena *arena, struct measured *ret);
 	/*

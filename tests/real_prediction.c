@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Does the simulator, calibrated on real drills, say what other real drills measure? Drills of one
- * scenario, each with a seed of its own; every other one is calibrated on, the rest is predicted. So
- * few in check-real that only the way through is shown; ten and ten in a soak, which judges.
+ * scenario, each with a seed of its own; every other one is calibrated on, the rest is predicted.
+ * So few in check-real that only the way through is shown; ten and ten in a soak, which judges.
  */
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +79,7 @@ static const cJSON *frt_of(const cJSON *json)
 {
 	const cJSON *row;
 
-	cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(json, "measures")) {
+	cJSON_ArrayForEach (row, cJSON_GetObjectItemCaseSensitive(json, "measures")) {
 		const cJSON *name = cJSON_GetObjectItemCaseSensitive(row, "name");
 		if (cJSON_IsString(name) && strcmp(name->valuestring, "frt") == 0)
 			return row;
@@ -93,9 +93,9 @@ START_TEST(real_drills_are_predicted)
 	const char *soak = getenv("DRSIM_SOAK");
 	int pairs = soak && strcmp(soak, "1") == 0 ? PAIRS_MAX : 2;
 	const char *const calibrate[] = {"calibrate", "-o", "profile.yaml", NULL};
-	const char *const predict[] = {"run",	   "predicted.yaml", "--profile",  "profile.yaml",
-				       "--trials", "1000",	     "--no-plots", "--quiet",
-				       "--out",	   "prediction",     NULL};
+	const char *const predict[] = {"run",      "predicted.yaml", "--profile",  "profile.yaml",
+				       "--trials", "1000",           "--no-plots", "--quiet",
+				       "--out",    "prediction",     NULL};
 	const char *const compare[] = {"compare", "--json", "prediction", NULL};
 
 	workplace_enter("prediction");

@@ -46,18 +46,17 @@ static nanos now_of(void *self)
 
 static struct copies *make(bool start)
 {
-	static const char text[] =
-		"apiVersion: drsim/v1\nname: c\nduration: 10m\n"
-		"deployment:\n"
-		"  sites:\n"
-		"    - {name: a, nodes: 1, shape: gpu.h100-sxm}\n"
-		"    - {name: b, nodes: 1, shape: gpu.h100-sxm,"
-		" standby: {heat: hot, replication_lag: 50ms}}\n"
-		"  endpoints: [{name: chat, site: a, model: {bytes: 100kB}}]\n"
-		"  data:\n"
-		"    model: {bytes: 100kB}\n"
-		"    training: {bytes: 10kB, change: 100kB/s}\n"
-		"    io: {bytes: 10kB, change: 1kB/s, records: 10/s}\n";
+	static const char text[] = "apiVersion: drsim/v1\nname: c\nduration: 10m\n"
+				   "deployment:\n"
+				   "  sites:\n"
+				   "    - {name: a, nodes: 1, shape: gpu.h100-sxm}\n"
+				   "    - {name: b, nodes: 1, shape: gpu.h100-sxm,"
+				   " standby: {heat: hot, replication_lag: 50ms}}\n"
+				   "  endpoints: [{name: chat, site: a, model: {bytes: 100kB}}]\n"
+				   "  data:\n"
+				   "    model: {bytes: 100kB}\n"
+				   "    training: {bytes: 10kB, change: 100kB/s}\n"
+				   "    io: {bytes: 10kB, change: 1kB/s, records: 10/s}\n";
 	struct copies_config config = {.folder = ".", .seed = 7, .now = now_of};
 	struct scenario *scenario;
 	struct copies *copies;
@@ -65,8 +64,8 @@ static struct copies *make(bool start)
 	size_t count;
 
 	workplace_enter("copies");
-	ck_assert_msg(scenario_parse("c.yaml", text, strlen(text), NULL, 0, &arena, &scenario, &e, 1,
-				     &count) == 0,
+	ck_assert_msg(scenario_parse("c.yaml", text, strlen(text), NULL, 0, &arena, &scenario, &e,
+				     1, &count) == 0,
 		      "%s", e.text);
 	config.scenario = scenario;
 	mkdir("a", 0755);

@@ -24,7 +24,7 @@
 #define CONNECTIONS_SPARE 64
 #define EVENTS_AT_ONCE 64
 #define LET_IN (20 * NANOS_US) /* how long the lock stays free when somebody waits for it */
-#define PRIORITY (-10) /* nice, of the sending thread */
+#define PRIORITY (-10)         /* nice, of the sending thread */
 
 /* ---- time ---- */
 

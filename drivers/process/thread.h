@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
-/* Starts a thread that gets no signal: the drill's are for the run loop, which looks at them. -1: it
- * could not be started. */
+/* Starts a thread that gets no signal: the drill's are for the run loop, which looks at them. -1:
+ * it could not be started. */
 int thread_start(pthread_t *ret_thread, void *(*main)(void *context), void *context);
 
 #endif

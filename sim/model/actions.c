@@ -476,10 +476,11 @@ static void find_suspect(struct world *w, uint32_t site, struct completion *done
 			continue;
 		node.index = (int32_t)(replica->node - w->sites[site].first_node);
 		reading_take(w, node, &reading);
-		bool first = diagnosis_brokenness(&reading) == worst && node.index < done->suspect.index;
-		if (diagnosis_brokenness(&reading) <= worst && !first)
+		int brokenness = diagnosis_brokenness(&reading);
+		bool first = brokenness == worst && node.index < done->suspect.index;
+		if (brokenness <= worst && !first)
 			continue;
-		worst = diagnosis_brokenness(&reading);
+		worst = brokenness;
 		done->suspect = node;
 	}
 	if (worst > 0)
