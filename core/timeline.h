@@ -39,7 +39,8 @@
  *   action.end        action, kind, ok, reason
  *   replica.state     replica, site, state (Lepton's readiness reason: Ready, InProgress …), why
  *   endpoint.state    endpoint, state (Lepton's: Ready, Not Ready …), site
- *   service.level     endpoint, success (0 … 1, expected for a request sent now), latency_s
+ *   service.level     endpoint, success (0 … 1, expected for a request sent now; of a real drill
+ *                     that of the last slice of requests that is decided), latency_s
  *                     (expected; null when nobody answers), rate, capacity (1/s), backlog
  *   service.requests  endpoint, from_ns, to_ns, sent, and the outcomes known in that second: good,
  *                     wrong, late, failed, p50_s, p99_s (single requests); waited: how many found

@@ -21,6 +21,7 @@
 #define START_TIMEOUT (30 * NANOS_S) /* until a server listens, real time */
 #define READY_TIMEOUT (120 * NANOS_S) /* beyond the declared start of the slowest replica */
 #define CONNECTIONS_MIN 64.0
+#define SLICE (250 * NANOS_MS) /* of requests, for the timeline */
 #define CAPTURE_MAX ((uint64_t)4 << 30) /* of the work file; what is kept is an excerpt */
 #define STORE_DISK ((uint64_t)1 << 30)
 #define SITE_ROOM ((uint64_t)512 << 20) /* for what a site's volume gets beyond its declared data */
@@ -528,6 +529,7 @@ static int start_client(struct real *real, struct error *e)
 		.endpoint_count = d->endpoint_count,
 		.sites = sites,
 		.site_count = d->site_count,
+		.slice = SLICE,
 	};
 	if (client_open(&config, &real->client, e))
 		return -1;

@@ -280,6 +280,26 @@ static void drain_client(struct real *real)
 			}
 }
 
+/* The level as last measured: known when all requests of the slice are decided. */
+static void tell_level(struct real *real, const char *endpoint, const struct client_slice *slice)
+{
+	struct timeline *timeline = real->timeline;
+	double seconds = (double)(slice->to - slice->from) / 1e9;
+	double requests = (double)slice->requests;
+
+	if (slice->requests == 0)
+		return;
+	timeline_begin(timeline, real->shown, "service.level");
+	timeline_text(timeline, "endpoint", endpoint);
+	timeline_real(timeline, "success", (double)slice->good / requests);
+	timeline_real(timeline, "latency_s",
+		      slice->p50 == NANOS_NEVER ? NAN : (double)slice->p50 / 1e9);
+	timeline_real(timeline, "rate", requests / seconds);
+	timeline_null(timeline, "capacity");
+	timeline_null(timeline, "backlog");
+	timeline_end(timeline);
+}
+
 static void tell_slices(struct real *real)
 {
 	struct client_slice slices[32];
@@ -306,6 +326,7 @@ static void tell_slices(struct real *real)
 			timeline_real(timeline, "p99_s", p99);
 			timeline_int(timeline, "waited", 0);
 			timeline_end(timeline);
+			tell_level(real, endpoint->name, s);
 		}
 }
 
