@@ -35,8 +35,8 @@ cJSON *drill_record(const char *out);
 
 /*
  * What is left of the drills that ran with our $DRSIM_STATE: processes with it in their
- * environment, mounts below it, cgroups of `run` ("PID-" begins a run's id; 0: not looked at), work folders
- * and journals. Empty text: nothing. Static memory.
+ * environment, mounts below it, cgroups of the run that this process owned (0: not looked at), work
+ * folders and journals. Empty text: nothing. Static memory.
  */
 const char *drill_left(pid_t run);
 /* The same, waiting up to `seconds` for it to be empty. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stays on the host when drsim is killed in the middle of a drill, in half of the cases with its
- * guardian: after `drsim revert` at the latest nothing, and the next drill starts.
+ * What stays on the host when drsim is killed in the middle of a drill, in half of the cases with
+ * its guardian: after `drsim revert` at the latest nothing, and the next drill starts.
  */
 #include <dirent.h>
 #include <signal.h>

@@ -13,6 +13,8 @@
 #include "drivers/process/services.h"
 
 #define DRAIN (200 * NANOS_MS) /* for requests under way when the traffic goes back */
+#define TELL_PATIENCE (500 * NANOS_MS) /* until a transfer says when it will end */
+#define BREAK_PATIENCE (5 * NANOS_S)  /* until a restore that is broken off has ended */
 #define VERIFY_PATIENCE (60 * NANOS_S) /* until a service must let its records be read */
 
 static const char no_api[] = "the control plane does not answer";
@@ -27,10 +29,25 @@ static struct worker *worker_find(struct real *real, action_id id)
 	return NULL;
 }
 
+/* A transfer that has just begun still works out how much there is to move. */
+static bool will_tell(const struct worker *worker)
+{
+	return worker && !worker->over && worker->expected_end == NANOS_NEVER &&
+	       (worker->action.kind == ACTION_RESTORE || worker->action.kind == ACTION_BACKUP ||
+		worker->action.kind == ACTION_RETURN);
+}
+
 nanos actions_expected_end(struct real *real, action_id id)
 {
+	nanos limit = real_now(real) + TELL_PATIENCE;
+	int64_t at = limit + real->start;
+	const struct timespec until = {.tv_sec = (time_t)(at / NANOS_S),
+				       .tv_nsec = (long)(at % NANOS_S)};
+
 	pthread_mutex_lock(&real->lock);
 	const struct worker *worker = worker_find(real, id);
+	while (will_tell(worker) && real_now(real) < limit)
+		pthread_cond_clockwait(&real->changed, &real->lock, CLOCK_MONOTONIC, &until);
 	nanos end = worker && !worker->over ? worker->expected_end : NANOS_NEVER;
 	pthread_mutex_unlock(&real->lock);
 	return end;
@@ -40,6 +57,7 @@ void actions_expect(struct worker *worker, nanos end)
 {
 	pthread_mutex_lock(&worker->real->lock);
 	worker->expected_end = end;
+	pthread_cond_broadcast(&worker->real->changed);
 	pthread_mutex_unlock(&worker->real->lock);
 }
 
@@ -74,6 +92,7 @@ static void worker_over(struct worker *worker)
 {
 	pthread_mutex_lock(&worker->real->lock);
 	worker->over = true;
+	pthread_cond_broadcast(&worker->real->changed);
 	pthread_mutex_unlock(&worker->real->lock);
 }
 
@@ -132,6 +151,23 @@ static void call_off(struct real *real, uint32_t domain, enum action_kind kind)
 	}
 }
 
+/* Until those that were made to break off have. */
+static void wait_broken(struct real *real)
+{
+	nanos limit = real_now(real) + BREAK_PATIENCE;
+	int64_t at = limit + real->start;
+	const struct timespec until = {.tv_sec = (time_t)(at / NANOS_S),
+				       .tv_nsec = (long)(at % NANOS_S)};
+
+	pthread_mutex_lock(&real->lock);
+	for (size_t i = 0; i < PROCESS_WORKERS_MAX; i++)
+		while (real->workers[i].used && real->workers[i].broken &&
+		       !real->workers[i].over && real_now(real) < limit)
+			pthread_cond_clockwait(&real->changed, &real->lock, CLOCK_MONOTONIC,
+					       &until);
+	pthread_mutex_unlock(&real->lock);
+}
+
 size_t actions_break_restores(struct real *real)
 {
 	size_t count = 0;
@@ -149,6 +185,7 @@ size_t actions_break_restores(struct real *real)
 		cancel(real, worker);
 		count++;
 	}
+	wait_broken(real);
 	return count;
 }
 
