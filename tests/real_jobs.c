@@ -40,7 +40,7 @@ struct spectator {
 	struct seen seen[SEEN_MAX];
 	size_t count, bad, falls;
 	unsigned long long step, lost; /* the last that was noted; done again so far */
-	int partial; /* checkpoints that were not whole when they appeared */
+	int partial;                   /* checkpoints that were not whole when they appeared */
 };
 
 /* ---- reading the job's folder ---- */
@@ -81,8 +81,7 @@ static bool is_whole(const struct spectator *s, unsigned long long step)
 	cJSON *json = cJSON_Parse(text);
 	ck_assert_ptr_nonnull(json);
 	ck_assert_double_eq(cJSON_GetObjectItem(json, "step")->valuedouble, (double)step);
-	cJSON_ArrayForEach(shard, cJSON_GetObjectItem(json, "shards"))
-	{
+	cJSON_ArrayForEach (shard, cJSON_GetObjectItem(json, "shards")) {
 		snprintf(path, sizeof(path), "%s/ckpt-%012llu/shard-%05d.bin", s->folder, step,
 			 rank++);
 		whole = digest_of(path, hex) && whole &&
@@ -287,11 +286,11 @@ static void nothing_left(void)
 }
 
 #define JOB(nodes, ranks, rest)                                                                    \
-	"deployment:\n  sites:\n    - {name: primary, region: eu-1, zone: a, nodes: " nodes         \
-	", shape: gpu.8xh100-sxm}\n  jobs:\n    - name: pretrain\n      site: primary\n"             \
-	"      nodes: " ranks "\n      step: 5s\n      timeout: 2m\n" rest                           \
-	"  store: {site: primary, read: 10GB/s, write: 5GB/s}\n"                                     \
-	"detector: {kind: watchdog, timeout: 2m}\n"                                                  \
+	"deployment:\n  sites:\n    - {name: primary, region: eu-1, zone: a, nodes: " nodes        \
+	", shape: gpu.8xh100-sxm}\n  jobs:\n    - name: pretrain\n      site: primary\n"           \
+	"      nodes: " ranks "\n      step: 5s\n      timeout: 2m\n" rest                         \
+	"  store: {site: primary, read: 10GB/s, write: 5GB/s}\n"                                   \
+	"detector: {kind: watchdog, timeout: 2m}\n"                                                \
 	"process: {time_scale: 0.01, bytes_scale: 1e-5}\n"
 
 /* ---- the drills ---- */
@@ -304,12 +303,24 @@ START_TEST(an_older_checkpoint)
 		"objectives: {frt: 30m, brp: {seconds: 20m}}\n" JOB(
 			"6", "4",
 			"      spares: 1\n      restart: 2m\n"
-			"      checkpoint: {every: 5m, bytes: 40GB, keep: 3}\n")
-		"recovery: {diagnose: 1m, repair: {time: 6m, crews: 1}}\n"
-		"steps:\n"
-		"  - {at: 16m, fault: ckpt.corrupt, target: \"job/pretrain/ckpt[-1]\", for: "
-		"permanent}\n"
-		"  - {at: 17m, fault: node.crash, target: \"primary/node[2]\"}\n";
+			"      checkpoint: {every: 5m, bytes: 40GB, keep: 3}\n") "recovery: "
+										 "{diagnose: 1m, "
+										 "repair: {time: "
+										 "6m, crews: 1}}\n"
+										 "steps:\n"
+										 "  - {at: 16m, "
+										 "fault: "
+										 "ckpt.corrupt, "
+										 "target: "
+										 "\"job/pretrain/"
+										 "ckpt[-1]\", for: "
+										 "permanent}\n"
+										 "  - {at: 17m, "
+										 "fault: "
+										 "node.crash, "
+										 "target: "
+										 "\"primary/"
+										 "node[2]\"}\n";
 	struct bench b;
 	struct spectator s;
 
@@ -332,23 +343,30 @@ END_TEST
  * a pause that is shorter; and checkpoints with a missing shard and with a torn one. */
 START_TEST(many_failures)
 {
-	static const char text[] =
-		"apiVersion: drsim/v1\nname: many\nseed: 8\nduration: 40m\n"
-		"objectives: {frt: 40m}\n" JOB(
-			"5", "4",
-			"      spares: 1\n      restart: 1m\n"
-			"      checkpoint: {every: 150s, bytes: 40GB, keep: 3}\n")
-		"recovery: {diagnose: 1m, repair: {time: 60m, crews: 1}}\n"
-		"steps:\n"
-		"  - {at: 4m, fault: proc.kill, target: \"job/pretrain/rank[0]\"}\n"
-		"  - {at: 9m, fault: gpu.lost, target: \"primary/node[1]/gpu[3]\", for: permanent}\n"
-		"  - {at: 14m, fault: ckpt.missing_shard, target: \"job/pretrain/ckpt[-1]\", for: "
-		"permanent}\n"
-		"  - {at: 14.2m, fault: proc.kill, target: \"job/pretrain/rank[2]\"}\n"
-		"  - {at: 20m, fault: ckpt.torn_save, target: \"job/pretrain/ckpt[-1]\", for: "
-		"permanent}\n"
-		"  - {at: 20.2m, fault: proc.pause, target: \"job/pretrain/rank[3]\", for: 3m}\n"
-		"  - {at: 32m, fault: proc.pause, target: \"job/pretrain/rank[1]\", for: 1m}\n";
+	static const char text[] = "apiVersion: drsim/v1\nname: many\nseed: 8\nduration: 40m\n"
+				   "objectives: {frt: 40m}\n" JOB(
+					   "5", "4",
+					   "      spares: 1\n      restart: 1m\n"
+					   "      checkpoint: {every: 150s, bytes: 40GB, keep: "
+					   "3}\n") "recovery: {diagnose: 1m, repair: {time: 60m, "
+						   "crews: 1}}\n"
+						   "steps:\n"
+						   "  - {at: 4m, fault: proc.kill, target: "
+						   "\"job/pretrain/rank[0]\"}\n"
+						   "  - {at: 9m, fault: gpu.lost, target: "
+						   "\"primary/node[1]/gpu[3]\", for: permanent}\n"
+						   "  - {at: 14m, fault: ckpt.missing_shard, "
+						   "target: \"job/pretrain/ckpt[-1]\", for: "
+						   "permanent}\n"
+						   "  - {at: 14.2m, fault: proc.kill, target: "
+						   "\"job/pretrain/rank[2]\"}\n"
+						   "  - {at: 20m, fault: ckpt.torn_save, target: "
+						   "\"job/pretrain/ckpt[-1]\", for: "
+						   "permanent}\n"
+						   "  - {at: 20.2m, fault: proc.pause, target: "
+						   "\"job/pretrain/rank[3]\", for: 3m}\n"
+						   "  - {at: 32m, fault: proc.pause, target: "
+						   "\"job/pretrain/rank[1]\", for: 1m}\n";
 	struct bench b;
 	struct spectator s;
 
@@ -358,7 +376,7 @@ START_TEST(many_failures)
 	ck_assert_uint_eq(s.bad, 2);
 	ck_assert_uint_eq(s.falls, 4); /* the short pause ends before anybody aborts */
 	const cJSON *fault;
-	cJSON_ArrayForEach(fault, audit_field(record, "faults"))
+	cJSON_ArrayForEach (fault, audit_field(record, "faults"))
 		ck_assert(cJSON_IsTrue(audit_field(fault, "effective")));
 	cJSON_Delete(record);
 	nothing_left();
@@ -369,15 +387,16 @@ END_TEST
 /* Without a spare it waits for the repair of its node; then it does all of its work. */
 START_TEST(all_its_work)
 {
-	static const char text[] =
-		"apiVersion: drsim/v1\nname: work\nseed: 9\nduration: 24m\n"
-		"objectives: {frt: 20m}\n" JOB(
-			"4", "4",
-			"      restart: 1m\n      work: 12m\n"
-			"      checkpoint: {every: 150s, bytes: 4GB, async: false, keep: 2}\n")
-		"recovery: {diagnose: 1m, repair: {time: 3m, crews: 1}}\n"
-		"steps:\n"
-		"  - {at: 6m, fault: node.crash, target: \"primary/node[0]\"}\n";
+	static const char
+		text[] = "apiVersion: drsim/v1\nname: work\nseed: 9\nduration: 24m\n"
+			 "objectives: {frt: 20m}\n" JOB(
+				 "4", "4",
+				 "      restart: 1m\n      work: 12m\n"
+				 "      checkpoint: {every: 150s, bytes: 4GB, async: false, keep: "
+				 "2}\n") "recovery: {diagnose: 1m, repair: {time: 3m, crews: 1}}\n"
+					 "steps:\n"
+					 "  - {at: 6m, fault: node.crash, target: "
+					 "\"primary/node[0]\"}\n";
 	struct bench b;
 	struct spectator s;
 

@@ -151,7 +151,8 @@ static void read_node(const struct look *look, struct node_view *ret)
 	ret->responding = cJSON_IsObject(answer);
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "gpus"))
 		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "present"))) {
-			ret->gpu_mask |= (uint64_t)1 << ((uint32_t)observe_number(item, "index") & 63);
+			uint32_t gpu = (uint32_t)observe_number(item, "index");
+			ret->gpu_mask |= (uint64_t)1 << (gpu & 63);
 			ret->gpus++;
 		}
 	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "processes"))
@@ -259,7 +260,6 @@ static void round_once(struct observer *observer)
 	ask_all(observer);
 	for (size_t i = 0; i < real->node_count; i++)
 		read_node(&observer->looks[i], &observer->next.nodes[i]);
-	/* The ranks first: whoever says that one trains again says it after this. */
 	for (size_t i = real->node_count + 1; i < observer->look_count; i++) {
 		const struct look *look = &observer->looks[i];
 		cJSON *answer =

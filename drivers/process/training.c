@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What happens to training jobs, told after each round of the observer: progress, saves, failures
- * of the gang, and what it went on from. Progress is what the last step's note says, to the instant;
- * that a gang failed is what the control plane says.
+ * of the gang, and what it went on from. Progress is what the last step's note says, to the
+ * instant; that a gang failed is what the control plane says.
  */
 #include "drivers/process/training.h"
 
@@ -17,7 +17,7 @@
 
 #define SAMPLES 256 /* of progress, one a round: enough to say when a save of the last one began */
 #define STALL_STEPS 4
-#define STALL_MIN (250 * NANOS_MS) /* a busy host holds a step up for so long; it is no hang */
+#define STALL_MIN (250 * NANOS_MS)    /* a busy host holds a step up for so long; it is no hang */
 #define PACE_WINDOW_MIN (2 * NANOS_S) /* over which the pace is measured */
 #define PACE_STEPS 20
 
@@ -41,15 +41,16 @@ struct live_job {
 	uint64_t failures; /* that were told */
 	uint64_t down_round;
 	char told_state[16], told_message[208];
-	uint64_t step, peak; /* last one that ended; the most it has had */
-	nanos last_at;       /* when that ended */
-	nanos up_at;         /* when the gang that runs was first seen to run */
+	uint64_t step, peak;       /* last one that ended; the most it has had */
+	nanos last_at;             /* when that ended */
+	nanos up_at;               /* when the gang that runs was first seen to run */
 	nanos resumed_at, peak_at; /* it goes on since; it has what it had before since */
 	nanos hung_since, down_since, down, done_at;
 	uint64_t interrupted; /* step */
-	bool bad, paused; /* paused: by a save that stops training */
-	bool pending;     /* a save is being written */
+	bool bad, paused;     /* paused: by a save that stops training */
+	bool pending;         /* a save is being written */
 	uint64_t pending_step;
+	int64_t pending_written, dropped; /* wall clock, of its folder; of the last given up */
 	struct sample samples[SAMPLES];
 	size_t sample_count; /* ever */
 	struct save *saves;
@@ -295,8 +296,7 @@ static nanos instant_of(const struct live_job *job, uint64_t step, nanos otherwi
 		const struct sample *after = sample(job, back), *before = sample(job, back + 1);
 		if (before->step > step || after->step < step || after->step == before->step)
 			continue;
-		double share = (double)(step - before->step) /
-			       (double)(after->step - before->step);
+		double share = (double)(step - before->step) / (double)(after->step - before->step);
 		return before->at + (nanos)(share * (double)(after->at - before->at));
 	}
 	const struct sample *first = sample(job, 0);
@@ -304,9 +304,10 @@ static nanos instant_of(const struct live_job *job, uint64_t step, nanos otherwi
 	return early ? first->at - progress_of(job, first->step - step) : otherwise;
 }
 
+/* Until a step beyond the save has ended. */
 static bool is_paused(const struct live_job *job)
 {
-	return job->pending && !job->config->checkpoint.async;
+	return job->pending && !job->config->checkpoint.async && job->step <= job->pending_step;
 }
 
 static bool moves(const struct real *real, const struct live_job *job)
@@ -327,8 +328,7 @@ static bool is_slow(const struct real *real, const struct live_job *job)
 	const struct sample *last = sample(job, 0), *first = last;
 
 	window = window > PACE_WINDOW_MIN ? window : PACE_WINDOW_MIN;
-	window = window > PACE_STEPS * job->config->step ? window
-							   : PACE_STEPS * job->config->step;
+	window = window > PACE_STEPS * job->config->step ? window : PACE_STEPS * job->config->step;
 	for (size_t back = 1; sample(job, back); back++) {
 		const struct sample *older = sample(job, back);
 		if (older->at < job->resumed_at || older->step > first->step)
@@ -340,7 +340,8 @@ static bool is_slow(const struct real *real, const struct live_job *job)
 	if (!first || last->at - first->at < window / 2 || !job->config->checkpoint.async)
 		return false;
 	lost = last->at - first->at - progress_of(job, last->step - first->step);
-	double allowed = (1 - real->scenario->steady_state.success) * (double)(last->at - first->at);
+	double allowed =
+		(1 - real->scenario->steady_state.success) * (double)(last->at - first->at);
 	return (double)(lost - patience(job)) > allowed;
 }
 
@@ -375,12 +376,24 @@ static void judge(struct real *real, struct live_job *job)
 
 /* ---- saves ---- */
 
+static const char given_up[] = "a rank could not save";
+
 static int64_t find_save(const struct live_job *job, uint64_t step)
 {
 	for (int64_t id = (int64_t)job->save_count - 1; id >= 0; id--)
 		if (job->saves[id].step == step)
 			return id;
 	return -1;
+}
+
+static void drop_save(struct real *real, struct live_job *job, const char *reason)
+{
+	if (!job->pending)
+		return;
+	job->pending = false;
+	job->dropped = job->pending_written;
+	tell_save(real, job, -1, job->pending_step,
+		  instant_of(job, job->pending_step, job->last_at), reason);
 }
 
 static void saved(struct real *real, struct live_job *job, const struct save_found *found)
@@ -391,6 +404,9 @@ static void saved(struct real *real, struct live_job *job, const struct save_fou
 	if (before >= 0 && job->saves[before].inode == found->inode &&
 	    job->saves[before].written == found->written)
 		return;
+	if (job->pending && job->pending_step == found->step)
+		job->pending = false;
+	drop_save(real, job, given_up);
 	job->saves = arena_grow(&real->arena, job->saves, job->save_count, &job->save_capacity,
 				sizeof(*job->saves));
 	job->saves[job->save_count] = (struct save){
@@ -405,8 +421,6 @@ static void saved(struct real *real, struct live_job *job, const struct save_fou
 	tell_save(real, job, (int64_t)job->save_count, found->step,
 		  job->saves[job->save_count].as_of, NULL);
 	job->save_count++;
-	if (job->pending && job->pending_step == found->step)
-		job->pending = false;
 }
 
 static int by_time(const void *a, const void *b)
@@ -414,6 +428,21 @@ static int by_time(const void *a, const void *b)
 	const struct save_found *left = a, *right = b;
 
 	return (left->written > right->written) - (left->written < right->written);
+}
+
+static void look_pending(struct real *real, struct live_job *job, const struct save_found *found)
+{
+	bool same = job->pending && job->pending_step == found->step;
+
+	/* What a gang before this one left half done is nobody's save any more. */
+	if (saves_instant(real, found->written) < job->up_at || found->written <= job->dropped ||
+	    (job->pending && job->pending_step > found->step))
+		return;
+	if (!same)
+		drop_save(real, job, given_up);
+	job->pending = true;
+	job->pending_step = found->step;
+	job->pending_written = found->written;
 }
 
 static void look_saves(struct real *real, struct live_job *job)
@@ -424,24 +453,11 @@ static void look_saves(struct real *real, struct live_job *job)
 	if (count > 0)
 		qsort(found, count, sizeof(*found), by_time);
 	for (size_t i = 0; i < count; i++) {
-		/* What a gang before this one left half done is nobody's save any more. */
-		bool own = saves_instant(real, found[i].written) >= job->up_at;
 		if (found[i].whole)
 			saved(real, job, &found[i]);
-		else if (job->stage == STAGE_RUNNING && own && !job->pending) {
-			job->pending = true;
-			job->pending_step = found[i].step;
-		}
+		else if (job->stage == STAGE_RUNNING)
+			look_pending(real, job, &found[i]);
 	}
-}
-
-static void drop_save(struct real *real, struct live_job *job, const char *reason)
-{
-	if (!job->pending)
-		return;
-	job->pending = false;
-	tell_save(real, job, -1, job->pending_step,
-		  instant_of(job, job->pending_step, job->last_at), reason);
 }
 
 /* ---- failures and restarts ---- */
@@ -471,8 +487,7 @@ static void found_bad(struct real *real, struct live_job *job, const struct job_
 			continue; /* it was read before: nothing new */
 		job->saves[id].bad = true;
 		job->bad_saves++;
-		tell_restore(real, job, id,
-			     view->bad_whys[i][0] ? view->bad_whys[i] : "it is bad");
+		tell_restore(real, job, id, view->bad_whys[i][0] ? view->bad_whys[i] : "it is bad");
 	}
 }
 
@@ -515,8 +530,7 @@ static void completed(struct real *real, struct live_job *job, const struct job_
 /* What the platform does while the job is down. */
 static void look_waiting(struct real *real, struct live_job *job, const struct job_view *view)
 {
-	bool waits = strcmp(view->state, "Restarting") == 0 ||
-		     strcmp(view->state, "Queueing") == 0;
+	bool waits = strcmp(view->state, "Restarting") == 0 || strcmp(view->state, "Queueing") == 0;
 
 	if (!waits || (strcmp(view->state, job->told_state) == 0 &&
 		       strcmp(view->message, job->told_message) == 0))

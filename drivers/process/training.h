@@ -65,7 +65,7 @@ void training_hear_rank(struct view *view, uint32_t job, const cJSON *answer);
 /* By the answer to GET /jobs/NAME. */
 bool training_runs(const cJSON *answer);
 void training_reading(struct real *real, const struct view *view, struct entity entity,
-		  struct reading *ret);
+		      struct reading *ret);
 
 /* ---- training_saves.c: the files of checkpoints ---- */
 
@@ -79,8 +79,7 @@ struct save_found {
 };
 #define SAVES_FOUND_MAX 64
 /* What the job's folder has, in no order. */
-size_t saves_find(const struct real *real, uint32_t job,
-		  struct save_found found[SAVES_FOUND_MAX]);
+size_t saves_find(const struct real *real, uint32_t job, struct save_found found[SAVES_FOUND_MAX]);
 nanos saves_instant(const struct real *real, int64_t written); /* on the drill's clock */
 /* Counted from the newest (-1, -2 …) or from the first; -1: it is not there, or not any more. */
 int32_t saves_by_index(const struct real *real, uint32_t job, int32_t index);

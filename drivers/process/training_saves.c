@@ -168,8 +168,7 @@ void saves_look(const struct real *real, uint32_t job, int32_t id, struct save_l
 	*ret = (struct save_look){.shards = 0};
 	save_path(real, job, &training_saves(real, job, &count)[id], "manifest.json", path);
 	cJSON *manifest = read_manifest(path);
-	cJSON_ArrayForEach(shard, cJSON_GetObjectItemCaseSensitive(manifest, "shards"))
-	{
+	cJSON_ArrayForEach (shard, cJSON_GetObjectItemCaseSensitive(manifest, "shards")) {
 		struct error error = {.kind = ERROR_NONE};
 		uint64_t bytes = 0;
 		saves_shard(real, job, id, rank++, path);

@@ -50,8 +50,7 @@ static void hear_job(const struct real *real, const struct view *view, const cJS
 		job->ranks[r] = (struct rank_view){.node = -1, .state = 'X'};
 	job->first[0] = '\0';
 	job->rank_count = 0;
-	cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(item, "ranks"))
-	{
+	cJSON_ArrayForEach (unit, cJSON_GetObjectItemCaseSensitive(item, "ranks")) {
 		uint32_t rank = rank_of(unit);
 		if (rank >= PROCESS_NODES_MAX)
 			continue;
@@ -68,7 +67,7 @@ void training_hear_control(struct real *real, struct view *view, const cJSON *jo
 	const cJSON *item;
 	char name[256];
 
-	cJSON_ArrayForEach(item, jobs)
+	cJSON_ArrayForEach (item, jobs)
 		for (uint32_t j = 0; j < real->scenario->deployment.job_count; j++)
 			if (strcmp(training_name(real, j, name, sizeof(name)),
 				   observe_text(item, "name")) == 0)
@@ -110,7 +109,7 @@ void training_hear_rank(struct view *view, uint32_t index, const cJSON *answer)
 	job->restored = cJSON_IsNumber(item);
 	job->restored_from = job->restored ? (uint64_t)item->valuedouble : 0;
 	job->bad_count = 0;
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "bad"))
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(answer, "bad"))
 		hear_bad(job, item);
 }
 
@@ -134,7 +133,7 @@ static void read_checkpoint(const struct real *real, const struct entity *entity
 }
 
 void training_reading(struct real *real, const struct view *view, struct entity entity,
-		  struct reading *ret)
+		      struct reading *ret)
 {
 	const struct job_view *job = &view->jobs[entity.index];
 	uint32_t count = real->scenario->deployment.jobs[entity.index].nodes;
