@@ -318,10 +318,16 @@ END_TEST
 
 #define KEPT "classes: [io], keep: 4"
 
-/* With drsim's own backups, and with a tool of the user's. */
+/* With drsim's own backups; with a tool of the user's; and when the node does not crash but hangs:
+ * then the fence kills a Redis that is frozen, and only a look that wants an answer sees it. */
 START_TEST(moves)
 {
 	static const char *const own[][2] = {{NULL, NULL}};
+	static const char *const hangs[][2] = {
+		{"node.crash", "node.hang"},
+		{"{tcp: true}",
+		 "{exec: [redis-cli, -h, \"${ADDRESS}\", -p, \"${PORT}\", -e, ping]}"},
+		{NULL, NULL}};
 	static const char *const tool[][2] = {
 		{KEPT, KEPT ", command: [cp, -r, -T, \"${DATA}\", \"${STORE}/${BACKUP}-${CLASS}\"],"
 			    " restore: [cp, -r, -T, \"${STORE}/${BACKUP}-${CLASS}\", \"${DATA}\"]"},
@@ -330,7 +336,7 @@ START_TEST(moves)
 
 	if (!have_redis())
 		return;
-	write_scenario("redis_site.yaml", _i == 0 ? own : tool);
+	write_scenario("redis_site.yaml", _i == 0 ? own : _i == 1 ? tool : hangs);
 	check_exit(run_drill(&keys), 0);
 	read_record();
 	ck_assert_int_gt(keys.highest, 1000);
@@ -339,8 +345,7 @@ START_TEST(moves)
 	/* What was written between the last backup and the crash, which is less than its period. */
 	ck_assert_double_le(value("incidents/0/brp/seconds"), 3.2);
 	ck_assert_int_gt((int)value("ledger/lost"), 0);
-	ck_assert_double_gt(value("incidents/0/t_failback_ns"),
-			    value("incidents/0/t_switched_ns"));
+	ck_assert_double_gt(value("incidents/0/t_failback_ns"), value("incidents/0/t_switched_ns"));
 	cJSON_Delete(record);
 }
 END_TEST
@@ -366,6 +371,25 @@ START_TEST(does_not_start)
 }
 END_TEST
 
+/* ---- what a real drill cannot play is said before anything starts ---- */
+
+START_TEST(refused)
+{
+	static const char *const no_ledger[][2] = {
+		{"ledger: {command: [adapter_redis, \"${PORT}\", \"${ADDRESS}\"]}", ""},
+		{NULL, NULL}};
+	static const char *const hot[][2] = {{"heat: warm", "heat: hot"}, {NULL, NULL}};
+	static struct keys keys;
+
+	write_scenario(_i == 0 ? "redis_killed.yaml" : "redis_site.yaml",
+		       _i == 0 ? no_ledger : hot);
+	ck_assert_int_ge(run_drill(&keys), 2);
+	char *said = workplace_read("output");
+	ck_assert_msg(strstr(said, _i == 0 ? "needs 'ledger'" : "not hot") != NULL, "%s", said);
+	free(said);
+}
+END_TEST
+
 static void add(Suite *suite, const char *name, const TTest *test, int count)
 {
 	TCase *tcase = tcase_create(name);
@@ -379,8 +403,9 @@ static void add(Suite *suite, const char *name, const TTest *test, int count)
 static void add_cases(Suite *suite)
 {
 	add(suite, "a Redis that is killed", killed, 2);
-	add(suite, "a Redis whose node is lost", moves, 2);
+	add(suite, "a Redis whose node is lost", moves, 3);
 	add(suite, "a server that does not start", does_not_start, 1);
+	add(suite, "what is refused", refused, 2);
 }
 
 TEST_MAIN("real_services", add_cases)

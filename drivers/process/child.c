@@ -137,7 +137,7 @@ int child_run(const char *const *argv, const char *run, const char *log, nanos t
 	nanos end = process_now() + timeout;
 	bool over = false, off = false;
 	int code = 0, fd;
-	pid_t pid;
+	pid_t pid = 0;
 
 	if (child_start(argv, run, log, &pid, e))
 		return -1;
