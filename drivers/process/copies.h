@@ -58,9 +58,9 @@ void copies_set_source(struct copies *copies, uint32_t site);
 
 /* Growth and replication stand still, so that files can be put in order; false: they go on. */
 void copies_pause(struct copies *copies, bool on);
-/* What the source looks like is not written down while its files are cut or away by a fault: its
- * history is of what it should have. Calls with true and false belong together. */
-void copies_forget_now(struct copies *copies, bool on);
+/* What a class of the source looks like is not written down while its files are cut or away by a
+ * fault: its history is of what it should have. Calls with true and false belong together. */
+void copies_forget_now(struct copies *copies, enum data_class data_class, bool on);
 
 /* A fence that every process of the site sees before it acknowledges. */
 int copies_fence(struct copies *copies, uint32_t site, bool on, struct error *e);

@@ -100,13 +100,23 @@ void copies_feed(struct copies *copies, bool on)
 
 /* ---- what the source looked like over time ---- */
 
+/* The files of a class as the snapshot before the newest one has them. */
+static void as_before(const struct copies *copies, enum data_class data_class,
+		      struct copies_file *files, size_t *count)
+{
+	if (copies->history_count < 2)
+		return;
+	const struct copies_snapshot *before = &copies->history[copies->history_count - 2];
+	for (size_t i = 0; i < before->count && *count < COPIES_FILES_MAX; i++)
+		if (before->files[i].data_class == data_class)
+			files[(*count)++] = before->files[i];
+}
+
 static void write_history(struct copies *copies, nanos now)
 {
 	struct copies_file *files;
 	char folder[COPIES_PATH_MAX];
 
-	if (copies->unwritten > 0)
-		return;
 	if (copies->history_count > 0 &&
 	    now - copies->history[copies->history_count - 1].at < HISTORY)
 		return;
@@ -117,6 +127,10 @@ static void write_history(struct copies *copies, nanos now)
 	struct copies_snapshot *snapshot = &copies->history[copies->history_count++];
 	*snapshot = (struct copies_snapshot){.at = now};
 	for (int c = 0; c < DATA_CLASSES; c++) {
+		if (copies->unwritten[c] > 0) {
+			as_before(copies, (enum data_class)c, files, &snapshot->count);
+			continue;
+		}
 		copies_class_folder(copies, copies->source, (enum data_class)c, folder);
 		size_t count = copies_list(folder, files + snapshot->count,
 					   COPIES_FILES_MAX - snapshot->count);
@@ -318,11 +332,11 @@ void copies_pause(struct copies *copies, bool on)
 	pthread_mutex_unlock(&copies->lock);
 }
 
-void copies_forget_now(struct copies *copies, bool on)
+void copies_forget_now(struct copies *copies, enum data_class data_class, bool on)
 {
 	pthread_mutex_lock(&copies->lock);
-	assert(on || copies->unwritten > 0);
-	copies->unwritten = on ? copies->unwritten + 1 : copies->unwritten - 1;
+	assert(on || copies->unwritten[data_class] > 0);
+	copies->unwritten[data_class] += on ? 1u : -1u;
 	pthread_mutex_unlock(&copies->lock);
 }
 

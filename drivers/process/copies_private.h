@@ -53,7 +53,7 @@ struct copies {
 	/* what the source had, over time */
 	struct copies_snapshot *history;
 	size_t history_count, history_capacity;
-	uint32_t unwritten; /* faults that the history must not show */
+	uint32_t unwritten[DATA_CLASSES]; /* faults that the history must not show */
 	bool paused;
 	bool running, stop;
 	pthread_t thread;

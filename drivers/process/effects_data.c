@@ -297,7 +297,7 @@ int data_damage(struct real *real, struct fault_state *fault, struct error *e)
 	fault->site = copies_source(real->copies);
 	fault->unwritten = takes_away(fault);
 	if (fault->unwritten)
-		copies_forget_now(real->copies, true);
+		copies_forget_now(real->copies, c, true);
 	size_t count = victims(real, c, all, &bytes);
 	if (count == 0)
 		error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "the class has no content to damage");
@@ -464,7 +464,7 @@ int data_mend(struct real *real, struct fault_state *fault, struct error *e)
 	if (hold && hold_site(real, fault->site, false, stopped, &late) && rc == 0)
 		rc = error_set(e, late.kind, NO_PLACE, "%s", late.text);
 	if (fault->unwritten)
-		copies_forget_now(real->copies, false);
+		copies_forget_now(real->copies, (enum data_class)fault->effect.entity.index, false);
 	fault->unwritten = false;
 	return rc;
 }
