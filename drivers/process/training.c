@@ -430,13 +430,22 @@ static int by_time(const void *a, const void *b)
 	return (left->written > right->written) - (left->written < right->written);
 }
 
+/* A later one is there already: it is on its way out. */
+static bool is_outlived(const struct real *real, const struct live_job *job, uint64_t step)
+{
+	const struct save *last = job->save_count > 0 ? &job->saves[job->save_count - 1] : NULL;
+
+	return last && step <= last->step && saves_instant(real, last->written) >= job->up_at;
+}
+
 static void look_pending(struct real *real, struct live_job *job, const struct save_found *found)
 {
 	bool same = job->pending && job->pending_step == found->step;
 
 	/* What a gang before this one left half done is nobody's save any more. */
 	if (saves_instant(real, found->written) < job->up_at || found->written <= job->dropped ||
-	    (job->pending && job->pending_step > found->step))
+	    (job->pending && job->pending_step > found->step) ||
+	    is_outlived(real, job, found->step))
 		return;
 	if (!same)
 		drop_save(real, job, given_up);
