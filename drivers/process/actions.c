@@ -9,12 +9,12 @@
 
 #include "core/diagnosis.h"
 #include "drivers/process/process.h"
-#include "drivers/process/thread.h"
 #include "drivers/process/services.h"
+#include "drivers/process/thread.h"
 
-#define DRAIN (200 * NANOS_MS) /* for requests under way when the traffic goes back */
+#define DRAIN (200 * NANOS_MS)         /* for requests under way when the traffic goes back */
 #define TELL_PATIENCE (500 * NANOS_MS) /* until a transfer says when it will end */
-#define BREAK_PATIENCE (5 * NANOS_S)  /* until a restore that is broken off has ended */
+#define BREAK_PATIENCE (5 * NANOS_S)   /* until a restore that is broken off has ended */
 #define VERIFY_PATIENCE (60 * NANOS_S) /* until a service must let its records be read */
 
 static const char no_api[] = "the control plane does not answer";
@@ -145,8 +145,7 @@ static void call_off(struct real *real, uint32_t domain, enum action_kind kind)
 {
 	for (size_t i = 0; i < PROCESS_WORKERS_MAX; i++) {
 		struct worker *worker = &real->workers[i];
-		if (worker->used && worker->action.kind == kind &&
-		    worker->action.domain == domain)
+		if (worker->used && worker->action.kind == kind && worker->action.domain == domain)
 			cancel(real, worker);
 	}
 }
@@ -161,8 +160,8 @@ static void wait_broken(struct real *real)
 
 	pthread_mutex_lock(&real->lock);
 	for (size_t i = 0; i < PROCESS_WORKERS_MAX; i++)
-		while (real->workers[i].used && real->workers[i].broken &&
-		       !real->workers[i].over && real_now(real) < limit)
+		while (real->workers[i].used && real->workers[i].broken && !real->workers[i].over &&
+		       real_now(real) < limit)
 			pthread_cond_clockwait(&real->changed, &real->lock, CLOCK_MONOTONIC,
 					       &until);
 	pthread_mutex_unlock(&real->lock);
@@ -206,8 +205,7 @@ static void fence(struct real *real, const struct action *action)
 	int rc = copies_fence(real->copies, action->site, true, &error);
 
 	services_fence(real, action->site, true);
-	real_end(real, action, rc == 0,
-		    rc == 0 ? NULL : "the fence could not be written");
+	real_end(real, action, rc == 0, rc == 0 ? NULL : "the fence could not be written");
 }
 
 static void *activate(void *context)
@@ -226,8 +224,8 @@ static void *activate(void *context)
 	services_fence(real, action->to, false);
 	for (uint32_t e = 0; !reason && e < real->scenario->deployment.endpoint_count; e++)
 		if (in_domain(real, e, action->domain) &&
-		    deploy_scale(real, caller, e, action->to,
-				 deploy_replicas(real, e, action->to), &error))
+		    deploy_scale(real, caller, e, action->to, deploy_replicas(real, e, action->to),
+				 &error))
 			reason = no_api;
 	real_end(real, action, !reason, reason);
 	caller_free(caller);
@@ -321,10 +319,9 @@ static const char *switch_home(struct worker *worker)
 	services_fence(real, action->to, false);
 	/* A server of the user's cannot take writes of another into what it keeps: the standby's
 	 * ends first, and the primary's starts on what it left. */
-	reason = action->site == action->to
-			 ? NULL
-			 : services_hand_over(real, action->domain, action->site, action->to,
-					      &worker->cancel);
+	reason = action->site == action->to ? NULL
+					    : services_hand_over(real, action->domain, action->site,
+								 action->to, &worker->cancel);
 	if (!reason)
 		reason = route(real, action);
 	if (!reason && action->site != action->to) {
@@ -332,12 +329,10 @@ static const char *switch_home(struct worker *worker)
 		if (copies_fence(real->copies, action->site, true, &error))
 			reason = "the standby could not be fenced";
 	}
-	for (int c = 0; !reason && action->domain == 0 && action->site != action->to &&
-			c < DATA_CLASSES;
-	     c++)
-		if (c != DATA_MODEL &&
-		    copies_mirror(real->copies, action->site, action->to, (enum data_class)c,
-				  true, &bytes, &error))
+	for (int c = 0;
+	     !reason && action->domain == 0 && action->site != action->to && c < DATA_CLASSES; c++)
+		if (c != DATA_MODEL && copies_mirror(real->copies, action->site, action->to,
+						     (enum data_class)c, true, &bytes, &error))
 			reason = "the last writes of the standby could not be brought back";
 	return reason;
 }
@@ -372,8 +367,7 @@ static void *look_around(void *context)
 {
 	struct worker *worker = context;
 	struct real *real = worker->real;
-	struct completion done = {
-		.kind = COMPLETION_ACTION, .action = worker->action, .ok = true};
+	struct completion done = {.kind = COMPLETION_ACTION, .action = worker->action, .ok = true};
 
 	real_sleep(real, worker->begun + worker->wait, &worker->cancel);
 	readings_diagnose(real, worker->action.site, &done);
@@ -455,8 +449,7 @@ static void crew_free(struct real *real)
 	if (real->repair_count == 0)
 		return;
 	next = real->repairs[0];
-	memmove(real->repairs, real->repairs + 1,
-		--real->repair_count * sizeof(*real->repairs));
+	memmove(real->repairs, real->repairs + 1, --real->repair_count * sizeof(*real->repairs));
 	if (repair_start(real, &next, &error))
 		real_end(real, &next, false, "no thread for the crew");
 }
@@ -522,20 +515,18 @@ int actions_start(struct real *real, const struct action *action, struct error *
 		return worker_start(real, action, 0, activate, e);
 	case ACTION_SWITCH:
 		call_off(real, action->domain, ACTION_SWITCH);
-		return worker_start(real, action, draw(real, &config->switch_time),
-				    switch_traffic, e);
+		return worker_start(real, action, draw(real, &config->switch_time), switch_traffic,
+				    e);
 	case ACTION_SWITCH_BACK:
 		return worker_start(real, action,
-				    is_away(real, action->to)
-					    ? draw(real, &config->switch_time)
-					    : 0,
+				    is_away(real, action->to) ? draw(real, &config->switch_time)
+							      : 0,
 				    switch_back, e);
 	case ACTION_VERIFY:
-		return worker_start(real, action, draw(real, &config->verify_time), verify,
-				    e);
+		return worker_start(real, action, draw(real, &config->verify_time), verify, e);
 	case ACTION_DIAGNOSE:
-		return worker_start(real, action, draw(real, &config->diagnose_time),
-				    look_around, e);
+		return worker_start(real, action, draw(real, &config->diagnose_time), look_around,
+				    e);
 	case ACTION_REPAIR:
 		return repair_queue(real, action, e);
 	case ACTION_STOP:

@@ -29,7 +29,7 @@ static void hold_back(void *self, uint64_t bytes, uint64_t total)
 	double share = total > 0 ? (double)bytes / (double)total : 1;
 
 	real_sleep(pace->worker->real, pace->begun + (nanos)((double)pace->takes * share),
-		      &pace->worker->cancel);
+		   &pace->worker->cancel);
 }
 
 static struct pace pace_of(struct worker *worker, double bytes, double rate, uint32_t from,
@@ -50,13 +50,10 @@ static struct pace pace_of(struct worker *worker, double bytes, double rate, uin
 
 /* ---- the store ---- */
 
-int actions_open_store(struct real *real, struct store_handle **ret_store,
-		       struct error *e)
+int actions_open_store(struct real *real, struct store_handle **ret_store, struct error *e)
 {
-	const struct store_options options = {.create = true,
-					      .token = real->token,
-					      .lock_wait = 10 * NANOS_S,
-					      .threads = 2};
+	const struct store_options options = {
+		.create = true, .token = real->token, .lock_wait = 10 * NANOS_S, .threads = 2};
 
 	return store_open(real->store_url, &options, ret_store, e);
 }
@@ -90,7 +87,7 @@ static struct backup_state *backup_at(struct real *real, int32_t index)
 
 /* ---- backup ---- */
 
-/* Declared bytes that this backup moves: all, or what was written since the last one of its policy. */
+/* Declared bytes that this backup moves: all, or those since the last one of its policy. */
 static double declared_bytes(struct worker *worker, const struct backup_state *last, nanos now)
 {
 	struct real *real = worker->real;
@@ -109,8 +106,7 @@ static double declared_bytes(struct worker *worker, const struct backup_state *l
 	return total;
 }
 
-static const struct backup_state *last_of_policy(struct real *real, int32_t before,
-						 uint32_t policy)
+static const struct backup_state *last_of_policy(struct real *real, int32_t before, uint32_t policy)
 {
 	for (int32_t i = before - 1; i >= 0; i--)
 		if (real->backups[i].ok && real->backups[i].policy == policy)
@@ -250,8 +246,7 @@ void action_prune(struct worker *worker)
 	store_close(store);
 	backup->pruned = true;
 	pthread_mutex_unlock(&real->store_lock);
-	real_end(real, &worker->action, rc == 0,
-		    rc == 0 ? NULL : real_keep_text(real, error.text));
+	real_end(real, &worker->action, rc == 0, rc == 0 ? NULL : real_keep_text(real, error.text));
 }
 
 /* ---- restore ---- */
@@ -261,9 +256,8 @@ static const char *restore_obstacle(struct worker *worker)
 	struct real *real = worker->real;
 	const struct action *action = &worker->action;
 
-	if (real->scenario->recovery.restore.in_faulty
-		    ? !actions_site_ready(real, action->to)
-		    : !real_site_usable(real, action->to))
+	if (real->scenario->recovery.restore.in_faulty ? !actions_site_ready(real, action->to)
+						       : !real_site_usable(real, action->to))
 		return real->scenario->recovery.restore.in_faulty
 			       ? "the restore runs inside the faulty place, which does not run"
 			       : "the standby is not usable";
@@ -418,12 +412,12 @@ static const char *bring_back(struct worker *worker)
 		uint64_t written = 0, records = 0;
 		nanos from = 0;
 		if (c != DATA_MODEL && d->data[c].declared)
-			real_ledger(real, action->site, (enum data_class)c, from,
-					      worker->begun, &written, &records);
+			real_ledger(real, action->site, (enum data_class)c, from, worker->begun,
+				    &written, &records);
 		declared += fmin((double)written, (double)d->data[c].bytes);
 		if (d->data[c].declared && c != DATA_MODEL &&
-		    copies_mirror(real->copies, action->site, action->to, (enum data_class)c,
-				  false, &bytes, &error))
+		    copies_mirror(real->copies, action->site, action->to, (enum data_class)c, false,
+				  &bytes, &error))
 			return real_keep_text(real, error.text);
 	}
 	struct pace pace = pace_of(worker, declared, INFINITY, action->site, action->to);
@@ -445,8 +439,7 @@ static const char *go_back(struct worker *worker, struct caller *caller, bool *r
 		if (scale_primary(worker, caller, false, &error))
 			return real_keep_text(real, error.text);
 		while (!primary_stopped(real, action->to) && !atomic_load(&worker->cancel))
-			real_sleep(real, real_now(real) + 20 * NANOS_MS,
-				      &worker->cancel);
+			real_sleep(real, real_now(real) + 20 * NANOS_MS, &worker->cancel);
 		reason = bring_back(worker);
 	}
 	/* On the primary's own copies nothing is fenced any more once traffic comes; until then the
@@ -476,8 +469,7 @@ void action_return(struct worker *worker)
 	       !actions_site_ready(real, action->to)) {
 		if (!real_site_alive(real, action->to))
 			reason = "the primary went away";
-		else if (!real_sleep(real, real_now(real) + 20 * NANOS_MS,
-					&worker->cancel))
+		else if (!real_sleep(real, real_now(real) + 20 * NANOS_MS, &worker->cancel))
 			reason = "called off";
 	}
 	struct completion done = {.kind = COMPLETION_ACTION,

@@ -16,7 +16,7 @@
 #include <openssl/evp.h>
 
 #define COPY_BLOCK 65536
-#define LEVELS_MAX 4 /* of folders, below that of a service */
+#define LEVELS_MAX 4     /* of folders, below that of a service */
 #define WEIGHTS_MIN 4096 /* bytes: a digest of less says little */
 
 /* ---- names ---- */
@@ -26,8 +26,8 @@ const char *copies_site_folder(const struct copies *copies, uint32_t site)
 	return copies->sites[site].folder;
 }
 
-const char *copies_class_folder(const struct copies *copies, uint32_t site, enum data_class data_class,
-			      char *path)
+const char *copies_class_folder(const struct copies *copies, uint32_t site,
+				enum data_class data_class, char *path)
 {
 	snprintf(path, COPIES_PATH_MAX, "%.900s/data/%s", copies->sites[site].folder,
 		 data_class_names[data_class]);
@@ -56,7 +56,7 @@ static uint64_t mix(uint64_t x)
 }
 
 void copies_block_make(const struct copies *copies, uint64_t stream, uint64_t number,
-		     uint8_t block[COPIES_BLOCK])
+		       uint8_t block[COPIES_BLOCK])
 {
 	uint64_t word = number;
 
@@ -94,8 +94,8 @@ static int write_all(int fd, const void *bytes, size_t size)
 }
 
 /* `size` bytes of blocks, the last one cut; their SHA-256 to `digest` unless NULL. */
-static int write_blocks(const struct copies *copies, const char *path, uint64_t stream, uint64_t size,
-			uint8_t *digest, struct error *e)
+static int write_blocks(const struct copies *copies, const char *path, uint64_t stream,
+			uint64_t size, uint8_t *digest, struct error *e)
 {
 	EVP_MD_CTX *hash = EVP_MD_CTX_new();
 	uint8_t piece[COPY_BLOCK];
@@ -137,7 +137,7 @@ static int make_folder(const char *path, struct error *e)
 /* ---- copies ---- */
 
 int copies_copy_range(const char *from, const char *to, uint64_t at, uint64_t end, bool truncate,
-		    struct error *e)
+		      struct error *e)
 {
 	uint8_t piece[COPY_BLOCK];
 	int rc = -1, out = -1, in = open(from, O_RDONLY | O_CLOEXEC);
@@ -332,7 +332,7 @@ done:
 
 /* Of a tail, nobody else may append to what a server of the user's keeps. */
 int copies_mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
-		bool tail, uint64_t *ret_bytes, struct error *e)
+		  bool tail, uint64_t *ret_bytes, struct error *e)
 {
 	const struct mirroring how = {.tail = tail, .own = !tail};
 
@@ -361,8 +361,8 @@ static int seed_class(struct copies *copies, uint32_t site, enum data_class c, s
 			uint64_t size = d->endpoints[i].model_bytes;
 			snprintf(path, sizeof(path), "%s/%s.weights", folder, d->endpoints[i].name);
 			if (write_blocks(copies, path, 32 + i,
-					 size > WEIGHTS_MIN ? size : WEIGHTS_MIN, copies->digests[i],
-					 e))
+					 size > WEIGHTS_MIN ? size : WEIGHTS_MIN,
+					 copies->digests[i], e))
 				return -1;
 		}
 		return 0;
@@ -481,7 +481,7 @@ bool copies_fenced(struct copies *copies, uint32_t site)
 }
 
 int copies_mark_ready(struct copies *copies, uint32_t site, enum data_class data_class, bool ready,
-		    struct error *e)
+		      struct error *e)
 {
 	char path[COPIES_PATH_MAX + 32];
 

@@ -20,8 +20,8 @@
 #include "core/scenario.h"
 
 #define COPIES_PATH_MAX 1024
-#define COPIES_BLOCK 64                /* bytes of one block of training data, its number and CRC included */
-#define COPIES_FILES_MAX 1024          /* of one class at one site */
+#define COPIES_BLOCK 64       /* bytes of one block of training data, its number and CRC included */
+#define COPIES_FILES_MAX 1024 /* of one class at one site */
 
 struct copies;
 
@@ -45,8 +45,8 @@ const uint8_t *copies_weights_digest(const struct copies *copies, uint32_t endpo
 const char *copies_site_folder(const struct copies *copies, uint32_t site);
 
 /* SITE/data/CLASS; `path` has room for COPIES_PATH_MAX. */
-const char *copies_class_folder(const struct copies *copies, uint32_t site, enum data_class data_class,
-			      char *path);
+const char *copies_class_folder(const struct copies *copies, uint32_t site,
+				enum data_class data_class, char *path);
 /* Bytes of the files of a class at a site. */
 uint64_t copies_bytes(struct copies *copies, uint32_t site, enum data_class data_class);
 /* Without power nothing of a site can be read or written, and replication stands still. */
@@ -66,7 +66,7 @@ void copies_forget_now(struct copies *copies, enum data_class data_class, bool o
 int copies_fence(struct copies *copies, uint32_t site, bool on, struct error *e);
 bool copies_fenced(struct copies *copies, uint32_t site);
 int copies_mark_ready(struct copies *copies, uint32_t site, enum data_class data_class, bool ready,
-		    struct error *e);
+		      struct error *e);
 
 bool copies_is_ready(struct copies *copies, uint32_t site, enum data_class data_class);
 
@@ -81,13 +81,13 @@ int copies_resume(struct copies *copies, uint32_t site, struct error *e);
  * to *ret_bytes. Fails when one of them is off.
  */
 int copies_mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
-		bool tail, uint64_t *ret_bytes, struct error *e);
+		  bool tail, uint64_t *ret_bytes, struct error *e);
 
 /* Makes one folder of the class at `to` what it is at `from`. Nobody may be writing it. */
 int copies_mirror_folder(struct copies *copies, uint32_t from, uint32_t to,
 			 enum data_class data_class, const char *folder, struct error *e);
 
-/* Bytes of training data written at a site in (from, to], and when the last of them was; 0: none. */
+/* Bytes of training data written at a site in (from, to]; when the last of them was, 0: none. */
 uint64_t copies_fed(struct copies *copies, uint32_t site, nanos from, nanos to);
 nanos copies_last_fed(struct copies *copies, uint32_t site);
 /* They grow while the service works that they belong to, and not at a site that is fenced. */
@@ -100,6 +100,6 @@ struct copies_look {
 	nanos older; /* by which training data and logs end earlier than was acknowledged */
 };
 void copies_look(struct copies *copies, uint32_t site, enum data_class data_class,
-	       struct copies_look *ret);
+		 struct copies_look *ret);
 
 #endif

@@ -13,9 +13,9 @@
 #include "drivers/process/copies_private.h"
 #include "drivers/process/thread.h"
 
-#define TICK (10 * NANOS_MS)     /* how often replication and growth go on */
-#define HISTORY (100 * NANOS_MS) /* how often the size of the source is written down */
-#define WAITING_MAX 1024         /* snapshots that wait for one standby's lag */
+#define TICK (10 * NANOS_MS)      /* how often replication and growth go on */
+#define HISTORY (100 * NANOS_MS)  /* how often the size of the source is written down */
+#define WAITING_MAX 1024          /* snapshots that wait for one standby's lag */
 #define FED_MAX ((size_t)1 << 22) /* blocks of training data in one drill */
 
 static nanos now_of(const struct copies *copies)
@@ -300,8 +300,8 @@ int copies_resume(struct copies *copies, uint32_t site, struct error *e)
 	for (int c = 0; c < DATA_CLASSES; c++) {
 		bool held = (config->standby.holds & DATA_BIT(c)) != 0;
 		bool hot = config->standby.heat == HEAT_HOT;
-		if (held && copies_mirror(copies, source, site, (enum data_class)c, false, &bytes,
-					  e))
+		if (held &&
+		    copies_mirror(copies, source, site, (enum data_class)c, false, &bytes, e))
 			return -1;
 		if (copies->config.scenario->deployment.data[c].declared && !(held && hot) &&
 		    copies_mark_ready(copies, site, (enum data_class)c, false, e))
@@ -353,9 +353,8 @@ static void *live(void *context)
 			feed(copies, now);
 			write_history(copies, now);
 		}
-		for (uint32_t s = 0; !copies->paused &&
-				     s < copies->config.scenario->deployment.site_count;
-		     s++)
+		for (uint32_t s = 0;
+		     !copies->paused && s < copies->config.scenario->deployment.site_count; s++)
 			replicate(copies, s, now);
 		pthread_mutex_unlock(&copies->lock);
 		if (stop)

@@ -45,7 +45,7 @@ struct copies {
 	struct {
 		nanos at;
 		uint32_t site;
-	} *fed;
+	} * fed;
 	bool feeding; /* the service that it belongs to works */
 	size_t fed_count, fed_capacity;
 	double owed; /* bytes of training data that are due, but no whole block yet */
@@ -60,7 +60,7 @@ struct copies {
 };
 
 void copies_block_make(const struct copies *copies, uint64_t stream, uint64_t number,
-		     uint8_t block[COPIES_BLOCK]);
+		       uint8_t block[COPIES_BLOCK]);
 uint64_t copies_stream_of(enum data_class data_class, const char *name);
 /* How large a file of the source was then; 0: it was not there. */
 uint64_t copies_size_at(struct copies *copies, enum data_class data_class, const char *name,
@@ -69,7 +69,7 @@ uint64_t copies_size_at(struct copies *copies, enum data_class data_class, const
 nanos copies_older(struct copies *copies, enum data_class data_class, uint64_t bytes, nanos now);
 /* Does a line of an I/O log, without its end, hold what was written? */
 bool copies_record_right(const char *line, size_t length);
-/* The regular files of a folder and of the folders in it, in no order; names as "redis/dump.rdb". */
+/* The regular files of a folder and of those in it, in no order; names as "redis/dump.rdb". */
 size_t copies_list(const char *folder, struct copies_file *files, size_t max);
 /* Is it a file that a service of the user's keeps? Nobody knows what is right in it. */
 bool copies_is_foreign(const char *name);
@@ -78,6 +78,6 @@ int copies_make_parents(const char *folder, const char *name, struct error *e);
 /* Bytes [at, end) of a file into another at the same place; `truncate`: what is behind `at` there
  * goes first. */
 int copies_copy_range(const char *from, const char *to, uint64_t at, uint64_t end, bool truncate,
-		    struct error *e);
+		      struct error *e);
 
 #endif

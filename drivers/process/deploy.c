@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bringing a deployment up: its machines, its data, the platform on them, and waiting until all of it
- * serves. Taking it down again is in deploy_end.c. */
+/* Bringing a deployment up: its machines, its data, the platform on them, and waiting until all
+ * of it serves. Taking it down again is in deploy_end.c. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +18,10 @@
 #include "drivers/process/services.h"
 #include "drivers/process/training.h"
 
-#define START_TIMEOUT (30 * NANOS_S) /* until a server listens, real time */
+#define START_TIMEOUT (30 * NANOS_S)  /* until a server listens, real time */
 #define READY_TIMEOUT (120 * NANOS_S) /* beyond the declared start of the slowest replica */
 #define CONNECTIONS_MIN 64.0
-#define SLICE (250 * NANOS_MS) /* of requests, for the timeline */
+#define SLICE (250 * NANOS_MS)          /* of requests, for the timeline */
 #define CAPTURE_MAX ((uint64_t)4 << 30) /* of the work file; what is kept is an excerpt */
 #define STORE_DISK ((uint64_t)1 << 30)
 #define SITE_ROOM ((uint64_t)512 << 20) /* for what a site's volume gets beyond its declared data */
@@ -66,7 +66,8 @@ uint32_t deploy_replicas(const struct real *real, uint32_t endpoint, uint32_t si
 		return d->endpoints[endpoint].site == site ? d->endpoints[endpoint].replicas : 0;
 	if (services_config(real, endpoint))
 		return 1;
-	return config->standby.replicas ? config->standby.replicas : d->endpoints[endpoint].replicas;
+	return config->standby.replicas ? config->standby.replicas
+					: d->endpoints[endpoint].replicas;
 }
 
 static int run_id(struct real *real, struct error *e)
@@ -75,8 +76,8 @@ static int run_id(struct real *real, struct error *e)
 
 	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "getrandom: %s", strerror(errno));
-	snprintf(real->run, sizeof(real->run), "%ld-%02x%02x%02x%02x", (long)getpid(),
-		 bytes[0], bytes[1], bytes[2], bytes[3]);
+	snprintf(real->run, sizeof(real->run), "%ld-%02x%02x%02x%02x", (long)getpid(), bytes[0],
+		 bytes[1], bytes[2], bytes[3]);
 	for (size_t i = 0; i < 16; i++)
 		snprintf(real->token + 2 * i, 3, "%02x", bytes[4 + i]);
 	return 0;
@@ -170,8 +171,7 @@ static void add_nodes(struct real *real, struct machine_config *machines, size_t
 				 n);
 			machine->disk = arena_printf(&real->arena, "%s/nodes/%zu/disk", work, k);
 			machine->disk_bytes = scenario->process.disk;
-			machine->devices =
-				arena_printf(&real->arena, "%s/nodes/%zu/dev", work, k);
+			machine->devices = arena_printf(&real->arena, "%s/nodes/%zu/dev", work, k);
 			machine->device_count = d->sites[s].gpus;
 			node->devices = machine->devices;
 			node->disk = machine->disk;
@@ -201,9 +201,8 @@ static int make_machines(struct real *real, struct error *e)
 	size_t first = count;
 	add_machine(machines, &count, "control", (uint32_t)edge);
 	add_machine(machines, &count, "gateway", (uint32_t)edge);
-	struct machine_config *store =
-		add_machine(machines, &count, "store",
-			    d->store.declared ? d->store.site : (uint32_t)edge);
+	struct machine_config *store = add_machine(
+		machines, &count, "store", d->store.declared ? d->store.site : (uint32_t)edge);
 	store->disk = arena_printf(arena, "%s/store", work);
 	store->disk_bytes = STORE_DISK;
 	add_machine(machines, &count, "client", (uint32_t)edge)->place_only = true;
@@ -256,8 +255,7 @@ static const char *listen_at(struct real *real, struct machine *machine, uint32_
 {
 	if (*ret_port == 0 && machine_ports(machine, count, ret_port, e))
 		return NULL;
-	return arena_printf(&real->arena, "%s:%u", machine_address(machine),
-			    (unsigned)*ret_port);
+	return arena_printf(&real->arena, "%s:%u", machine_address(machine), (unsigned)*ret_port);
 }
 
 int deploy_node(struct real *real, struct node *node, struct error *e)
@@ -270,12 +268,12 @@ int deploy_node(struct real *real, struct node *node, struct error *e)
 		return -1;
 	const char *const argv[] = {
 		real->program, "node",
-		"--name",         node->name,
-		"--listen",       listen,
-		"--devices",      node->devices,
-		"--gpus",         arena_printf(arena, "%u", site->gpus),
-		"--token",        real->token,
-		"--run-dir",      node->disk,
+		"--name",      node->name,
+		"--listen",    listen,
+		"--devices",   node->devices,
+		"--gpus",      arena_printf(arena, "%u", site->gpus),
+		"--token",     real->token,
+		"--run-dir",   node->disk,
 		NULL,
 	};
 	if (serve(real, node->machine, argv,
@@ -293,7 +291,7 @@ static int start_store(struct real *real, struct error *e)
 	if (!listen)
 		return -1;
 	const char *const argv[] = {
-		real->program, "store",   "--listen",        listen, "--dir",
+		real->program,    "store",   "--listen",  listen, "--dir",
 		real->store_disk, "--token", real->token, NULL,
 	};
 	return serve(real, real->store_machine, argv, "store", real->store_url, e);
@@ -301,8 +299,7 @@ static int start_store(struct real *real, struct error *e)
 
 static int start_gateway(struct real *real, struct error *e)
 {
-	const char *listen =
-		listen_at(real, real->gateway_machine, 1, &real->gateway_port, e);
+	const char *listen = listen_at(real, real->gateway_machine, 1, &real->gateway_port, e);
 
 	if (!listen)
 		return -1;
@@ -314,17 +311,16 @@ static int start_gateway(struct real *real, struct error *e)
 
 static int start_control(struct real *real, struct error *e)
 {
-	const char *listen = listen_at(real, real->control_machine, 1,
-				       &real->control_port, e);
+	const char *listen = listen_at(real, real->control_machine, 1, &real->control_port, e);
 	const char *spec = arena_printf(&real->arena, "%s/spec.json", real->journal->work);
 	const char *state = arena_printf(&real->arena, "%s/control.json", real->journal->work);
 
 	if (!listen || deploy_spec(real, spec, e))
 		return -1;
 	const char *const argv[] = {
-		real->program, "control",   "--listen", listen,    "--token",
-		real->token,   "--spec",    spec,       "--state", state,
-		"--gateway",      real->gateway, NULL,
+		real->program, "control",     "--listen", listen,    "--token",
+		real->token,   "--spec",      spec,       "--state", state,
+		"--gateway",   real->gateway, NULL,
 	};
 	return serve(real, real->control_machine, argv, "control", real->control, e);
 }
@@ -334,9 +330,7 @@ static int start_platform(struct real *real, struct error *e)
 	for (size_t i = 0; i < real->node_count; i++)
 		if (deploy_node(real, &real->nodes[i], e))
 			return -1;
-	return start_store(real, e) || start_gateway(real, e) || start_control(real, e)
-		       ? -1
-		       : 0;
+	return start_store(real, e) || start_gateway(real, e) || start_control(real, e) ? -1 : 0;
 }
 
 /* ---- orders to the platform ---- */
@@ -352,8 +346,8 @@ int deploy_scale(struct real *real, struct caller *caller, uint32_t endpoint, ui
 	}
 	deploy_name(real, endpoint, site, name, sizeof(name));
 	snprintf(url, sizeof(url), "%s/deployments/%s", real->control, name);
-	snprintf(body, sizeof(body),
-		 "{\"spec\":{\"resource_requirement\":{\"min_replicas\":%u}}}", replicas);
+	snprintf(body, sizeof(body), "{\"spec\":{\"resource_requirement\":{\"min_replicas\":%u}}}",
+		 replicas);
 	/* A patch that changes nothing is refused by the platform: it is as we want it. */
 	struct error why = {.kind = ERROR_NONE};
 	if (call_json(caller, "PATCH", url, body, 10 * NANOS_S, NULL, &why) == 0 ||
@@ -463,7 +457,8 @@ static int wait_ready(struct real *real, struct error *e)
 	}
 	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 			 "the deployment was not ready within %.0f s (%s)", (double)limit / 1e9,
-			 pods ? "the gateway does not serve" : "nodes, replicas or ranks are missing");
+			 pods ? "the gateway does not serve"
+			      : "nodes, replicas or ranks are missing");
 }
 
 /* ---- the client ---- */
@@ -634,8 +629,8 @@ int deploy_open(struct real *real, struct error *e)
 	real->start = monotonic();
 	real->scratch = calloc(1, sizeof(*real->scratch));
 	assert(real->scratch);
-	if (check_size(real, e) || run_id(real, e) ||
-	    find_program(real, e) || journal_open(real->run, arena, &real->journal, e))
+	if (check_size(real, e) || run_id(real, e) || find_program(real, e) ||
+	    journal_open(real->run, arena, &real->journal, e))
 		return -1;
 	real->log = arena_printf(arena, "%s/log", real->journal->work);
 	real->guarded = guardian_start(&real->guardian, real->journal, e) == 0;

@@ -15,7 +15,7 @@
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 
-#define CHECK_TIMEOUT (60 * NANOS_S) /* of the last read-back */
+#define CHECK_TIMEOUT (60 * NANOS_S)   /* of the last read-back */
 #define CAPTURE_KEPT ((off_t)64 << 20) /* bytes of a capture that is kept whole */
 #define CAPTURE_MARGIN (5 * NANOS_S)   /* around the outage, of a larger one */
 
@@ -162,8 +162,7 @@ static int save_capture(struct real *real, const char *to, struct error *e)
 }
 
 /* capture.pcap and ledger.jsonl (of the first endpoint; others as ledger-NAME.jsonl). */
-static void save(struct real *real, const char *folder, struct arena *arena,
-		 struct measured *ret)
+static void save(struct real *real, const char *folder, struct arena *arena, struct measured *ret)
 {
 	const struct deployment *d = &real->scenario->deployment;
 	struct error error = {.kind = ERROR_NONE};
@@ -198,9 +197,8 @@ static void tell_environment(struct real *real, struct arena *arena, struct meas
 	for (size_t i = 0; lost[i] && ret->lost_count < ENVIRONMENT_LOST_MAX; i++)
 		ret->lost[ret->lost_count++] = arena_strdup(arena, lost[i]);
 	if (real->capture_reason && ret->lost_count < ENVIRONMENT_LOST_MAX)
-		ret->lost[ret->lost_count++] =
-			arena_printf(arena, "the client's link could not be captured: %s",
-				     real->capture_reason);
+		ret->lost[ret->lost_count++] = arena_printf(
+			arena, "the client's link could not be captured: %s", real->capture_reason);
 }
 
 /* ---- down ---- */
@@ -251,8 +249,7 @@ static void clean(struct real *real, struct arena *arena, struct measured *ret)
 	real->guarded = false;
 }
 
-void deploy_end(struct real *real, const char *folder, struct arena *arena,
-		struct measured *ret)
+void deploy_end(struct real *real, const char *folder, struct arena *arena, struct measured *ret)
 {
 	if (real->ended)
 		return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the control plane is told to run: nodes, and a deployment for each endpoint and each site that
- * has a part in it, as sim/minilepton/README.md describes the file. */
+/* What the control plane is told to run: nodes, and a deployment for each endpoint and each site
+ * that has a part in it, as sim/minilepton/README.md describes the file. */
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -12,7 +12,8 @@
 #include "drivers/process/services.h"
 #include "drivers/process/training.h"
 
-#define LEPTON_BACKOFF_FIRST (10 * NANOS_S) /* scenario time, as the platform's containers restart */
+#define LEPTON_BACKOFF_FIRST                                                                       \
+	(10 * NANOS_S) /* scenario time, as the platform's containers restart */
 #define LEPTON_BACKOFF_MAX (300 * NANOS_S)
 #define LEPTON_BACKOFF_RESET (600 * NANOS_S)
 #define POLL (50 * NANOS_MS)     /* of every agent by the control plane, */
@@ -173,8 +174,7 @@ static void add_training(struct real *real, cJSON *argv, uint32_t index)
 	amount(real, argv, "--save-rate",
 	       transfer_rate(bytes, job->checkpoint.takes, d->store.write));
 	amount(real, argv, "--timeout-ns", (double)job->timeout);
-	option(argv, "--seed",
-	       arena_printf(&real->arena, "%llu", (unsigned long long)real->seed));
+	option(argv, "--seed", arena_printf(&real->arena, "%llu", (unsigned long long)real->seed));
 }
 
 static void add_jobs(struct real *real, cJSON *root)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How each effect is done to real processes and machines, and taken back. Data and backups are in
- * effects_data.c. An undo record is in the journal before anything is touched; what lives inside the
- * machines (processes, device files) goes with them, whoever dies.
+ * effects_data.c. An undo record is in the journal before anything is touched; what lives inside
+ * the machines (processes, device files) goes with them, whoever dies.
  */
 #include <assert.h>
 #include <errno.h>
@@ -16,9 +16,9 @@
 #include "drivers/process/effects.h"
 #include "drivers/process/services.h"
 
-#define EXIT_PATIENCE (2 * NANOS_S)   /* until a killed process is seen to be gone */
-#define LOOP_LOOK (20 * NANOS_MS)     /* until a process that is to be killed again is looked for */
-#define NOTICE_AFTER (45 * NANOS_S)   /* scenario time; a node is NotReady after 40 to 50 s */
+#define EXIT_PATIENCE (2 * NANOS_S) /* until a killed process is seen to be gone */
+#define LOOP_LOOK (20 * NANOS_MS)   /* until a process that is to be killed again is looked for */
+#define NOTICE_AFTER (45 * NANOS_S) /* scenario time; a node is NotReady after 40 to 50 s */
 
 /* ---- what is hit ---- */
 
@@ -66,8 +66,8 @@ static int each_node(struct real *real, struct entity entity,
 
 /* Processes of replicas that the entity names, at the endpoint's own site; ranks of a job. */
 static int each_process(struct real *real, struct entity entity,
-			int (*act)(struct real *real, struct node *node, pid_t pid,
-				   void *context, struct error *e),
+			int (*act)(struct real *real, struct node *node, pid_t pid, void *context,
+				   struct error *e),
 			void *context, struct error *e)
 {
 	struct view *view = real->scratch;
@@ -108,8 +108,7 @@ static int each_process(struct real *real, struct entity entity,
 
 /* ---- the journal ---- */
 
-int effects_note(struct real *real, struct fault_state *fault, struct undo undo,
-		 struct error *e)
+int effects_note(struct real *real, struct fault_state *fault, struct undo undo, struct error *e)
 {
 	assert(fault->record_count < FAULT_RECORDS_MAX);
 	if (undo.pid && !undo.start)
@@ -187,8 +186,10 @@ static int remove_gpu(struct real *real, struct fault_state *fault, struct error
 
 	device_path(node, entity->part, false, from, sizeof(from));
 	device_path(node, entity->part, true, to, sizeof(to));
-	if (effects_note(real, fault,
-		 (struct undo){.kind = UNDO_RENAME, .path = from, .from = to, .pid = getpid()}, e))
+	if (effects_note(
+		    real, fault,
+		    (struct undo){.kind = UNDO_RENAME, .path = from, .from = to, .pid = getpid()},
+		    e))
 		return -1;
 	if (rename(from, to))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot remove %s: %s", from,
@@ -248,8 +249,8 @@ static int send_signal(struct real *real, struct node *node, pid_t pid, void *co
 	return 0;
 }
 
-static int signal_processes(struct real *real, struct fault_state *fault, int number,
-			    bool journal, struct error *e)
+static int signal_processes(struct real *real, struct fault_state *fault, int number, bool journal,
+			    struct error *e)
 {
 	struct signalling signalling = {.fault = fault, .number = number, .journal = journal};
 
@@ -257,8 +258,7 @@ static int signal_processes(struct real *real, struct fault_state *fault, int nu
 }
 
 /* Until the agent has seen it, so that the look at the effect does not come too early. */
-static void wait_seen(struct real *real, struct entity entity, uint64_t starts,
-		      uint32_t processes)
+static void wait_seen(struct real *real, struct entity entity, uint64_t starts, uint32_t processes)
 {
 	nanos end = real_now(real) + EXIT_PATIENCE;
 	struct reading reading;
@@ -271,8 +271,7 @@ static void wait_seen(struct real *real, struct entity entity, uint64_t starts,
 	}
 }
 
-static int end_processes(struct real *real, struct fault_state *fault, int number,
-			 struct error *e)
+static int end_processes(struct real *real, struct fault_state *fault, int number, struct error *e)
 {
 	struct reading before;
 
@@ -296,8 +295,8 @@ static int delay_starts(struct real *real, const struct fault_state *fault, int6
 		real->start_added[endpoint] = delay;
 		return 0;
 	}
-	deploy_name(real, endpoint, real->scenario->deployment.endpoints[endpoint].site,
-		    name, sizeof(name));
+	deploy_name(real, endpoint, real->scenario->deployment.endpoints[endpoint].site, name,
+		    sizeof(name));
 	snprintf(url, sizeof(url), "%s/_drsim/deployments/%s/start-delay", real->control, name);
 	snprintf(body, sizeof(body), "{\"ns\":%lld}", (long long)delay);
 	if (call_json(real->caller, "POST", url, body, 5 * NANOS_S, NULL, e))
@@ -324,15 +323,13 @@ static void set_rate(struct real *real, uint32_t endpoint)
 
 /* ---- each effect: begin, take back, is it there ---- */
 
-static bool any_node(struct real *real, struct entity entity,
-		     bool (*is)(const struct node *node))
+static bool any_node(struct real *real, struct entity entity, bool (*is)(const struct node *node))
 {
 	const struct site *site = &real->scenario->deployment.sites[entity.site];
 	bool any = false;
 
 	for (uint32_t n = 0; n < site->nodes; n++)
-		any = any || (in_entity(site, entity, n) &&
-			      is(real_node(real, entity.site, n)));
+		any = any || (in_entity(site, entity, n) && is(real_node(real, entity.site, n)));
 	return any;
 }
 
@@ -617,7 +614,7 @@ static struct fault_state *fault_new(struct real *real, const struct effect *eff
 	/* A pulse comes again with the token of its last time. */
 	if (i == 0) {
 		real->faults = arena_grow(&real->arena, real->faults, real->fault_count,
-					     &real->fault_capacity, sizeof(*real->faults));
+					  &real->fault_capacity, sizeof(*real->faults));
 		i = ++real->fault_count;
 	}
 	*token = i;
@@ -703,8 +700,8 @@ static bool evident(struct real *real, const struct fault_state *fault)
 	struct reading now;
 
 	readings_glance(real, fault->effect.entity, &now);
-	bool job = fault->effect.entity.kind == ENTITY_JOB ||
-		   fault->effect.entity.kind == ENTITY_RANK;
+	bool job =
+		fault->effect.entity.kind == ENTITY_JOB || fault->effect.entity.kind == ENTITY_RANK;
 	return now.nodes_responding < now.nodes || now.gpus_visible < now.gpus ||
 	       now.replicas_ready < now.replicas || real->backups_fail || (job && !now.usable);
 }

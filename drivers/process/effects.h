@@ -6,14 +6,13 @@
 #include "drivers/process/process.h"
 
 /* The record is on disk when this returns: then the thing may be done. */
-int effects_note(struct real *real, struct fault_state *fault, struct undo undo,
-		 struct error *e);
+int effects_note(struct real *real, struct fault_state *fault, struct undo undo, struct error *e);
 /* All of it is undone. */
 void effects_forget(struct real *real, struct fault_state *fault);
 
 #define EFFECT_OPS(name)                                                                           \
-	int name##_damage(struct real *real, struct fault_state *fault, struct error *e);    \
-	int name##_mend(struct real *real, struct fault_state *fault, struct error *e);      \
+	int name##_damage(struct real *real, struct fault_state *fault, struct error *e);          \
+	int name##_mend(struct real *real, struct fault_state *fault, struct error *e);            \
 	bool name##_damaged(struct real *real, const struct fault_state *fault)
 EFFECT_OPS(data);
 EFFECT_OPS(backup);

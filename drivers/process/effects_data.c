@@ -55,8 +55,7 @@ static size_t victims(struct real *real, enum data_class data_class, struct vict
 }
 
 /* A pristine copy, once for each file, and its record in the journal. */
-static int keep(struct real *real, struct fault_state *fault, const char *path,
-		struct error *e)
+static int keep(struct real *real, struct fault_state *fault, const char *path, struct error *e)
 {
 	uint64_t number;
 	struct stat status;
@@ -121,8 +120,7 @@ static int flip(struct real *real, struct fault_state *fault, const struct victi
 		uint64_t at = prng_below(prng, bytes);
 		uint8_t byte, bit = (uint8_t)(1u << prng_below(prng, 8));
 		const struct victim *victim = find(all, count, &at);
-		if (keep(real, fault, victim->path, e) ||
-		    read_at(victim->path, at, &byte, 1, e))
+		if (keep(real, fault, victim->path, e) || read_at(victim->path, at, &byte, 1, e))
 			return -1;
 		byte ^= bit;
 		if (write_at(victim->path, at, &byte, 1, e))
@@ -224,8 +222,8 @@ static int cut_file(struct real *real, struct fault_state *fault, size_t i, stru
 }
 
 /* Every file loses its end. */
-static int cut(struct real *real, struct fault_state *fault, const struct victim *all,
-	       size_t count, struct error *e)
+static int cut(struct real *real, struct fault_state *fault, const struct victim *all, size_t count,
+	       struct error *e)
 {
 	bool stopped[PROCESS_NODES_MAX] = {false};
 	struct error late = {.kind = ERROR_NONE};
@@ -505,9 +503,8 @@ struct kept_object {
 	size_t size;
 };
 
-static int change_object(struct real *real, struct fault_state *fault,
-			 struct store_handle *store, const char *key, bool remove, uint64_t at,
-			 struct error *e)
+static int change_object(struct real *real, struct fault_state *fault, struct store_handle *store,
+			 const char *key, bool remove, uint64_t at, struct error *e)
 {
 	struct arena *arena = &real->arena;
 	struct kept_object *kept = arena_alloc(arena, sizeof(*kept));
@@ -528,9 +525,8 @@ static int change_object(struct real *real, struct fault_state *fault,
 }
 
 /* In bytes that no other backup needs; when it has none of its own, in its manifest. */
-static int flip_backup(struct real *real, struct fault_state *fault,
-		       struct store_handle *store, const char *id, struct prng *prng,
-		       struct error *e)
+static int flip_backup(struct real *real, struct fault_state *fault, struct store_handle *store,
+		       const char *id, struct prng *prng, struct error *e)
 {
 	struct store_object *objects, *hit = NULL;
 	size_t count;
@@ -546,8 +542,8 @@ static int flip_backup(struct real *real, struct fault_state *fault,
 	return change_object(real, fault, store, hit->key, false, at, e);
 }
 
-static int remove_backup(struct real *real, struct fault_state *fault,
-			 struct store_handle *store, const char *id, struct error *e)
+static int remove_backup(struct real *real, struct fault_state *fault, struct store_handle *store,
+			 const char *id, struct error *e)
 {
 	struct store_object *objects;
 	size_t count;
@@ -639,8 +635,7 @@ static int volume(struct real *real, const struct entity *entity, char *path, si
 		  struct error *e)
 {
 	if (entity->kind == ENTITY_STORE) {
-		snprintf(path, room, "%s%s", machine_root(real->store_machine),
-			 real->store_disk);
+		snprintf(path, room, "%s%s", machine_root(real->store_machine), real->store_disk);
 		return 0;
 	}
 	snprintf(path, room, "%s", copies_site_folder(real->copies, entity->site));
@@ -651,8 +646,7 @@ static int volume(struct real *real, const struct entity *entity, char *path, si
 				   "allows no mount");
 }
 
-static void fill_path(struct real *real, const struct fault_state *fault, char *path,
-		      size_t room)
+static void fill_path(struct real *real, const struct fault_state *fault, char *path, size_t room)
 {
 	struct error ignored = {.kind = ERROR_NONE};
 	char folder[COPIES_PATH_MAX];

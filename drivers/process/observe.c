@@ -149,14 +149,13 @@ static void read_node(const struct look *look, struct node_view *ret)
 	cJSON *answer = cJSON_ParseWithLength(look->answer, look->size);
 	const cJSON *item;
 	ret->responding = cJSON_IsObject(answer);
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "gpus"))
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(answer, "gpus"))
 		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "present"))) {
 			uint32_t gpu = (uint32_t)observe_number(item, "index");
 			ret->gpu_mask |= (uint64_t)1 << (gpu & 63);
 			ret->gpus++;
 		}
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "processes"))
-	{
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(answer, "processes")) {
 		const char *state = observe_text(item, "state");
 		struct real_view *seen = &ret->seen[ret->processes];
 		if (ret->processes == PROCESS_VIEWS_MAX)
@@ -194,8 +193,8 @@ static void read_replica(const struct real *real, const char *deployment, const 
 			ret->node = (int)i;
 	for (uint32_t e = 0; e < d->endpoint_count; e++)
 		for (uint32_t s = 0; s < d->site_count; s++)
-			if (strcmp(deploy_name(real, e, s, name, sizeof(name)),
-				   ret->deployment) == 0) {
+			if (strcmp(deploy_name(real, e, s, name, sizeof(name)), ret->deployment) ==
+			    0) {
 				ret->endpoint = e;
 				ret->site = s;
 			}
@@ -229,9 +228,9 @@ static void read_control(struct observer *observer, const struct look *look)
 	if (!look->answered)
 		return;
 	cJSON *answer = cJSON_ParseWithLength(look->answer, look->size);
-	cJSON_ArrayForEach(deployment, cJSON_GetObjectItemCaseSensitive(answer, "deployments"))
-		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(deployment, "replicas"))
-		{
+	cJSON_ArrayForEach (deployment, cJSON_GetObjectItemCaseSensitive(answer, "deployments"))
+		cJSON_ArrayForEach (item,
+				    cJSON_GetObjectItemCaseSensitive(deployment, "replicas")) {
 			struct replica_view *replica = &view->replicas[view->replica_count];
 			if (view->replica_count == PROCESS_REPLICAS_MAX)
 				break;
@@ -241,7 +240,7 @@ static void read_control(struct observer *observer, const struct look *look)
 			join_process(view, replica);
 			view->replica_count++;
 		}
-	cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(answer, "nodes"))
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(answer, "nodes"))
 		for (size_t i = 0; i < real->node_count; i++)
 			if (strcmp(real->nodes[i].name, observe_text(item, "name")) == 0)
 				view->nodes[i].ready = cJSON_IsTrue(
@@ -340,8 +339,7 @@ int observe_start(struct real *real, struct error *e)
 		observer->looks[i].curl = curl_easy_init();
 		assert(observer->looks[i].curl);
 	}
-	real->observing =
-		thread_start(&real->observer, observe, observer) == 0;
+	real->observing = thread_start(&real->observer, observe, observer) == 0;
 	if (!real->observing)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "cannot start the thread that observes");

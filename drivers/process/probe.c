@@ -369,8 +369,8 @@ static void *probing(void *context)
 		curl_multi_perform(probes->multi, &running);
 		collect(probes);
 		nanos wait = next - real_now(probes->real);
-		curl_multi_poll(probes->multi, NULL, 0,
-				wait > 0 ? (int)(wait / NANOS_MS) + 1 : 0, NULL);
+		curl_multi_poll(probes->multi, NULL, 0, wait > 0 ? (int)(wait / NANOS_MS) + 1 : 0,
+				NULL);
 	}
 }
 
@@ -431,8 +431,7 @@ static void look_at_service(struct real *real, const struct action *action)
 	struct client_window window;
 	struct completion done = {.kind = COMPLETION_ACTION, .action = *action, .ok = true};
 
-	client_window(real->client, (uint32_t)action->entity.index, config->slo_window,
-		      &window);
+	client_window(real->client, (uint32_t)action->entity.index, config->slo_window, &window);
 	done.success = window.success;
 	done.latency_p99 = window.p99;
 	real_complete(real, &done);
@@ -458,8 +457,7 @@ int probes_send(struct real *real, const struct action *action, struct error *e)
 	probe->begun = real_now(real);
 	probe->end = probe->begun + action->timeout;
 	probe->tried = probe->begun - action->timeout;
-	probe->canary =
-		config->kind == DETECTOR_CANARY && action->entity.kind == ENTITY_ENDPOINT;
+	probe->canary = config->kind == DETECTOR_CANARY && action->entity.kind == ENTITY_ENDPOINT;
 	probe->gpu = action->entity.kind == ENTITY_GPU;
 	pthread_mutex_lock(&probes->lock);
 	bool full = probes->fresh_count == LOOKS_MAX;

@@ -62,10 +62,9 @@ static int clock_wait_until(void *self, nanos when, struct error *e)
 	while (!something_to_fetch(real)) {
 		nanos now = real_now(real), due = effects_deadline(real);
 		nanos end = due < when ? due : when;
-		struct pollfd ready[2] = {{.fd = real->wake, .events = POLLIN},
-					  {.fd = real->client ? client_eventfd(real->client)
-								 : -1,
-					   .events = POLLIN}};
+		struct pollfd ready[2] = {
+			{.fd = real->wake, .events = POLLIN},
+			{.fd = real->client ? client_eventfd(real->client) : -1, .events = POLLIN}};
 		if (now >= when)
 			return 0;
 		struct timespec left = {.tv_sec = 0};
@@ -333,7 +332,7 @@ static void tell_slices(struct real *real)
 /* ---- calm: all replicas up, latency as before, the ledger read back ---- */
 
 #define JUDGED_REQUESTS 10.0 /* the client's verdict is about so many at least */
-#define CALM_FACTOR 3 /* times the latency of the steady state */
+#define CALM_FACTOR 3        /* times the latency of the steady state */
 
 static bool endpoint_calm(struct real *real, uint32_t e, const struct view *view)
 {
@@ -446,7 +445,7 @@ static nanos real_expected_end(void *self, action_id id)
 }
 
 static int real_apply(void *self, const struct effect *effect, struct undo_record *undo,
-			 struct error *e)
+		      struct error *e)
 {
 	return effects_apply(self, effect, undo, e);
 }
@@ -454,7 +453,7 @@ static int real_apply(void *self, const struct effect *effect, struct undo_recor
 /* None of the effects here has a strength that a ramp could change while it stands, but for those
  * that can be put anew in one step. */
 static int real_adjust(void *self, const struct effect *effect, struct undo_record *undo,
-			  struct error *e)
+		       struct error *e)
 {
 	return effects_adjust(self, effect, undo, e);
 }
@@ -477,7 +476,7 @@ static void real_read(void *self, struct entity entity, struct reading *ret)
 /* ---- accounts ---- */
 
 void real_ledger(void *self, uint32_t site, enum data_class data_class, nanos from, nanos to,
-		    uint64_t *ret_bytes, uint64_t *ret_records)
+		 uint64_t *ret_bytes, uint64_t *ret_records)
 {
 	struct real *real = self;
 	const struct deployment *d = &real->scenario->deployment;
@@ -520,8 +519,7 @@ static bool real_lost(void *self, uint32_t site, enum data_class data_class, nan
 	const struct deployment *d = &real->scenario->deployment;
 
 	*ret = (struct ledger_loss){.first = NANOS_NEVER};
-	for (uint32_t e = 0; data_class == DATA_IO && real->checked && e < d->endpoint_count;
-	     e++) {
+	for (uint32_t e = 0; data_class == DATA_IO && real->checked && e < d->endpoint_count; e++) {
 		struct ledger *ledger = client_ledger(real->client, e);
 		uint64_t records, bytes;
 		if (d->endpoints[e].load.rate <= 0)
@@ -619,7 +617,7 @@ static void real_job(void *self, uint32_t job, struct job_record *ret)
 /* ---- begin and end ---- */
 
 static int real_open(void **ret_self, const struct scenario *scenario, uint64_t seed,
-			uint64_t trial, struct timeline *timeline, struct error *e)
+		     uint64_t trial, struct timeline *timeline, struct error *e)
 {
 	struct real *real = calloc(1, sizeof(*real));
 
@@ -643,8 +641,7 @@ static int real_open(void **ret_self, const struct scenario *scenario, uint64_t 
 	return deploy_open(real, e);
 }
 
-static void real_finish(void *self, const char *folder, struct arena *arena,
-			     struct measured *ret)
+static void real_finish(void *self, const char *folder, struct arena *arena, struct measured *ret)
 {
 	deploy_end(self, folder, arena, ret);
 }
@@ -670,7 +667,7 @@ static void real_close(void *self)
 }
 
 static void real_doctor(struct arena *arena,
-			   void (*say)(const char *what, bool yes, const char *detail))
+			void (*say)(const char *what, bool yes, const char *detail))
 {
 	host_doctor(arena, say);
 }

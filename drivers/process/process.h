@@ -34,11 +34,11 @@
 #define PROCESS_BACKUPS_MAX 10000
 #define PROCESS_TOKEN_MAX 33
 #define PROCESS_URL_MAX 128
-#define PROCESS_PORTS 256 /* of each node: its agent's, and behind it those of its processes */
+#define PROCESS_PORTS 256    /* of each node: its agent's, and behind it those of its processes */
 #define PROCESS_VIEWS_MAX 32 /* processes of one node */
 #define FAULT_RECORDS_MAX 64 /* files or processes that one effect hits */
-#define PROCESS_JOBS_MAX 4    /* of a scenario */
-#define JOB_BAD_MAX 16        /* checkpoints that one restart found to be bad */
+#define PROCESS_JOBS_MAX 4   /* of a scenario */
+#define JOB_BAD_MAX 16       /* checkpoints that one restart found to be bad */
 #define CANARY_SEQUENCE ((uint64_t)1 << 62) /* and above: records that no ledger counts */
 
 #define EFFECTS_OF_PROCESS                                                                         \
@@ -62,7 +62,7 @@ struct node {
 	char name[160];       /* "primary/node[0]" */
 	struct machine *machine;
 	char agent[PROCESS_URL_MAX]; /* http://A:P of its agent */
-	const char *devices, *disk; /* folders, as it sees them */
+	const char *devices, *disk;  /* folders, as it sees them */
 	uint16_t port;               /* of its agent; the ports behind it are the replicas' */
 	atomic_bool power;           /* as its power controller says */
 	atomic_bool down;            /* we killed it, and nobody started it again */
@@ -90,18 +90,18 @@ struct node_view {
 struct replica_view {
 	char id[80], deployment[96], address[64];
 	uint32_t endpoint, site, ordinal;
-	int node; /* index in nodes; -1: none */
+	int node;        /* index in nodes; -1: none */
 	char reason[32]; /* Lepton's readiness reason */
 	bool ready;
 	uint64_t starts;
-	pid_t pid; /* inside its node's machine; 0: it does not run */
+	pid_t pid;  /* inside its node's machine; 0: it does not run */
 	char state; /* R running, T stopped, X exited */
 };
 
 /* A rank of a job: control plane and agent of its node tell of it. */
 struct rank_view {
-	int node; /* index in nodes; -1: none */
-	pid_t pid; /* inside its node's machine; 0: it does not run */
+	int node;   /* index in nodes; -1: none */
+	pid_t pid;  /* inside its node's machine; 0: it does not run */
 	char state; /* R running, T stopped, X exited */
 	uint64_t starts;
 };
@@ -115,7 +115,7 @@ struct job_view {
 	char first[64]; /* address of rank 0 */
 	/* What rank 0 told of itself. */
 	bool told, running, restored;
-	uint64_t restored_from;         /* step */
+	uint64_t restored_from;          /* step */
 	uint64_t bad_steps[JOB_BAD_MAX]; /* of the checkpoints that it found to be bad */
 	char bad_whys[JOB_BAD_MAX][64];
 	uint32_t bad_count;
@@ -124,7 +124,7 @@ struct job_view {
 /* One round of the observer. */
 struct view {
 	uint64_t round;
-	nanos at; /* when it was begun */
+	nanos at;     /* when it was begun */
 	bool control; /* the control plane answered */
 	struct node_view nodes[PROCESS_NODES_MAX];
 	struct replica_view replicas[PROCESS_REPLICAS_MAX];
@@ -166,25 +166,25 @@ struct fault_state {
 	size_t object_count;
 	struct kept_shard *shards[FAULT_RECORDS_MAX]; /* of a checkpoint */
 	size_t shard_count;
-	int32_t backup; /* or checkpoint of the job */
+	int32_t backup;                       /* or checkpoint of the job */
 	char ids[DATA_CLASSES][STORE_ID_MAX]; /* of the backup before it was aged */
 	uint32_t processes;                   /* that ran before it */
 	uint64_t starts;                      /* of them, before it */
-	nanos due; /* of what happens again or later by itself; NANOS_NEVER: nothing */
+	nanos due;           /* of what happens again or later by itself; NANOS_NEVER: nothing */
 	nanos evident_since; /* the platform could see it; NANOS_NEVER: it cannot */
 	bool noticed;
 };
 
 struct real {
 	const struct scenario *scenario; /* scaled */
-	struct arena arena, texts; /* texts: of any thread */
+	struct arena arena, texts;       /* texts: of any thread */
 	uint64_t seed;
 	struct timeline *timeline;
 	char run[JOURNAL_RUN_MAX];
 	char token[PROCESS_TOKEN_MAX];
 	_Atomic int64_t start; /* CLOCK_MONOTONIC, ns, of instant 0 */
-	int home;      /* the network namespace that the main thread came from; -1 */
-	bool entered;  /* the main thread is in the client's */
+	int home;              /* the network namespace that the main thread came from; -1 */
+	bool entered;          /* the main thread is in the client's */
 
 	struct journal *journal;
 	struct guardian guardian;
@@ -211,17 +211,17 @@ struct real {
 	bool outage_known;
 	bool ended;
 	bool bad[SCENARIO_ENDPOINTS_MAX], calm[SCENARIO_SITES_MAX];
-	nanos disturbed; /* something was broken last; 0: never */
-	nanos calm_level[SCENARIO_ENDPOINTS_MAX]; /* p99 in the steady state */
+	nanos disturbed;                                /* something was broken last; 0: never */
+	nanos calm_level[SCENARIO_ENDPOINTS_MAX];       /* p99 in the steady state */
 	_Atomic uint32_t route[SCENARIO_ENDPOINTS_MAX]; /* site that has the traffic */
-	double rate[SCENARIO_ENDPOINTS_MAX];      /* requests a second, now */
+	double rate[SCENARIO_ENDPOINTS_MAX];            /* requests a second, now */
 	nanos start_added[SCENARIO_ENDPOINTS_MAX];
-	atomic_bool checked; /* the ledger was read back at least once */
+	atomic_bool checked;                          /* the ledger was read back at least once */
 	atomic_bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
-	bool unread[SCENARIO_ENDPOINTS_MAX];   /* has to be, before anything is calm */
+	bool unread[SCENARIO_ENDPOINTS_MAX];          /* has to be, before anything is calm */
 	const char *check_reason;
-	atomic_bool verifying; /* set last, when the three below are */
-	struct action verify; /* ends with the read-back under way, or one after it */
+	atomic_bool verifying;            /* set last, when the three below are */
+	struct action verify;             /* ends with the read-back under way, or one after it */
 	nanos verify_again, verify_until; /* NANOS_NEVER: not tried again */
 
 	pthread_mutex_t lock;
@@ -280,7 +280,7 @@ bool real_site_usable(struct real *real, uint32_t site);
 uint32_t real_domain_of(const struct real *real, uint32_t site);
 /* Writes acknowledged by a site; driver_ops.ledger. */
 void real_ledger(void *self, uint32_t site, enum data_class data_class, nanos from, nanos to,
-		    uint64_t *ret_bytes, uint64_t *ret_records);
+		 uint64_t *ret_bytes, uint64_t *ret_records);
 
 /* ---- deploy.c, deploy_spec.c, deploy_end.c ---- */
 int deploy_open(struct real *real, struct error *e);
@@ -289,8 +289,8 @@ int deploy_node(struct real *real, struct node *node, struct error *e);
 /* The endpoint's and the deployment's name in the platform's own characters: "chat",
  * "chat-primary". */
 const char *deploy_endpoint(const struct real *real, uint32_t endpoint, char *name, size_t room);
-const char *deploy_name(const struct real *real, uint32_t endpoint, uint32_t site,
-			char *name, size_t room);
+const char *deploy_name(const struct real *real, uint32_t endpoint, uint32_t site, char *name,
+			size_t room);
 /* Makes a name one of the platform's: a letter, then letters, digits and '-'. */
 const char *deploy_platform_name(char *name);
 uint32_t deploy_replicas(const struct real *real, uint32_t endpoint, uint32_t site);
@@ -302,8 +302,7 @@ int deploy_route(struct real *real, struct caller *caller, uint32_t endpoint, ui
 int deploy_spec(struct real *real, const char *path, struct error *e);
 /* Stops everything, saves what belongs into the run folder (NULL: nothing), and looks for residue.
  * Safe to call twice. */
-void deploy_end(struct real *real, const char *folder, struct arena *arena,
-		struct measured *ret);
+void deploy_end(struct real *real, const char *folder, struct arena *arena, struct measured *ret);
 
 /* ---- observe.c ---- */
 int observe_start(struct real *real, struct error *e);
@@ -342,8 +341,7 @@ void action_return(struct worker *worker);
 /* NULL, or why not; the tool got so many bytes to keep. */
 const char *action_tool_backup(struct worker *worker, const struct backup_policy *policy,
 			       uint64_t *ret_bytes);
-int action_tool_restore(struct worker *worker, const struct backup_policy *policy,
-			struct error *e);
+int action_tool_restore(struct worker *worker, const struct backup_policy *policy, struct error *e);
 int actions_open_store(struct real *real, struct store_handle **ret_store, struct error *e);
 /* All replicas of its endpoints are Ready at the site. */
 bool actions_site_ready(struct real *real, uint32_t site);
@@ -359,7 +357,7 @@ bool effects_present(struct real *real, const struct undo_record *undo);
 /* What happens again or later by itself, and what the platform noticed. */
 void effects_look(struct real *real);
 nanos effects_deadline(const struct real *real);
-/* One that ended well and still stands, counted from the newest (-1, -2 …) or from the first; -1. */
+/* One that ended well and still stands, from the newest (-1, -2 …) or from the first; -1: none. */
 int32_t effects_backup_index(struct real *real, int32_t index);
 
 /* ---- readings.c ---- */

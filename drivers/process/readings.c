@@ -33,8 +33,8 @@ static uint32_t gpus_seen(const struct real *real, const struct node *node,
 	return (uint32_t)(view->gpu_mask >> entity->part & 1);
 }
 
-static void read_node(struct real *real, const struct view *view, struct entity entity,
-		      uint32_t n, struct reading *ret)
+static void read_node(struct real *real, const struct view *view, struct entity entity, uint32_t n,
+		      struct reading *ret)
 {
 	const struct site *site = &real->scenario->deployment.sites[entity.site];
 	const struct node *node = real_node(real, entity.site, n);
@@ -79,8 +79,7 @@ static bool holds_replica(const struct real *real, const struct entity *entity,
 	case ENTITY_REPLICA:
 		return replica->endpoint == (uint32_t)entity->index &&
 		       replica->ordinal == entity->part &&
-		       replica->site ==
-			       real->scenario->deployment.endpoints[entity->index].site;
+		       replica->site == real->scenario->deployment.endpoints[entity->index].site;
 	case ENTITY_SITE:
 	case ENTITY_STANDBY:
 		return replica->site == entity->site;
@@ -129,7 +128,7 @@ static void read_machines(struct real *real, const struct view *view, struct ent
 		if (holds_node(site, &entity, n))
 			read_node(real, view, entity, n, ret);
 	read_replicas(real, view, &entity, ret);
-	/* No fault of the network is injected on this driver: a path is there where its ends are. */
+	/* No fault of the network is injected here: a path is there where its ends are. */
 	ret->paths = ret->paths_open = 1;
 	ret->round_trip = ret->nodes_reachable > 0 ? NANOS_MS : NANOS_NEVER;
 	ret->usable = real_site_usable(real, entity.site) && ret->nodes_responding > 0;
@@ -198,8 +197,8 @@ static void read_store(struct real *real, struct reading *ret)
 
 /* ---- one entity ---- */
 
-static void read_service(struct real *real, const struct view *view,
-			 const struct entity *entity, struct reading *ret)
+static void read_service(struct real *real, const struct view *view, const struct entity *entity,
+			 struct reading *ret)
 {
 	uint32_t endpoint = (uint32_t)entity->index;
 
