@@ -325,6 +325,7 @@ START_TEST(moves)
 	static const char *const own[][2] = {{NULL, NULL}};
 	static const char *const hangs[][2] = {
 		{"node.crash", "node.hang"},
+		{"interval: 500ms, timeout: 200ms", "interval: 1s, timeout: 900ms"},
 		{"{tcp: true}",
 		 "{exec: [redis-cli, -h, \"${ADDRESS}\", -p, \"${PORT}\", -e, ping]}"},
 		{NULL, NULL}};
@@ -339,9 +340,9 @@ START_TEST(moves)
 	write_scenario("redis_site.yaml", _i == 0 ? own : _i == 1 ? tool : hangs);
 	check_exit(run_drill(&keys), 0);
 	read_record();
+	ck_assert_str_eq(path_of_incident(), "failover");
 	ck_assert_int_gt(keys.highest, 1000);
 	check_losses(&keys);
-	ck_assert_str_eq(path_of_incident(), "failover");
 	/* What was written between the last backup and the crash, which is less than its period. */
 	ck_assert_double_le(value("incidents/0/brp/seconds"), 3.2);
 	ck_assert_int_gt((int)value("ledger/lost"), 0);
