@@ -18,8 +18,9 @@
 #define SAMPLES 256 /* of progress, one a round: enough to say when a save of the last one began */
 #define STALL_STEPS 4
 #define STALL_MIN (250 * NANOS_MS)    /* a busy host holds a step up for so long; it is no hang */
-#define PACE_WINDOW_MIN (2 * NANOS_S) /* over which the pace is measured */
+#define PACE_WINDOW_MIN (5 * NANOS_S) /* over which the pace is measured */
 #define PACE_STEPS 20
+#define PACE_HOST 0.1 /* of it that a host with other work to do may take */
 
 enum stage {
 	STAGE_RUNNING,
@@ -45,6 +46,7 @@ struct live_job {
 	nanos last_at;             /* when that ended */
 	nanos up_at;               /* when the gang that runs was first seen to run */
 	nanos resumed_at, peak_at; /* it goes on since; it has what it had before since */
+	nanos bad_at;              /* bad since, or slow until */
 	nanos hung_since, down_since, down, done_at;
 	uint64_t interrupted; /* step */
 	bool bad, paused;     /* paused: by a save that stops training */
@@ -356,6 +358,8 @@ static void judge(struct real *real, struct live_job *job)
 	struct completion told = {.kind = COMPLETION_BAD,
 				  .since = due < real->shown ? due : real->shown};
 
+	if (job->bad && slow)
+		job->bad_at = real->shown;
 	if (job->bad ? !(here && whole && started && !slow) : here && !slow)
 		return;
 	if (job->bad == (!here || slow))
@@ -364,11 +368,14 @@ static void judge(struct real *real, struct live_job *job)
 	if (!job->bad) {
 		told.kind = COMPLETION_GOOD;
 		told.since = job->peak_at > job->resumed_at ? job->peak_at : job->resumed_at;
+		told.since = told.since > job->bad_at ? told.since : job->bad_at;
 		if (job->stage == STAGE_COMPLETE)
 			told.since = job->done_at;
 	} else if (here) {
 		told.since = real->shown; /* since when it is slow is not known to the instant */
 	}
+	if (job->bad)
+		job->bad_at = told.since;
 	told.endpoint = (uint32_t)real->scenario->deployment.endpoint_count + job->index;
 	told.action.domain = job->domain;
 	real_complete(real, &told);
