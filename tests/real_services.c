@@ -345,7 +345,8 @@ START_TEST(moves)
 	check_losses(&keys);
 	/* What was written between the last backup and the crash, which is less than its period. */
 	ck_assert_double_le(value("incidents/0/brp/seconds"), 3.2);
-	ck_assert_int_gt((int)value("ledger/lost"), 0);
+	if (_i < 2) /* of one that hangs a backup may still be made before it is declared */
+		ck_assert_int_gt((int)value("ledger/lost"), 0);
 	ck_assert_double_gt(value("incidents/0/t_failback_ns"), value("incidents/0/t_switched_ns"));
 	cJSON_Delete(record);
 }
