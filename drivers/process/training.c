@@ -342,8 +342,8 @@ static bool is_slow(const struct real *real, const struct live_job *job)
 	if (!first || last->at - first->at < window / 2 || !job->config->checkpoint.async)
 		return false;
 	lost = last->at - first->at - progress_of(job, last->step - first->step);
-	double allowed =
-		(1 - real->scenario->steady_state.success) * (double)(last->at - first->at);
+	double share = 1 - real->scenario->steady_state.success + PACE_HOST;
+	double allowed = share * (double)(last->at - first->at);
 	return (double)(lost - patience(job)) > allowed;
 }
 
