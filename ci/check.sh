@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs the test programs named, shows the closing line of each, and the output of those that fail.
-# CHECK_WRAP, when set, is put before each program (valgrind). Exit 1 when anything failed or nothing ran.
+# CHECK_WRAP, when set, is put before each program (valgrind). With CHECK_AGAIN a program that failed runs once more, and
+# both outputs are shown: drills in real time meet what else a host does. Exit 1 when anything failed or nothing ran.
 set -u
 export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
 export CK_VERBOSITY=normal
@@ -10,12 +11,23 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 programs=0 bad=0 checks=0 failures=0 errors=0 inputs=0
 
+run() {
+	# shellcheck disable=SC2086 # the wrapper is words on purpose
+	timeout -k 10 1200 ${CHECK_WRAP:-} "$program" >"$log" 2>&1
+}
+
 for program in "$@"; do
 	name=${program##*/}
 	programs=$((programs + 1))
-	# shellcheck disable=SC2086 # the wrapper is words on purpose
-	timeout -k 10 1200 ${CHECK_WRAP:-} "$program" >"$log" 2>&1
+	run
 	rc=$?
+	if [ $rc -ne 0 ] && [ -n "${CHECK_AGAIN:-}" ]; then
+		printf -- '---- %s: exit %d, runs once more\n' "$name" "$rc"
+		cat "$log"
+		printf -- '----\n'
+		run
+		rc=$?
+	fi
 	line=$(grep -aE '^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+$|^replayed: [0-9]+ of ' "$log" | tail -n 1)
 	if [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
 		checks=$((checks + BASH_REMATCH[1]))
