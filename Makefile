@@ -191,7 +191,7 @@ check-run: all tests
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) ci/check.sh $(TESTS) $(REPLAYS)
 
 check-real-run: all $(REALS) $(ADAPTERS)
-	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) ci/check.sh $(REALS)
+	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) CHECK_AGAIN=1 ci/check.sh $(REALS)
 
 valgrind-run: all $(TESTS)
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) CK_FORK=no \
