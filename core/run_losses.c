@@ -124,9 +124,15 @@ static void lose_in_place(struct run *run, uint32_t place, struct incident *inci
 {
 	const struct driver_ops *driver = run->options.driver;
 	int index = run->places[place].incident;
-	nanos from = index > 0 ? run->incidents[index - 1].closed : 0;
+	nanos from = 0;
 	struct brp *brp = &incident->brp;
 	struct ledger_loss lost;
+	/* What the one before lost was acknowledged before it was good again. */
+	if (index > 0) {
+		const struct incident *last = &run->incidents[index - 1];
+		nanos good = last->marks[MARK_RESTORED];
+		from = good != NANOS_NEVER ? good : last->closed;
+	}
 	if (!driver->lost || !driver->lost(run->driver, recovery_site(run->recovery, place),
 					   (enum data_class)c, from, run->now, &lost))
 		return;
