@@ -23,6 +23,8 @@ static const struct drill_plan small = {
 	.name = "small",
 	.duration = "230s",
 	.detect = "misses: 2",
+	/* None between the fault and the declaration, however busy the host is. */
+	.backup = "at_start: true, every: 60s, kind: incremental",
 	.steps = "  - {at: 80s, fault: gpu.lost, target: \"primary/node[0]/gpu[1]\", for: "
 		 "repaired}\n",
 };
