@@ -252,7 +252,10 @@ static cJSON *compare(struct bench *b, const char *name, const struct spectator 
 	ck_assert_ptr_nonnull(job);
 	ck_assert_int_eq(s->partial, 0);
 	ck_assert_uint_gt(s->count, 3);
-	ck_assert_double_eq(number(job, "checkpoints"), (double)s->count);
+	/* One that was begun in the last moment may be whole when the drill is over already. */
+	double more = (double)s->count - number(job, "checkpoints");
+	ck_assert(more == 0 || (more == 1 && STEP_S * (double)s->seen[s->count - 1].step >
+						     number(job, "work_s") - 1));
 	ck_assert_double_eq(number(job, "bad_checkpoints"), (double)s->bad);
 	ck_assert_double_eq(number(job, "restarts"), (double)s->falls);
 	ck_assert_double_eq_tol(number(job, "lost_work_s"), STEP_S * (double)s->lost, 1e-9);
