@@ -70,6 +70,24 @@ static const struct drill machines = {
 	 {"standby.unavailable", "standby usable yes -> no"}},
 };
 
+/* ---- CPU and memory ---- */
+
+static const struct drill resources = {
+	{"resources", "420s", "misses: 1000", NULL,
+	 "  - {at: 10s, fault: cpu.burn, target: \"primary/node[0]\", for: 30s}\n"
+	 "  - {at: 60s, fault: cpu.burn, target: \"primary/node[1]\", workers: 48, for: 30s}\n"
+	 "  - {at: 110s, fault: cgroup.squeeze, target: \"endpoint/chat/replica[0]\", for: 40s}\n"
+	 "  - {at: 180s, fault: proc.oom, target: \"endpoint/chat/replica[0]\", for: 5s}\n"
+	 "  - {at: 240s, fault: mem.fill, target: \"primary/node[0]\", percent: 50%, for: 20s}\n"
+	 "  - {at: 290s, fault: mem.fill, target: \"primary/node[0]\", percent: 97%, for: 30s}\n"},
+	{{"cpu.burn", "CPU left, ppm: 1000000 -> "},
+	 {"cpu.burn", "CPU left, ppm: 1000000 -> "},
+	 {"cgroup.squeeze", "CPU by its quota, ppm: 1000000 -> 250000"},
+	 {"proc.oom", "processes that the OOM killer ended: 0 -> 1"},
+	 {"mem.fill", "memory left, ppm: 1000000 -> "},
+	 {"mem.fill", "memory left, ppm: 1000000 -> "}},
+};
+
 /* ---- data ---- */
 
 #define ON_MODEL 5 /* the first of them */
@@ -314,6 +332,18 @@ START_TEST(data_and_backups)
 }
 END_TEST
 
+START_TEST(cpu_and_memory)
+{
+	workplace_enter("real-faults");
+	pid_t drill = begin_drill(&resources);
+
+	end_drill(&resources, drill);
+	ck_assert_str_eq(drill_left_after(drill, 1), "");
+	check_drill(&resources, false);
+	workplace_leave();
+}
+END_TEST
+
 static void add_slow(Suite *suite, const char *name, const TTest *test)
 {
 	TCase *tcase = tcase_create(name);
@@ -326,6 +356,7 @@ static void add_slow(Suite *suite, const char *name, const TTest *test)
 static void add_cases(Suite *suite)
 {
 	add_slow(suite, "processes_and_machines", processes_and_machines);
+	add_slow(suite, "cpu_and_memory", cpu_and_memory);
 	add_slow(suite, "data_and_backups", data_and_backups);
 }
 

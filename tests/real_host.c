@@ -457,16 +457,36 @@ static void try_pids(struct drill *drill)
 	ck_assert_uint_eq(machine_processes(machine, NULL, NULL), 2);
 }
 
+static struct machine_beside start_beside(struct drill *drill, const char *const *words)
+{
+	const char *argv[16] = {arena_printf(&drill->arena, "%s/minilepton", getenv("DRSIM_BUILD")),
+				"strain"};
+	const struct machine_start how = {
+		.argv = argv,
+		.log = arena_printf(&drill->arena, "%s/beside.log", drill->journal->work)};
+	struct error e = {0};
+	struct machine_beside beside;
+
+	for (size_t i = 0; words[i]; i++)
+		argv[i + 2] = words[i];
+	must(machine_start_beside(machines_get(drill->machines, 0), &how, &beside, &e), &e);
+	ck_assert(machine_beside_lives(&beside));
+	return beside;
+}
+
 static void try_kill(struct drill *drill, bool frozen)
 {
 	struct machine *machine = machines_get(drill->machines, 0);
 	struct arena *arena = &drill->arena;
+	static const char *const none[] = {NULL};
+	struct machine_beside beside = start_beside(drill, none);
 	struct error e = {0};
 
 	if (frozen)
 		must(machine_freeze(machine, true, &e), &e);
 	must(machine_kill(machine, &e), &e);
 	ck_assert(!machine_alive(machine) && !machine_frozen(machine));
+	ck_assert(!machine_beside_lives(&beside));
 	ck_assert_uint_eq(machine_processes(machine, NULL, NULL), 0);
 	expect(drill, 0, "ping", "nothing");
 	must(machine_kill(machine, &e), &e);
@@ -502,6 +522,71 @@ static void try_limits(struct drill *drill)
 	expect(drill, 0, "ping", "pong");
 	must(machine_limit(machine, 0, 0, &e), &e);
 	expect(drill, 0, "eat", "eaten");
+}
+
+/* Other work in the machine: it is of the machine, counts apart, is stopped with it and ends. */
+static void try_beside(struct drill *drill)
+{
+	static const char *const words[] = {"--workers", "1",        "--load-ppm", "300000",
+					    "--memory",  "16000000", NULL};
+	struct machine *machine = machines_get(drill->machines, 0);
+	struct machine_beside strain = start_beside(drill, words);
+	pid_t pid = strain.pid;
+	struct machine_memory own, beside;
+	struct error e = {0};
+
+	process_pause(NANOS_S / 2);
+	ck_assert_uint_eq(machine_processes(machine, NULL, NULL), 2 + 1 + 4);
+	nanos used = process_cpu(pid), from = process_now();
+	process_pause(NANOS_S);
+	double load = (double)(process_cpu(pid) - used) / (double)(process_now() - from);
+	printf("beside: %.3f of a processor\n", load);
+	ck_assert_msg(load > 0.1 && load < 0.33, "%.3f", load);
+	if (machine_memory(machine, false, &own) && machine_memory(machine, true, &beside)) {
+		printf("beside: %.1f MB, its own %.1f MB\n", (double)beside.private_bytes / 1e6,
+		       (double)own.private_bytes / 1e6);
+		ck_assert_uint_ge(beside.private_bytes, 15500000);
+		ck_assert_uint_le(beside.private_bytes, 19000000);
+		ck_assert_uint_le(own.private_bytes, 8000000);
+	}
+	must(machine_freeze(machine, true, &e), &e);
+	process_pause(50 * NANOS_MS);
+	used = process_cpu(pid);
+	process_pause(100 * NANOS_MS);
+	ck_assert_int_eq(process_cpu(pid), used);
+	must(machine_freeze(machine, false, &e), &e);
+	machine_end_beside(machine, &strain);
+	ck_assert(!process_lives(pid, 0));
+	process_pause(50 * NANOS_MS); /* those that it started end by themselves */
+	ck_assert_uint_eq(machine_processes(machine, NULL, NULL), 2);
+	expect(drill, 0, "ping", "pong");
+}
+
+/* One process is held back, and then no longer. */
+static void try_squeeze(struct drill *drill)
+{
+	struct machine *machine = machines_get(drill->machines, 0);
+	const char *said = call(drill, 0, "pid");
+	pid_t pid = machine_pid(machine, (pid_t)process_number(&said));
+	struct error e = {0};
+
+	if (machine_squeeze(machine, pid, 0.2, &e)) {
+		ck_assert_int_eq(e.kind, ERROR_UNAVAILABLE);
+		printf("squeeze: %s\n", e.text);
+		return;
+	}
+	said = call(drill, 0, "burn");
+	printf("squeeze: 0.2 processors gave %s ms of 500\n", said);
+	ck_assert_uint_le(process_number(&said), 180);
+	ck_assert_uint_gt(machine_throttled(machine, pid), 0);
+	must(machine_squeeze(machine, pid, 0.002, &e), &e);
+	said = call(drill, 0, "burn");
+	printf("squeeze: 0.002 processors gave %s ms of 500\n", said);
+	ck_assert_uint_le(process_number(&said), 20);
+	must(machine_release(machine, pid, &e), &e);
+	must(machine_release(machine, pid, &e), &e);
+	said = call(drill, 0, "burn");
+	ck_assert_uint_gt(process_number(&said), 180);
 }
 
 static void try_refusals(struct drill *drill)
@@ -560,6 +645,8 @@ static void try_all(const char *run, size_t count, bool loopback, enum machine_i
 	try_pids(&drill);
 	try_stop(&drill);
 	try_limits(&drill);
+	try_squeeze(&drill);
+	try_beside(&drill);
 	try_kill(&drill, false);
 	try_kill(&drill, true);
 	try_refusals(&drill);
@@ -658,8 +745,7 @@ START_TEST(machines_without_root)
 	if (_i == 0)
 		try_all("unprivileged-loopback", 6, true, MACHINE_LOOPBACK);
 	else
-		try_all("unprivileged", 12, false,
-			user ? MACHINE_NAMESPACES : MACHINE_LOOPBACK);
+		try_all("unprivileged", 12, false, user ? MACHINE_NAMESPACES : MACHINE_LOOPBACK);
 }
 END_TEST
 

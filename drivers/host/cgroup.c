@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #define CPU_WEIGHT 100u /* version 2 */
 #define CPU_WEIGHT_MAX 10000u
 #define CPU_PERIOD_US 20000
+#define CPU_PERIOD_MAX_US 1000000
 #define CPU_QUOTA_MIN_US 1000 /* the least that the kernel takes */
 
 const char *const cgroup_names[CGROUP_USES] = {
@@ -267,20 +269,24 @@ int cgroup_freeze(const char *path, bool v2, bool frozen, nanos timeout, struct 
 
 int cgroup_limit_cpu(const char *path, bool v2, double cpus, struct error *e)
 {
-	long quota = cpus > 0 ? (long)(cpus * CPU_PERIOD_US + 0.5) : -1;
-	char quota_text[32] = "max", text[80], period[32];
+	char quota_text[32] = "max", text[80], period_text[32];
+	double period = CPU_PERIOD_US;
+	long quota = -1;
 
-	if (quota >= 0 && quota < CPU_QUOTA_MIN_US)
-		quota = CPU_QUOTA_MIN_US;
-	snprintf(period, sizeof(period), "%d", CPU_PERIOD_US);
+	/* The kernel takes no quota below a millisecond: a longer period makes a small one. */
+	if (cpus > 0 && cpus * period < CPU_QUOTA_MIN_US)
+		period = fmin(ceil(CPU_QUOTA_MIN_US / cpus), CPU_PERIOD_MAX_US);
+	if (cpus > 0)
+		quota = lround(fmax(cpus * period, CPU_QUOTA_MIN_US));
+	snprintf(period_text, sizeof(period_text), "%.0f", period);
 	if (v2) {
 		if (quota >= 0)
 			snprintf(quota_text, sizeof(quota_text), "%ld", quota);
-		snprintf(text, sizeof(text), "%s %s", quota_text, period);
+		snprintf(text, sizeof(text), "%s %s", quota_text, period_text);
 		return put(path, "cpu.max", text) ? 0 : fail(e, "limit", path);
 	}
 	snprintf(text, sizeof(text), "%ld", quota);
-	if (!put(path, "cpu.cfs_period_us", period) || !put(path, "cpu.cfs_quota_us", text))
+	if (!put(path, "cpu.cfs_period_us", period_text) || !put(path, "cpu.cfs_quota_us", text))
 		return fail(e, "limit", path);
 	return 0;
 }
@@ -306,6 +312,52 @@ int cgroup_limit_memory(const char *path, bool v2, uint64_t bytes, struct error 
 	return put(path, v2 ? "memory.max" : "memory.limit_in_bytes", text)
 		       ? 0
 		       : fail(e, "limit", path);
+}
+
+/* The number behind `name` in a file of lines "NAME NUMBER". */
+static uint64_t figure(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = text; at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (strncmp(at, name, length) == 0 && at[length] == ' ') {
+			at += length + 1;
+			return process_number(&at);
+		}
+	}
+	return 0;
+}
+
+uint64_t cgroup_throttled(const char *path)
+{
+	char text[1024];
+
+	return get(path, "cpu.stat", text, sizeof(text)) ? figure(text, "nr_throttled") : 0;
+}
+
+bool cgroup_read_memory(const char *path, bool v2, struct cgroup_memory *ret)
+{
+	char text[8192];
+	const char *at = text;
+
+	*ret = (struct cgroup_memory){0};
+	if (!get(path, v2 ? "memory.current" : "memory.usage_in_bytes", text, sizeof(text)))
+		return false;
+	ret->bytes = process_number(&at);
+	if (!get(path, "memory.stat", text, sizeof(text)))
+		return false;
+	ret->private_bytes = figure(text, v2 ? "anon" : "rss");
+	return true;
+}
+
+uint64_t cgroup_oom_kills(const char *path, bool v2)
+{
+	char text[1024];
+
+	return get(path, v2 ? "memory.events" : "memory.oom_control", text, sizeof(text))
+		       ? figure(text, "oom_kill")
+		       : 0;
 }
 
 bool cgroup_is_group(const char *path)

@@ -45,6 +45,18 @@ int cgroup_limit_cpu(const char *path, bool v2, double cpus, struct error *e);
 /* Its share of the processors beside other groups: as that of so many groups of usual weight. */
 int cgroup_weigh(const char *path, bool v2, uint32_t groups, struct error *e);
 int cgroup_limit_memory(const char *path, bool v2, uint64_t bytes, struct error *e);
+/* What its processes have been made to wait for by its CPU quota: periods. 0: none, or no quota. */
+uint64_t cgroup_throttled(const char *path);
+
+struct cgroup_memory {
+	uint64_t bytes; /* all that is charged to it */
+	uint64_t
+		private_bytes; /* of them what belongs to processes alone: their heaps and stacks */
+};
+/* false: it cannot be read. */
+bool cgroup_read_memory(const char *path, bool v2, struct cgroup_memory *ret);
+/* How many of its processes the kernel's OOM killer ended so far. */
+uint64_t cgroup_oom_kills(const char *path, bool v2);
 /* Is it on a cgroup file system? */
 bool cgroup_is_group(const char *path);
 /* Kills all in it and in those below it, frozen or not. Returns how many it met. */

@@ -108,7 +108,12 @@ static int make_groups_of(struct machines *machines, int use, struct error *e)
 		if (machine->config->place_only)
 			continue;
 		machine->groups[use] = arena_printf(machines->arena, "%s/m%zu", path, i);
-		if (cgroup_make(machine->groups[use], v2, false, e))
+		machine->main[use] = arena_printf(machines->arena, "%s/main", machine->groups[use]);
+		machine->beside[use] =
+			arena_printf(machines->arena, "%s/beside", machine->groups[use]);
+		if (cgroup_make(machine->groups[use], v2, true, e) ||
+		    cgroup_make(machine->main[use], v2, false, e) ||
+		    cgroup_make(machine->beside[use], v2, false, e))
 			return -1;
 	}
 	return 0;
@@ -475,6 +480,11 @@ static pid_t inner_pid(pid_t pid)
 	return inner;
 }
 
+pid_t machine_first(const struct machine *machine)
+{
+	return machine->pid;
+}
+
 pid_t machine_pid(const struct machine *machine, pid_t inner)
 {
 	struct arena arena = {0};
@@ -638,24 +648,6 @@ int machine_freeze(struct machine *machine, bool frozen, struct error *e)
 bool machine_frozen(const struct machine *machine)
 {
 	return machine->frozen;
-}
-
-/* ---- limited ---- */
-
-int machine_limit(struct machine *machine, double cpus, uint64_t memory_bytes, struct error *e)
-{
-	const struct cgroup_place *places = machine->machines->cgroups.places;
-	const char *cpu = machine->groups[CGROUP_CPU], *memory = machine->groups[CGROUP_MEMORY];
-
-	if ((cpus > 0 && !cpu) || (memory_bytes > 0 && !memory))
-		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "machine %s cannot be limited: %s",
-				 machine->config->name,
-				 places[cpus > 0 && !cpu ? CGROUP_CPU : CGROUP_MEMORY].why);
-	if (cpu && cgroup_limit_cpu(cpu, places[CGROUP_CPU].v2, cpus, e))
-		return -1;
-	if (memory && cgroup_limit_memory(memory, places[CGROUP_MEMORY].v2, memory_bytes, e))
-		return -1;
-	return 0;
 }
 
 /* ---- seen from outside ---- */

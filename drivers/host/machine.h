@@ -110,8 +110,46 @@ int machine_freeze(struct machine *machine, bool frozen, struct error *e);
 bool machine_frozen(const struct machine *machine);
 /* Processors and bytes of memory, 0: unlimited. ERROR_UNAVAILABLE without cgroup. */
 int machine_limit(struct machine *machine, double cpus, uint64_t memory_bytes, struct error *e);
+
+/* Another program beside the machine's own. */
+struct machine_beside {
+	pid_t pid; /* 0: none */
+	uint64_t start;
+};
+
+/*
+ * Starts another program beside the machine's processes: in its PID namespace, and where there are
+ * cgroups in one of its own inside the machine's that weighs as much as all the rest of it. It sees
+ * the files and the network of this host. It ends with the machine at the latest.
+ */
+int machine_start_beside(struct machine *machine, const struct machine_start *start,
+			 struct machine_beside *ret, struct error *e);
+bool machine_beside_lives(const struct machine_beside *beside);
+/* Kills it and waits for its end. Nothing when it is gone. */
+void machine_end_beside(struct machine *machine, struct machine_beside *beside);
+
+struct machine_memory {
+	uint64_t bytes;         /* all that they are charged with */
+	uint64_t private_bytes; /* what belongs to them alone: heaps and stacks */
+};
+/* Of its own processes, or of those beside them. false: there is no cgroup for it. Any thread, like
+ * the next. */
+bool machine_memory(const struct machine *machine, bool beside, struct machine_memory *ret);
+/* How many of its own processes the kernel's OOM killer ended so far. */
+uint64_t machine_oom_kills(const struct machine *machine);
+
+/* Holds one process of it to so many processors, by a cgroup of its own inside the machine's.
+ * ERROR_UNAVAILABLE without cgroup. */
+int machine_squeeze(struct machine *machine, pid_t pid, double cpus, struct error *e);
+/* Back among the others. Nothing when it is gone. */
+int machine_release(struct machine *machine, pid_t pid, struct error *e);
+/* In how many periods it had to wait for its quota, so far. */
+uint64_t machine_throttled(const struct machine *machine, pid_t pid);
+
 /* Its first process runs, frozen or not. */
 bool machine_alive(struct machine *machine);
+/* The pid here of its first process; 0: it was not started, or killed. */
+pid_t machine_first(const struct machine *machine);
 /* The pid here of a pid in there; 0: there is none. */
 pid_t machine_pid(const struct machine *machine, pid_t inner);
 /* Calls back for each of its processes (state of /proc/PID/stat); returns how many. */

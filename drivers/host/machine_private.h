@@ -24,7 +24,9 @@ struct machine {
 	char address[MACHINE_ADDRESS_MAX];
 	int network, mounts, tree; /* namespaces, its root folder; -1: not there */
 	char root[64];             /* "/proc/PID/fd/N" of `tree`, or "" */
-	const char *groups[CGROUP_USES];
+	/* Its cgroup of each use, and the two in it: of its own processes, and of those beside
+	 * them. (With version 2 a group that hands controllers on has no processes itself.) */
+	const char *groups[CGROUP_USES], *main[CGROUP_USES], *beside[CGROUP_USES];
 	pid_t pid; /* of its first process; 0: none is running */
 	uint64_t start;
 	uint64_t kill_record; /* in the journal; 0: its cgroup stands there */

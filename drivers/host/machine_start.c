@@ -48,6 +48,7 @@ struct birth {
 	const struct machine *machine;
 	char *const *argv, *const *envp;
 	int go[2], status[2], output[2], log;
+	bool beside; /* what runs there already: in its PID namespace, and nothing else of it */
 };
 
 /* ---- in the child ---- */
@@ -136,11 +137,13 @@ static void enter_namespaces(const struct birth *birth)
 static _Noreturn void be_born(const struct birth *birth)
 {
 	const struct report ready = {.stage = STAGE_READY};
-	bool own = birth->machine->machines->isolation == MACHINE_NAMESPACES;
-	int null;
+	bool own = birth->machine->machines->isolation == MACHINE_NAMESPACES && !birth->beside;
+	int null, output = birth->beside ? birth->log : birth->output[1];
 	sigset_t none;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Beside others it dies with the first of them, whose child it becomes. */
+	if (!birth->beside || birth->machine->machines->isolation == MACHINE_LOOPBACK)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(birth->go[1]);
 	wait_for_go(birth);
 	setsid();
@@ -151,7 +154,7 @@ static _Noreturn void be_born(const struct birth *birth)
 	if (own)
 		enter_namespaces(birth);
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(birth->output[1], STDOUT_FILENO) < 0 ||
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
 	    dup2(birth->log, STDERR_FILENO) < 0 || chdir("/"))
 		give_up(birth, STAGE_STREAMS);
 	if (write(birth->status[1], &ready, sizeof(ready)) != sizeof(ready))
@@ -194,6 +197,47 @@ static char *const *make_environment(const struct machine *machine, const char *
 	return (char *const *)(uintptr_t)words;
 }
 
+/* In a process of its own, which need not come back: in a user namespace that cannot be done. */
+static _Noreturn void fork_there(const struct machine *machine, const struct birth *birth, int said)
+{
+	char path[64];
+	pid_t pid = -1;
+	int theirs;
+
+	snprintf(path, sizeof(path), "/proc/%ld/ns/pid", (long)machine->pid);
+	theirs = open(path, O_RDONLY | O_CLOEXEC);
+	/* Only children are born in the namespace that a process enters. */
+	if (theirs >= 0 && setns(theirs, CLONE_NEWPID) == 0)
+		pid = fork();
+	if (pid == 0) {
+		close(said);
+		be_born(birth);
+	}
+	_exit(write(said, &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
+}
+
+/* Born in the machine's PID namespace: a child of its first process. */
+static pid_t fork_inside(const struct machine *machine, const struct birth *birth)
+{
+	pid_t pid = -1, between;
+	int said[2];
+
+	if (pipe2(said, O_CLOEXEC))
+		return -1;
+	between = fork();
+	if (between == 0)
+		fork_there(machine, birth, said[1]);
+	close(said[1]);
+	if (between > 0 && read(said[0], &pid, sizeof(pid)) != sizeof(pid))
+		pid = -1;
+	close(said[0]);
+	while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (pid < 0)
+		errno = EPERM;
+	return pid;
+}
+
 static pid_t clone_child(const struct machine *machine)
 {
 	unsigned long flags = SIGCHLD;
@@ -206,25 +250,34 @@ static pid_t clone_child(const struct machine *machine)
 	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
 }
 
-/* Before the child does anything: it is in its cgroups, or its pid is in the journal. */
-static int register_child(struct machine *machine, struct error *e)
+/* Puts a process into the machine's groups of all uses. */
+static int join_groups(const char *const groups[CGROUP_USES], pid_t pid, bool *ret_any,
+		       struct error *e)
 {
-	struct undo kill = {.kind = UNDO_KILL, .pid = machine->pid, .start = machine->start};
-	bool joined = false;
-
+	*ret_any = false;
 	for (int use = 0; use < CGROUP_USES; use++) {
 		bool again = false;
 
 		for (int other = 0; other < use; other++)
-			again = again ||
-				(machine->groups[use] && machine->groups[other] &&
-				 strcmp(machine->groups[use], machine->groups[other]) == 0);
-		if (!machine->groups[use] || again)
+			again = again || (groups[use] && groups[other] &&
+					  strcmp(groups[use], groups[other]) == 0);
+		if (!groups[use] || again)
 			continue;
-		if (cgroup_join(machine->groups[use], machine->pid, e))
+		if (cgroup_join(groups[use], pid, e))
 			return -1;
-		joined = true;
+		*ret_any = true;
 	}
+	return 0;
+}
+
+/* Before the child does anything: it is in its cgroups, or its pid is in the journal. */
+static int register_child(struct machine *machine, struct error *e)
+{
+	struct undo kill = {.kind = UNDO_KILL, .pid = machine->pid, .start = machine->start};
+	bool joined;
+
+	if (join_groups(machine->main, machine->pid, &joined, e))
+		return -1;
 	if (joined)
 		return 0;
 	if (journal_add(machine->machines->journal, &kill, e))
@@ -357,6 +410,91 @@ out:
 	if (rc && machine->pid > 0)
 		machine_kill(machine, NULL);
 	return rc;
+}
+
+/* ---- beside it ---- */
+
+/* From the fork to the running program; it hangs on our word until it is in its cgroups. */
+static int bring_up_beside(struct machine *machine, const struct birth *birth, pid_t pid,
+			   struct error *e)
+{
+	struct report report;
+	bool joined;
+
+	if (join_groups(machine->beside, pid, &joined, e) || say_go(machine, birth, e))
+		return -1;
+	if (!read_report(birth, &report))
+		return fail(machine, "start a process beside it", e);
+	if (report.stage == STAGE_READY) {
+		if (say_go(machine, birth, e))
+			return -1;
+		if (!read_report(birth, &report))
+			return 0;
+	}
+	errno = report.error;
+	return fail(machine, stage_words[report.stage], e);
+}
+
+int machine_start_beside(struct machine *machine, const struct machine_start *start,
+			 struct machine_beside *ret, struct error *e)
+{
+	struct birth birth = {
+		.machine = machine,
+		.argv = (char *const *)(uintptr_t)start->argv,
+		.envp = make_environment(machine, start->environment),
+		.go = {-1, -1},
+		.status = {-1, -1},
+		.output = {-1, -1},
+		.log = -1,
+		.beside = true,
+	};
+	bool inside = machine->machines->isolation == MACHINE_NAMESPACES;
+	int rc = -1;
+
+	assert(syscall(SYS_gettid) == getpid());
+	*ret = (struct machine_beside){0};
+	if (!machine_alive(machine))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "machine %s is not running",
+				 machine->config->name);
+	if (open_birth(machine, &birth, start->log, e))
+		goto out;
+	ret->pid = inside ? fork_inside(machine, &birth) : fork();
+	if (ret->pid == 0)
+		be_born(&birth);
+	if (ret->pid < 0) {
+		ret->pid = 0;
+		fail(machine, "start a process beside it", e);
+		goto out;
+	}
+	ret->start = process_start(ret->pid);
+	close_at(&birth.status[1]);
+	close_at(&birth.go[0]);
+	rc = bring_up_beside(machine, &birth, ret->pid, e);
+out:
+	close_pair(birth.go);
+	close_pair(birth.status);
+	close_pair(birth.output);
+	close_at(&birth.log);
+	if (rc)
+		machine_end_beside(machine, ret);
+	return rc;
+}
+
+bool machine_beside_lives(const struct machine_beside *beside)
+{
+	return beside->pid > 0 && process_lives(beside->pid, beside->start);
+}
+
+void machine_end_beside(struct machine *machine, struct machine_beside *beside)
+{
+	if (beside->pid > 0)
+		process_signal(beside->pid, beside->start, SIGKILL);
+	/* In a frozen machine it ends when that goes on. */
+	if (beside->pid > 0 && !machine->frozen) {
+		process_wait(beside->pid, beside->start, MACHINE_WAIT);
+		waitpid(beside->pid, NULL, WNOHANG); /* on loopback it is a child of ours */
+	}
+	*beside = (struct machine_beside){0};
 }
 
 /* ---- its first line ---- */

@@ -184,6 +184,17 @@ bool process_signal(pid_t pid, uint64_t start, int number)
 	return sent;
 }
 
+nanos process_cpu(pid_t pid)
+{
+	struct timespec used = {0};
+	clockid_t clock;
+
+	if (pid <= 0 || clock_getcpuclockid(pid, &clock) ||
+	    clock_gettime(clock, &used)) /* style: allow */
+		return 0;
+	return used.tv_sec * NANOS_S + used.tv_nsec;
+}
+
 bool process_carries(pid_t pid, const char *entry)
 {
 	char path[64], block[BLOCK_SIZE], needle[ENTRY_MAX + 2] = {0};

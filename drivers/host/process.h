@@ -33,6 +33,8 @@ uint64_t process_start(pid_t pid);
 bool process_lives(pid_t pid, uint64_t start);
 /* Sends a signal to it and to nobody else. false: it is gone, or may not be signalled (errno). */
 bool process_signal(pid_t pid, uint64_t start, int number);
+/* What all its threads have used of the CPU so far; 0 also when it is gone. */
+nanos process_cpu(pid_t pid);
 /* Is `entry` ("NAME=value") in its environment? false also where we may not look. */
 bool process_carries(pid_t pid, const char *entry);
 /* Waits until it does not live any more; false when the time is over. */

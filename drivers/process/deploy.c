@@ -167,6 +167,7 @@ static void add_nodes(struct real *real, struct machine_config *machines, size_t
 			node->site = s;
 			node->index = n;
 			node->power = true;
+			node->cpu_left = node->memory_left = EFFECT_PPM;
 			snprintf(node->name, sizeof(node->name), "%s/node[%u]", d->sites[s].name,
 				 n);
 			machine->disk = arena_printf(&real->arena, "%s/nodes/%zu/disk", work, k);

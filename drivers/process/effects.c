@@ -65,10 +65,10 @@ static int each_node(struct real *real, struct entity entity,
 }
 
 /* Processes of replicas that the entity names, at the endpoint's own site; ranks of a job. */
-static int each_process(struct real *real, struct entity entity,
-			int (*act)(struct real *real, struct node *node, pid_t pid, void *context,
-				   struct error *e),
-			void *context, struct error *e)
+int effects_each_process(struct real *real, struct entity entity,
+			 int (*act)(struct real *real, struct node *node, pid_t pid, void *context,
+				    struct error *e),
+			 void *context, struct error *e)
 {
 	struct view *view = real->scratch;
 	bool ranks = entity.kind == ENTITY_JOB || entity.kind == ENTITY_RANK;
@@ -254,11 +254,10 @@ static int signal_processes(struct real *real, struct fault_state *fault, int nu
 {
 	struct signalling signalling = {.fault = fault, .number = number, .journal = journal};
 
-	return each_process(real, fault->effect.entity, send_signal, &signalling, e);
+	return effects_each_process(real, fault->effect.entity, send_signal, &signalling, e);
 }
 
-/* Until the agent has seen it, so that the look at the effect does not come too early. */
-static void wait_seen(struct real *real, struct entity entity, uint64_t starts, uint32_t processes)
+void effects_wait_seen(struct real *real, struct entity entity, uint64_t starts, uint32_t processes)
 {
 	nanos end = real_now(real) + EXIT_PATIENCE;
 	struct reading reading;
@@ -278,7 +277,7 @@ static int end_processes(struct real *real, struct fault_state *fault, int numbe
 	readings_take(real, fault->effect.entity, &before);
 	if (signal_processes(real, fault, number, false, e))
 		return -1;
-	wait_seen(real, fault->effect.entity, before.process_starts, before.processes);
+	effects_wait_seen(real, fault->effect.entity, before.process_starts, before.processes);
 	return 0;
 }
 
@@ -593,15 +592,30 @@ static const struct way ways[EFFECTS] = {
 			       checkpoint_damage, checkpoint_mend, checkpoint_damaged},
 	[EFFECT_CKPT_TORN] = {"the end of the checkpoint's last shard is cut off", FIDELITY_REAL,
 			      SILENT, checkpoint_damage, checkpoint_mend, checkpoint_damaged},
+	[EFFECT_CPU_TAKEN] = {"other work on the machine, which weighs as much as all that runs "
+			      "there",
+			      FIDELITY_REAL, SILENT, cpu_take, cpu_give, strain_runs},
+	[EFFECT_CPU_QUOTA] = {"the CPU quota of a cgroup, below what the process used before",
+			      FIDELITY_REAL, SILENT, quota_set, quota_lift, quota_holds},
+	[EFFECT_MEM_TAKEN] = {"other work takes memory of the machine's cgroup; the kernel's OOM "
+			      "killer ends who needs more",
+			      FIDELITY_REAL, SEEN, mem_take, mem_give, strain_runs},
+	[EFFECT_PROC_OOM] = {"the kernel's OOM killer ends the process, for want of room in the "
+			     "machine's cgroup",
+			     FIDELITY_REAL, SEEN, oom_kill, nothing, ended},
 };
+
+#define NEEDS_CGROUP                                                                               \
+	(EFFECT_BIT(EFFECT_CPU_QUOTA) | EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM))
 
 struct mechanism effects_mechanism(enum effect_kind kind)
 {
 	const struct way *way = &ways[kind];
+	bool cgroup = EFFECT_BIT(kind) & NEEDS_CGROUP;
 
 	return (struct mechanism){.text = way->text ? way->text : "none on this driver",
 				  .fidelity = way->fidelity,
-				  .privilege = "none"};
+				  .privilege = cgroup ? "cgroups that we may make" : "none"};
 }
 
 /* ---- the door ---- */
@@ -732,6 +746,8 @@ void effects_look(struct real *real)
 		struct fault_state *fault = &real->faults[i];
 		if (fault->used && fault->due <= real_now(real))
 			happen_again(real, fault);
+		if (fault->used)
+			resources_look(real, fault);
 		if (fault->used)
 			look_notice(real, fault);
 	}

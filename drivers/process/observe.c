@@ -257,8 +257,11 @@ static void round_once(struct observer *observer)
 
 	observer->next.at = real_now(real);
 	ask_all(observer);
-	for (size_t i = 0; i < real->node_count; i++)
-		read_node(&observer->looks[i], &observer->next.nodes[i]);
+	for (size_t i = 0; i < real->node_count; i++) {
+		struct node_view *node = &observer->next.nodes[i];
+		read_node(&observer->looks[i], node);
+		node->oom_kills = machine_oom_kills(real->nodes[i].machine);
+	}
 	for (size_t i = real->node_count + 1; i < observer->look_count; i++) {
 		const struct look *look = &observer->looks[i];
 		cJSON *answer =

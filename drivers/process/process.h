@@ -54,7 +54,9 @@
 	 EFFECT_BIT(EFFECT_BACKUP_FLIP) | EFFECT_BIT(EFFECT_BACKUP_GONE) |                         \
 	 EFFECT_BIT(EFFECT_BACKUP_OLD) | EFFECT_BIT(EFFECT_BACKUP_FAIL) |                          \
 	 EFFECT_BIT(EFFECT_RESTORE_STOP) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                          \
-	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN))
+	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
+	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM))
 
 /* A node of the scenario: a machine with an agent. */
 struct node {
@@ -66,6 +68,9 @@ struct node {
 	uint16_t port;               /* of its agent; the ports behind it are the replicas' */
 	atomic_bool power;           /* as its power controller says */
 	atomic_bool down;            /* we killed it, and nobody started it again */
+	/* What other work leaves of its CPU and memory, ppm, as it was last seen. */
+	_Atomic uint32_t cpu_left, memory_left;
+	uint64_t memory_limit; /* of its cgroup, bytes; 0: none */
 };
 
 /* A process, as the agent of its node tells of it. */
@@ -84,6 +89,7 @@ struct node_view {
 	uint64_t gpu_mask;                 /* which */
 	struct real_view seen[PROCESS_VIEWS_MAX];
 	uint32_t processes;
+	uint64_t oom_kills; /* of its processes, so far */
 };
 
 /* A replica, as the control plane tells of it. */
@@ -166,6 +172,12 @@ struct fault_state {
 	size_t object_count;
 	struct kept_shard *shards[FAULT_RECORDS_MAX]; /* of a checkpoint */
 	size_t shard_count;
+	struct machine_beside strain;        /* that takes CPU or memory */
+	pid_t pids[FAULT_RECORDS_MAX];       /* that are held to a quota */
+	double cpu_used[FAULT_RECORDS_MAX];  /* by each of them before: processors */
+	uint32_t node_of[FAULT_RECORDS_MAX]; /* where each of them runs */
+	size_t pid_count;
+	nanos cpu_at, cpu_then;               /* a look at the strain: when, and what it had used */
 	int32_t backup;                       /* or checkpoint of the job */
 	char ids[DATA_CLASSES][STORE_ID_MAX]; /* of the backup before it was aged */
 	uint32_t processes;                   /* that ran before it */
@@ -216,6 +228,8 @@ struct real {
 	_Atomic uint32_t route[SCENARIO_ENDPOINTS_MAX]; /* site that has the traffic */
 	double rate[SCENARIO_ENDPOINTS_MAX];            /* requests a second, now */
 	nanos start_added[SCENARIO_ENDPOINTS_MAX];
+	/* The tightest quota on a replica, ppm of what it used before; 0: none. */
+	_Atomic uint32_t quota[SCENARIO_ENDPOINTS_MAX];
 	atomic_bool checked;                          /* the ledger was read back at least once */
 	atomic_bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
 	bool unread[SCENARIO_ENDPOINTS_MAX];          /* has to be, before anything is calm */

@@ -49,6 +49,11 @@ static void read_node(struct real *real, const struct view *view, struct entity 
 	ret->gpus_visible += seen->responding ? gpus_seen(real, node, seen, &entity) : 0;
 	ret->ports++;
 	ret->ports_open += seen->reachable;
+	if (node->cpu_left < ret->cpu_left_ppm)
+		ret->cpu_left_ppm = node->cpu_left;
+	if (node->memory_left < ret->memory_left_ppm)
+		ret->memory_left_ppm = node->memory_left;
+	ret->oom_kills += seen->oom_kills;
 	if (!seen->responding || !real->volumes[entity.site])
 		return;
 	uint32_t left = space_left(real, copies_site_folder(real->copies, entity.site));
@@ -116,6 +121,9 @@ static void read_replicas(const struct real *real, const struct view *view,
 		ret->processes += replica->pid != 0 && replica->state != 'X';
 		ret->processes_stopped += replica->pid != 0 && replica->state == 'T';
 		ret->process_starts += replica->starts;
+		uint32_t quota = real->quota[replica->endpoint];
+		if (quota > 0 && quota < ret->quota_ppm)
+			ret->quota_ppm = quota;
 	}
 }
 
@@ -197,6 +205,17 @@ static void read_store(struct real *real, struct reading *ret)
 
 /* ---- one entity ---- */
 
+/* A process may be started again elsewhere in its site. */
+static uint64_t oom_kills(const struct real *real, const struct view *view, uint32_t site)
+{
+	uint64_t sum = 0;
+
+	for (size_t n = 0; n < real->node_count; n++)
+		if (real->nodes[n].site == site)
+			sum += view->nodes[n].oom_kills;
+	return sum;
+}
+
 static void read_service(struct real *real, const struct view *view, const struct entity *entity,
 			 struct reading *ret)
 {
@@ -207,6 +226,7 @@ static void read_service(struct real *real, const struct view *view, const struc
 	ret->request_rate = real->rate[endpoint];
 	ret->start_added = real->start_added[endpoint];
 	ret->usable = ret->replicas_ready > 0;
+	ret->oom_kills = oom_kills(real, view, real->route[endpoint]);
 }
 
 static void take(struct real *real, const struct view *view, struct entity entity,
@@ -214,7 +234,11 @@ static void take(struct real *real, const struct view *view, struct entity entit
 {
 	const struct deployment *d = &real->scenario->deployment;
 
-	*ret = (struct reading){.at = real_now(real), .pace_ppm = EFFECT_PPM};
+	*ret = (struct reading){.at = real_now(real),
+				.pace_ppm = EFFECT_PPM,
+				.cpu_left_ppm = EFFECT_PPM,
+				.memory_left_ppm = EFFECT_PPM,
+				.quota_ppm = EFFECT_PPM};
 	switch (entity.kind) {
 	case ENTITY_SITE:
 	case ENTITY_STANDBY:
@@ -244,6 +268,7 @@ static void take(struct real *real, const struct view *view, struct entity entit
 	case ENTITY_RANK:
 	case ENTITY_CHECKPOINT:
 		training_reading(real, view, entity, ret);
+		ret->oom_kills = oom_kills(real, view, entity.site);
 		break;
 	case ENTITY_NONE:
 	case ENTITY_KINDS:

@@ -18,6 +18,7 @@ static const struct minilepton_command *const commands[] = {
 	&minilepton_control,
 	&minilepton_store,
 	&minilepton_trainer,
+	&minilepton_strain,
 	NULL,
 };
 

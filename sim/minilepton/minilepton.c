@@ -2,9 +2,11 @@
 /* What every subcommand needs: the log, and the clock. */
 #include "sim/minilepton/minilepton.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,4 +55,14 @@ int minilepton_fail(const struct error *e)
 {
 	minilepton_say("error: %s", e->text);
 	return MINILEPTON_FAILED;
+}
+
+bool minilepton_oom_score(const char *score)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, score, strlen(score)) == (ssize_t)strlen(score);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
 }

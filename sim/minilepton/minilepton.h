@@ -33,7 +33,8 @@ struct minilepton_command {
 };
 
 extern const struct minilepton_command minilepton_node, minilepton_replica, minilepton_gateway;
-extern const struct minilepton_command minilepton_control, minilepton_store, minilepton_trainer;
+extern const struct minilepton_command minilepton_control, minilepton_store, minilepton_trainer,
+	minilepton_strain;
 
 /* One line to standard error, with the time since the machine was booted in seconds in front. */
 void minilepton_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -41,6 +42,12 @@ void minilepton_say(const char *format, ...) __attribute__((format(printf, 1, 2)
 int minilepton_fail(const struct error *e);
 /* CLOCK_MONOTONIC. */
 nanos minilepton_now(void);
+/*
+ * How readily the kernel's OOM killer ends this process and what it starts: an oom_score_adj from
+ * -1000, never, to 1000, first. To be spared needs a right; without it nothing changes. Returns
+ * whether it did. Also for a child before its exec.
+ */
+bool minilepton_oom_score(const char *score);
 /*
  * SIGTERM and SIGINT are blocked in all threads from the start of main(). Waits for one of them, at
  * most for `patience`; whether one came.

@@ -17,6 +17,8 @@
 #include "sim/minilepton/minilepton.h"
 #include "sim/minilepton/node.h"
 
+#define AGENT_SCORE "-900"
+
 struct node_options {
 	const char *name, *listen, *devices, *token, *run_dir;
 	uint64_t gpus;
@@ -239,6 +241,8 @@ static int node_main(const void *given)
 	struct error e = {0};
 	int rc;
 
+	/* As agents of clusters do: what runs on the node is ended before its agent. */
+	minilepton_oom_score(AGENT_SCORE);
 	node.end_timer.fire = on_end_patience;
 	node.end_timer.self = &node;
 	if (folder_enter(node.options->run_dir, &e) || loop_open(&node.loop, &e))

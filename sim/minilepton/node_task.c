@@ -18,6 +18,7 @@
 
 #define READ_AT_ONCE 65536
 #define EXEC_FAILED 127
+#define TASK_SCORE "500" /* the OOM killer ends these first */
 
 extern char **environ;
 
@@ -106,7 +107,7 @@ static int plan_read(const cJSON *json, struct arena *arena, struct task_plan *p
 }
 
 int task_plan_parse(const char *text, size_t size, struct arena *arena, struct task_plan *ret,
-		       struct error *e)
+		    struct error *e)
 {
 	cJSON *json = http_json_parse(text, size);
 	struct task_plan plan = {0};
@@ -273,8 +274,7 @@ static _Noreturn void child_fail(const char *what)
 	_exit(EXEC_FAILED);
 }
 
-static _Noreturn void child_run(const struct task_plan *plan, int log_fd, int error_fd,
-				pid_t agent)
+static _Noreturn void child_run(const struct task_plan *plan, int log_fd, int error_fd, pid_t agent)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -289,6 +289,7 @@ static _Noreturn void child_run(const struct task_plan *plan, int log_fd, int er
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
+	minilepton_oom_score(TASK_SCORE);
 	execvpe(plan->argv[0], plan->argv, plan->env);
 	child_fail(plan->argv[0]);
 }
@@ -324,8 +325,7 @@ static int channels_open(struct task *process, const struct task_plan *plan, int
 	return 0;
 }
 
-int task_start(struct node *node, const struct task_plan *plan, struct task **ret,
-		  struct error *e)
+int task_start(struct node *node, const struct task_plan *plan, struct task **ret, struct error *e)
 {
 	struct task *process = task_find(node, plan->id);
 	pid_t agent = getpid(), pid;
