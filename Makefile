@@ -71,13 +71,16 @@ ALL_FLAGS = $(PROJECT_FLAGS) $(MODE_FLAGS) $(CFLAGS)
 
 # pkg-config runs at the first use only, since `make deps` may have to install it before.
 once = $(eval $(1) := $(2))$($(1))
-LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libxxhash libcurl libmicrohttpd libpcap libnl-route-3.0
-PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(LIBRARIES)))
+# What drsim loads at the first use, by drivers/lazy/, is compiled with but not linked to it.
+LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libxxhash libmicrohttpd libnl-route-3.0
+LAZY_LIBRARIES := libcurl libpcap
+PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(LIBRARIES) $(LAZY_LIBRARIES)))
 PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs $(LIBRARIES)))
+CURL_LIBS = $(call once,CURL_LIBS,$(shell pkg-config --libs libcurl))
 CHECK_LIBS = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
 LINK = $(CC) $(MODE_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread
 # Each program loads only the libraries that it calls: starting must stay quick.
-LIBS = -Wl,--as-needed $(PKG_LIBS) -lm -lpthread
+LIBS = -Wl,--as-needed $(PKG_LIBS) -lm -lpthread -ldl
 
 # ---- what people call ----
 .PHONY: all help deps drill check check-real soak asan tsan valgrind fuzz bench bench-peers lint coverage install
@@ -239,14 +242,15 @@ $(B)/drsim: $(call obj,core/main.c) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
 
+# The stand-in platform's servers all call libcurl: there it is linked.
 $(B)/minilepton: $(call obj,sim/minilepton/main.c) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(LIBS)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(CURL_LIBS)
 
 $(TESTS) $(REALS) $(BENCHES) $(PEERS) $(ADAPTERS): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HELP_SRC)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS) $(CURL_LIBS)
 
 $(REPLAYS): $(B)/tests/replay_%: $(B)/obj/tests/fuzz_%.o $(B)/obj/tests/fuzz_replay.o $(LIB)
 	@mkdir -p $(@D)

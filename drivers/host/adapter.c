@@ -3,7 +3,6 @@
 #include "drivers/host/adapter.h"
 
 #include <assert.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "core/arena.h"
+#include "drivers/lazy/curl.h"
 
 #define BODY_MAX ((size_t)64 << 20)   /* of one answer of records */
 #define BODY_TENDED ((size_t)8 << 20) /* asked for at a time */
@@ -355,6 +355,8 @@ static int progress(void *self, curl_off_t a, curl_off_t b, curl_off_t c, curl_o
 
 static int http_open(struct reader *r, struct error *e)
 {
+	if (lazy_curl_open(e))
+		return -1;
 	r->easy = curl_easy_init();
 	if (!r->easy)
 		return error_set(e, ERROR_MEMORY, NO_PLACE, "libcurl gives no handle");
@@ -597,8 +599,9 @@ int adapter_read_back(const struct adapter_config *config, struct ledger *ledger
 
 	switch (config->kind) {
 	case ADAPTER_HTTP:
-		if (http_open(&r, e) == 0)
-			rc = http_read(&r, end, e);
+		if (http_open(&r, e))
+			break;
+		rc = http_read(&r, end, e);
 		curl_easy_cleanup(r.easy);
 		break;
 	case ADAPTER_EXEC:

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <net/if.h>
-#include <pcap/pcap.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,6 +12,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "drivers/lazy/pcap.h"
 
 #define BYTES_MAX_PRESET ((uint64_t)256 << 20)
 #define BUFFER_BYTES (16 << 20) /* of the kernel: seconds of thousands of requests */
@@ -216,9 +217,12 @@ int capture_start(const struct capture_config *config, struct capture **ret_capt
 		  struct error *e)
 {
 	struct arena arena = {0};
-	struct capture *capture = arena_alloc(&arena, sizeof(*capture));
+	struct capture *capture;
 
 	assert(config->port_count <= CAPTURE_PORTS_MAX);
+	if (lazy_pcap_open(e))
+		return -1;
+	capture = arena_alloc(&arena, sizeof(*capture));
 	capture->config = *config;
 	capture->config.path = arena_strdup(&arena, config->path);
 	capture->config.interface = arena_strdup(&arena, config->interface);

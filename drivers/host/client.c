@@ -286,7 +286,6 @@ int client_open(const struct client_config *config, struct client **ret_client, 
 	client->arena = arena;
 	pthread_mutex_init(&client->lock, NULL);
 	pthread_cond_init(&client->ready, NULL);
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	for (uint32_t i = 0; i < config->endpoint_count; i++) {
 		client->endpoint_count = i + 1;
 		if (open_endpoint(client, config, i, e))

@@ -322,6 +322,8 @@ int client_http_open(struct client *client, struct error *e)
 	long connections = 0;
 
 	client->curl_due = NANOS_NEVER;
+	if (lazy_curl_open(e))
+		return -1;
 	client->multi = curl_multi_init();
 	if (!client->multi)
 		return error_set(e, ERROR_MEMORY, NO_PLACE, "libcurl gives no handle");

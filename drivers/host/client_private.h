@@ -3,7 +3,6 @@
 #ifndef DRIVERS_HOST_CLIENT_PRIVATE_H
 #define DRIVERS_HOST_CLIENT_PRIVATE_H
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -11,6 +10,7 @@
 #include "core/prng.h"
 #include "drivers/host/client.h"
 #include "drivers/host/judge.h"
+#include "drivers/lazy/curl.h"
 
 #define ANSWER_BYTES_MAX 512          /* of an HTTP answer's body; a longer one is wrong */
 #define SLOTS_MAX ((uint64_t)1 << 20) /* remembered of one endpoint, open ones included */

@@ -2,11 +2,11 @@
 /* A capture read again: requests and answers of TCP connections, and the outage between two. */
 #include <errno.h>
 #include <inttypes.h>
-#include <pcap/pcap.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "drivers/host/capture.h"
+#include "drivers/lazy/pcap.h"
 
 #define FLOWS_FIRST ((size_t)1 << 6) /* places of the table; half of them are used at most */
 #define FLOWS_MAX ((size_t)1 << 18)
@@ -337,6 +337,10 @@ int wire_read_file(FILE *file, const char *name, struct arena *arena,
 	pcap_t *pcap;
 	int link, bad = 0;
 
+	if (lazy_pcap_open(e)) {
+		fclose(file);
+		return -1;
+	}
 	pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, why);
 	if (!pcap) {
 		fclose(file);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
+#include "drivers/lazy/curl.h"
 
 struct caller {
 	CURL *curl;

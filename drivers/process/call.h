@@ -18,7 +18,10 @@
 
 struct caller;
 
-/* `token`: bearer token sent with every call; may be NULL. Ends with caller_free(). */
+/*
+ * `token`: bearer token sent with every call; may be NULL. After lazy_curl_open(). Ends with
+ * caller_free().
+ */
 struct caller *caller_new(const char *token);
 void caller_free(struct caller *caller);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "drivers/host/undo.h"
+#include "drivers/lazy/curl.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 #include "drivers/process/training.h"
@@ -630,7 +631,7 @@ int deploy_open(struct real *real, struct error *e)
 	real->start = monotonic();
 	real->scratch = calloc(1, sizeof(*real->scratch));
 	assert(real->scratch);
-	if (check_size(real, e) || run_id(real, e) || find_program(real, e) ||
+	if (check_size(real, e) || lazy_curl_open(e) || run_id(real, e) || find_program(real, e) ||
 	    journal_open(real->run, arena, &real->journal, e))
 		return -1;
 	real->log = arena_printf(arena, "%s/log", real->journal->work);

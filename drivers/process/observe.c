@@ -6,8 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
+#include "drivers/lazy/curl.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 #include "drivers/process/thread.h"

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
+#include "drivers/lazy/curl.h"
 #include "drivers/process/child.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"

@@ -5,7 +5,6 @@
  * by key, "next" being the last key of a list that has more. README.md has all of it.
  */
 #include <cjson/cJSON.h>
-#include <curl/curl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drivers/lazy/curl.h"
 #include "drivers/store/bytes.h"
 #include "drivers/store/store_private.h"
 
@@ -610,7 +610,6 @@ static void http_close(void *self)
 	pthread_mutex_destroy(&http->mutex);
 	pthread_mutex_destroy(&http->lock_mutex);
 	pthread_cond_destroy(&http->lock_changed);
-	curl_global_cleanup();
 	free(http->base);
 	free(http->token);
 	free(http);
@@ -619,15 +618,16 @@ static void http_close(void *self)
 static int http_open(const char *where, const struct store_options *options, void **ret_self,
 		     struct error *e)
 {
-	struct http *http = calloc(1, sizeof(*http));
+	struct http *http;
 	struct error error = {0};
 	uint64_t bytes;
 	size_t length;
 
-	if (!http || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		free(http);
+	if (lazy_curl_open(e))
+		return -1;
+	http = calloc(1, sizeof(*http));
+	if (!http)
 		return error_set(e, ERROR_MEMORY, NO_PLACE, "no memory");
-	}
 	pthread_mutex_init(&http->mutex, NULL);
 	pthread_mutex_init(&http->lock_mutex, NULL);
 	pthread_cond_init(&http->lock_changed, NULL);
