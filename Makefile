@@ -72,11 +72,11 @@ ALL_FLAGS = $(PROJECT_FLAGS) $(MODE_FLAGS) $(CFLAGS)
 # pkg-config runs at the first use only, since `make deps` may have to install it before.
 once = $(eval $(1) := $(2))$($(1))
 # What drsim loads at the first use, by drivers/lazy/, is compiled with but not linked to it.
-LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libxxhash libmicrohttpd libnl-route-3.0
-LAZY_LIBRARIES := libcurl libpcap
+LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libxxhash libmicrohttpd
+LAZY_LIBRARIES := libcurl libpcap libnl-route-3.0
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(LIBRARIES) $(LAZY_LIBRARIES)))
 PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs $(LIBRARIES)))
-CURL_LIBS = $(call once,CURL_LIBS,$(shell pkg-config --libs libcurl))
+LAZY_LIBS = $(call once,LAZY_LIBS,$(shell pkg-config --libs $(LAZY_LIBRARIES)))
 CHECK_LIBS = $(call once,CHECK_LIBS,$(shell pkg-config --libs check))
 LINK = $(CC) $(MODE_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread
 # Each program loads only the libraries that it calls: starting must stay quick.
@@ -245,12 +245,12 @@ $(B)/drsim: $(call obj,core/main.c) $(LIB)
 # The stand-in platform's servers all call libcurl: there it is linked.
 $(B)/minilepton: $(call obj,sim/minilepton/main.c) $(LIB)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(LIBS) $(CURL_LIBS)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(LAZY_LIBS)
 
 $(TESTS) $(REALS) $(BENCHES) $(PEERS) $(ADAPTERS): $(B)/tests/%: $(B)/obj/tests/%.o $(call obj,$(HELP_SRC)) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS) $(CURL_LIBS)
+	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS) $(LAZY_LIBS)
 
 $(REPLAYS): $(B)/tests/replay_%: $(B)/obj/tests/fuzz_%.o $(B)/obj/tests/fuzz_replay.o $(LIB)
 	@mkdir -p $(@D)

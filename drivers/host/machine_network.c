@@ -6,13 +6,6 @@
 #include <linux/if_link.h>
 #include <linux/ip.h>
 #include <net/if.h>
-#include <netlink/netlink.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/route/link/bridge.h>
-#include <netlink/route/link/inet.h>
-#include <netlink/route/link/veth.h>
-#include <netlink/route/route.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,6 +16,7 @@
 #include <unistd.h>
 
 #include "drivers/host/machine_private.h"
+#include "drivers/lazy/netlink.h"
 
 #define NET_BASE 90 /* site 0 is 10.90.0.0/16 */
 #define PREFIX 16
@@ -317,6 +311,8 @@ int machine_build_network(struct machines *machines, struct error *e)
 	pthread_t thread;
 	int rc;
 
+	if (lazy_netlink_open(e))
+		return -1;
 	/* Only a thread of its own can walk through namespaces without taking drsim along. */
 	rc = pthread_create(&thread, NULL, build_in_thread, &builder);
 	if (rc)

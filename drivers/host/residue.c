@@ -7,10 +7,6 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
-#include <netlink/attr.h>
-#include <netlink/msg.h>
-#include <netlink/netlink.h>
-#include <netlink/socket.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +16,7 @@
 #include "drivers/host/cgroup.h"
 #include "drivers/host/process.h"
 #include "drivers/host/undo.h"
+#include "drivers/lazy/netlink.h"
 
 #define NAMESPACES "/run/netns"
 #define NAME "drsim-" /* what everything of ours that has a name begins with */
@@ -160,12 +157,18 @@ static int on_table(struct nl_msg *message, void *self)
 	return NL_OK;
 }
 
-/* Whoever may not ask may not have made one either. */
+/* Whoever may not ask may not have made one either; who cannot ask does not know. */
 static void find_tables(struct scan *scan)
 {
-	struct nl_sock *socket = nl_socket_alloc();
 	struct nfgenmsg ask = {.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0};
+	struct error error = {.kind = ERROR_NONE};
+	struct nl_sock *socket;
 
+	if (lazy_netlink_open(&error)) {
+		add(scan, "nft tables cannot be listed:", arena_strdup(scan->arena, error.text));
+		return;
+	}
+	socket = nl_socket_alloc();
 	if (!socket)
 		return;
 	nl_socket_disable_seq_check(socket);

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <stdarg.h>
 
 /* What the dynamic linker gives is the same for the whole process: written once, under the once. */
 static pthread_once_t lazy_curl_once = PTHREAD_ONCE_INIT;
@@ -42,30 +41,4 @@ const struct lazy_curl *lazy_curl(void)
 {
 	assert(lazy_curl_table.global_init && lazy_curl_error.kind == ERROR_NONE);
 	return &lazy_curl_table;
-}
-
-/* A long, a pointer or a curl_off_t: passed on as the word that each of them is. */
-_Static_assert(sizeof(long) == sizeof(void *) && sizeof(curl_off_t) == sizeof(void *),
-	       "options are passed on as pointers");
-
-CURLcode lazy_curl_easy_setopt(CURL *easy, CURLoption option, ...)
-{
-	va_list list;
-	void *value;
-
-	va_start(list, option);
-	value = va_arg(list, void *);
-	va_end(list);
-	return lazy_curl()->easy_setopt(easy, option, value);
-}
-
-CURLcode lazy_curl_easy_getinfo(CURL *easy, CURLINFO info, ...)
-{
-	va_list list;
-	void *ret_value;
-
-	va_start(list, info);
-	ret_value = va_arg(list, void *);
-	va_end(list);
-	return lazy_curl()->easy_getinfo(easy, info, ret_value);
 }

@@ -40,20 +40,16 @@ int lazy_curl_open(struct error *e);
 /* Only after lazy_curl_open() has returned 0. */
 const struct lazy_curl *lazy_curl(void);
 
-/*
- * libcurl's header checks the types of options by macros of these names, which must stay. So the
- * functions themselves get other names for the linker.
- */
-CURLcode lazy_curl_easy_setopt(CURL *easy, CURLoption option, ...);
-CURLcode lazy_curl_easy_getinfo(CURL *easy, CURLINFO info, ...);
-extern __typeof__(curl_easy_setopt) curl_easy_setopt __asm__("lazy_curl_easy_setopt");
-extern __typeof__(curl_easy_getinfo) curl_easy_getinfo __asm__("lazy_curl_easy_getinfo");
-
-#undef curl_multi_setopt /* a macro that checks nothing */
+/* libcurl's header has macros of these names, which take the place of functions. */
+#undef curl_easy_getinfo
+#undef curl_easy_setopt
+#undef curl_multi_setopt
 #define curl_easy_cleanup lazy_curl()->easy_cleanup
+#define curl_easy_getinfo lazy_curl()->easy_getinfo
 #define curl_easy_init lazy_curl()->easy_init
 #define curl_easy_perform lazy_curl()->easy_perform
 #define curl_easy_reset lazy_curl()->easy_reset
+#define curl_easy_setopt lazy_curl()->easy_setopt
 #define curl_easy_strerror lazy_curl()->easy_strerror
 #define curl_multi_add_handle lazy_curl()->multi_add_handle
 #define curl_multi_assign lazy_curl()->multi_assign
