@@ -24,6 +24,11 @@
 
 #define ARGUMENTS_MAX 24
 #define TIMEOUT_S 300 /* of a test under a sanitizer on a busy machine */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LOADED_MAX 16 /* libraries of a command, the sanitizer's own among them */
+#else
+#define LOADED_MAX 9
+#endif
 
 extern char **environ;
 
@@ -281,6 +286,62 @@ START_TEST(help_is_quick)
 #else
 	ck_assert_double_lt(best, 0.010);
 #endif
+}
+END_TEST
+
+/* What only real drills and remote stores call is not even loaded by anything else. */
+static const char *const light_lines[] = {
+	"--help",
+	"list faults",
+	"doctor",
+	"check tiny.yaml",
+	"plan tiny.yaml",
+	"plan tiny.yaml --driver process",
+	"run tiny.yaml --out run",
+	"revert",
+};
+
+START_TEST(loads_little)
+{
+	static const char *const heavy[] = {"libcurl",  "libssl", "libpcap",
+					    "libdbus-", "libnl-", "libmicrohttpd"};
+	static const char mark[] = "calling init: ";
+	char path[64], *text;
+	size_t count = 0;
+	pid_t pid;
+
+	/* The dynamic linker's own account of what it loads, at the start or later. */
+	setenv("LD_DEBUG", "files", 1);
+	setenv("LD_DEBUG_OUTPUT", ".loaded", 1);
+	pid = start(light_lines[_i], ".out");
+	unsetenv("LD_DEBUG");
+	unsetenv("LD_DEBUG_OUTPUT");
+	ck_assert_int_eq(wait_for(pid), 0);
+	snprintf(path, sizeof(path), ".loaded.%ld", (long)pid);
+	text = workplace_read(path);
+	for (const char *at = text; (at = strstr(at, mark)) != NULL; at += strlen(mark))
+		count++;
+	ck_assert_ptr_nonnull(strstr(text, "libc.so.6"));
+	for (size_t i = 0; i < sizeof(heavy) / sizeof(heavy[0]); i++)
+		ck_assert_msg(strstr(text, heavy[i]) == NULL, "drsim %s loads %s", light_lines[_i],
+			      heavy[i]);
+	ck_assert_msg(count > 0 && count <= LOADED_MAX, "drsim %s loads %zu libraries",
+		      light_lines[_i], count);
+	free(text);
+}
+END_TEST
+
+/* Found first where libcurl is looked for, and no library. */
+START_TEST(library_missing)
+{
+	write_text("libcurl.so.4", "", "");
+	setenv("LD_LIBRARY_PATH", ".", 1);
+	expect("run tiny.yaml --driver process --out run", 3,
+	       "error: a library is missing: ./libcurl.so.4: ");
+	expect("run tiny.yaml --driver process --out run", 3,
+	       "(Debian has it in the package libcurl4)");
+	unsetenv("LD_LIBRARY_PATH");
+	ck_assert(!exists("run"));
 }
 END_TEST
 
@@ -1216,6 +1277,9 @@ static void add_cases(Suite *suite)
 	add(suite, "revert, killed", revert_sweeps, 1);
 	add(suite, "report", report_again, 1);
 	add(suite, "seed monitor", seed_monitor, 1);
+	add(suite, "loads little", loads_little,
+	    (int)(sizeof(light_lines) / sizeof(light_lines[0])));
+	add(suite, "library missing", library_missing, 1);
 }
 
 TEST_MAIN("cli", add_cases)

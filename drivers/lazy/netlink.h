@@ -16,7 +16,7 @@
 
 #include "drivers/lazy/lazy.h"
 
-/* What drsim calls. A function that is not in both lists is told by the linker. */
+/* What drsim calls. One that stands neither here nor below does not link. */
 #define LAZY_NL(X)                                                                                 \
 	X(nl_, addr_build)                                                                         \
 	X(nl_, addr_put)                                                                           \

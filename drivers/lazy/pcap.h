@@ -7,7 +7,7 @@
 
 #include "drivers/lazy/lazy.h"
 
-/* What drsim calls. A function that is not in both lists is told by the linker. */
+/* What drsim calls. One that stands neither here nor below does not link. */
 #define LAZY_PCAP(X)                                                                               \
 	X(pcap_, activate)                                                                         \
 	X(pcap_, close)                                                                            \
