@@ -31,6 +31,6 @@ int lazy_load(const struct lazy *lazy, void *table, size_t size, struct error *e
 
 /* For a list of functions, X(prefix, name) for each: their names, and the fields of a table. */
 #define LAZY_NAME(prefix, name) #prefix #name,
-#define LAZY_POINTER(prefix, name) __typeof__(prefix##name) *name;
+#define LAZY_POINTER(prefix, name) __typeof__(prefix##name) *(name);
 
 #endif
