@@ -345,6 +345,8 @@ static void find_unnoticed(const struct report *report, const struct incident *i
 {
 	nanos end = incident->marks[MARK_REPAIRED] != NANOS_NEVER ? incident->marks[MARK_REPAIRED]
 								  : incident->marks[MARK_NORMAL];
+	/* Of several faults the one that is named may be over. */
+	const char *left = incident->fault_count == 1 ? "it" : "it, or what broke beside it,";
 	char text[WORDS_MAX];
 
 	if (incident->wrong > 0)
@@ -360,9 +362,10 @@ static void find_unnoticed(const struct report *report, const struct incident *i
 		    incident->fault, incident->target, words_nanos(text, incident->frt));
 	else
 		add(report, end == NANOS_NEVER ? SEVERITY_LOW : SEVERITY_INFO, NAN,
-		    "%s on %s was not noticed by any detector, nor by the platform%s.",
-		    incident->fault, incident->target,
-		    end == NANOS_NEVER ? ": it still lies there for the next fault to meet" : "");
+		    "%s on %s was not noticed by any detector, nor by the platform%s%s%s.",
+		    incident->fault, incident->target, end == NANOS_NEVER ? ": " : "",
+		    end == NANOS_NEVER ? left : "",
+		    end == NANOS_NEVER ? " still lies there for the next fault to meet" : "");
 }
 
 static void find_unrecovered(const struct report *report, const struct incident *incident)
