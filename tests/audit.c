@@ -140,9 +140,9 @@ static void hear_broken(struct audit *a, const cJSON *event)
 	must(a->broken_count < INCIDENTS_SEEN_MAX, "more than %d", INCIDENTS_SEEN_MAX);
 	a->broken[a->broken_count].step = audit_number(event, "step");
 	a->broken[a->broken_count].undone = false;
+	a->broken[a->broken_count].damages = strncmp(audit_word(event, "fault"), "data.", 5) == 0 &&
+					     strncmp(audit_word(event, "target"), "data/", 5) == 0;
 	a->broken[a->broken_count++].incident = (size_t)(h - a->incidents);
-	h->damaged |= strncmp(audit_word(event, "fault"), "data.", 5) == 0 &&
-		      strncmp(audit_word(event, "target"), "data/", 5) == 0;
 }
 
 static void hear_undone(struct audit *a, const cJSON *event)
@@ -164,9 +164,12 @@ static void hear_close(struct audit *a, const cJSON *event, nanos t)
 	h->bad_at_close = a->bad_now;
 	h->wrong = audit_number(event, "wrong");
 	h->undetected = cJSON_IsTrue(audit_field(event, "undetected")) != 0;
-	for (size_t i = 0; i < a->broken_count; i++)
-		h->left +=
-			a->broken[i].incident == (size_t)(h - a->incidents) && !a->broken[i].undone;
+	for (size_t i = 0; i < a->broken_count; i++) {
+		if (a->broken[i].incident != (size_t)(h - a->incidents) || a->broken[i].undone)
+			continue;
+		h->left++;
+		h->damaged |= a->broken[i].damages; /* what was taken back harms nobody now */
+	}
 	snprintf(h->path, sizeof(h->path), "%s", audit_word(event, "path"));
 }
 
@@ -537,7 +540,7 @@ static void check_failover(const struct history *h)
 /* What nobody finds and still does harm is no success, however good the service looked. */
 static void check_unseen(const struct history *h)
 {
-	bool harms = h->left > 0 && (h->wrong > 0 || h->damaged);
+	bool harms = h->damaged || (h->left > 0 && h->wrong > 0);
 	bool unrecovered = strcmp(h->path, "unrecovered") == 0;
 
 	if (h->undetected) {

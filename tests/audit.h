@@ -84,13 +84,13 @@ struct phases {
 /* One incident as its events tell it. */
 struct history {
 	bool closed, alarm, ever_bad;
-	char path[16], target[32]; /* of the fault that opened it */
+	char path[16], target[32];          /* of the fault that opened it */
 	nanos opened, joined, ended, t[TS]; /* joined: the last time */
 	struct phases phases;
 	unsigned faults, bad_at_close;
 	unsigned left; /* faults that nobody had taken back when it was closed */
 	bool acted;    /* somebody diagnosed or repaired */
-	bool damaged;  /* one of its faults damaged the live data */
+	bool damaged;  /* one of these has damaged the live data */
 	bool undetected;
 	nanos wrong;
 	bool restarted; /* a job went on from a checkpoint; the restart that lost the most: */
@@ -124,7 +124,7 @@ struct audit {
 	struct {
 		nanos step;
 		size_t incident;
-		bool undone;
+		bool undone, damages; /* damages: the live data */
 	} broken[INCIDENTS_SEEN_MAX];
 	size_t broken_count;
 	struct job_book jobs[JOBS_SEEN_MAX];
