@@ -300,13 +300,20 @@ static const char *draw_value(struct draw *d, const struct param *param)
 
 static void draw_fault(struct draw *d, const struct fault_ops *fault)
 {
+	const char *src = "";
+
 	fprintf(d->out, "fault: %s, target: ", fault->name);
 	draw_target(d, fault);
 	for (const struct param *param = fault->params; param->name; param++) {
 		const char *value = draw_value(d, param);
 
-		if (value && dice_chance(&d->dice, 60))
-			fprintf(d->out, ", %s: %s", param->name, value);
+		if (!value || !dice_chance(&d->dice, 60))
+			continue;
+		if (strcmp(param->name, "src") == 0)
+			src = value;
+		if (strcmp(param->name, "dst") == 0 && strcmp(value, src) == 0)
+			continue; /* refused: a block in its own place harms nothing */
+		fprintf(d->out, ", %s: %s", param->name, value);
 	}
 	if (dice_chance(&d->dice, 35))
 		fprintf(d->out, ", for: %s", PICK(&d->dice, "5s", "2m", "15m", "40m"));
