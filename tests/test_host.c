@@ -643,25 +643,47 @@ START_TEST(a_stopped_process_goes_on)
 }
 END_TEST
 
+static pid_t start_marked(const char *mark)
+{
+	const char *argv[] = {"/bin/sleep", "100", NULL}, *environment[] = {"A=1", mark, NULL};
+	pid_t pid;
+
+	ck_assert_int_eq(posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv,
+				     (char *const *)(uintptr_t)environment),
+			 0);
+	return pid;
+}
+
+/* Also one that has been started this very moment: posix_spawn() returns before the new program has
+ * its environment. */
+START_TEST(a_mark_is_never_missed)
+{
+	for (int i = 0; i < 200; i++) {
+		pid_t pid = start_marked("DRSIM_RUN=just");
+		bool carries = process_carries(pid, "DRSIM_RUN=just");
+
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		ck_assert_msg(carries, "start %d", i);
+	}
+}
+END_TEST
+
 START_TEST(processes_of_the_run_end)
 {
-	struct journal *journal = begin("marked");
+	/* The marks of all processes of the host are looked at, of another such test too. */
+	const char *run = arena_printf(&arena, "marked%ld", (long)getpid());
+	const char *mark = arena_printf(&arena, "DRSIM_RUN=%s", run);
+	const char *longer = arena_printf(&arena, "%s-2", mark);
+	struct journal *journal = begin(run);
 	struct undo undo = {.kind = UNDO_RUN};
-	const char *argv[] = {"/bin/sleep", "100", NULL};
-	const char *ours[] = {"A=1", "DRSIM_RUN=marked", NULL};
-	const char *others[] = {"DRSIM_RUN=marked2", NULL};
-	pid_t pid, other;
+	pid_t pid = start_marked(mark), other = start_marked(longer);
 	const char **texts;
 
 	must(journal_add(journal, &undo, &error));
-	ck_assert_int_eq(posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv,
-				     (char *const *)(uintptr_t)ours),
-			 0);
-	ck_assert_int_eq(posix_spawn(&other, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv,
-				     (char *const *)(uintptr_t)others),
-			 0);
-	ck_assert(process_carries(pid, "DRSIM_RUN=marked"));
-	ck_assert(!process_carries(pid, "DRSIM_RUN=mark"));
+	ck_assert(process_carries(pid, mark) && process_carries(other, longer));
+	ck_assert(!process_carries(other, mark));
+	ck_assert(!process_carries(pid, "DRSIM_RUN=marked"));
 	ck_assert_uint_eq(residue_scan(journal, &texts), 2);
 	ck_assert_ptr_nonnull(strstr(texts[0], "(sleep)"));
 	must(undo_number(journal, undo.number, &error));
@@ -834,6 +856,16 @@ START_TEST(the_guardian_undoes)
 }
 END_TEST
 
+/* The last that it does before it waits: it blocks the two signals that cannot be ignored. */
+static bool has_left(pid_t pid)
+{
+	const char *path = arena_printf(&arena, "/proc/%ld/status", (long)pid);
+	const char *text = process_read_text(path, &arena);
+	const char *blocked = text ? strstr(text, "SigBlk:") : NULL;
+
+	return blocked && (strtoull(blocked + strlen("SigBlk:"), NULL, 16) >> 31 & 3) == 3;
+}
+
 START_TEST(the_guardian_just_ends)
 {
 	struct journal *journal = begin("order");
@@ -842,7 +874,8 @@ START_TEST(the_guardian_just_ends)
 
 	must(guardian_start(&guardian, journal, &error));
 	pid = guardian.pid;
-	process_pause(20 * NANOS_MS);
+	while (!has_left(pid))
+		process_pause(NANOS_MS);
 	/* It is in no group of ours, and what ends others does not end it. */
 	ck_assert_int_eq(getpgid(pid), pid);
 	ck_assert_int_eq(getsid(pid), pid);
@@ -923,6 +956,7 @@ static void add_cases(Suite *suite)
 	add(suite, "process", a_process_keeps_its_start, 1);
 	add(suite, "process: kill", no_stranger_is_killed, 1);
 	add(suite, "process: stop", a_stopped_process_goes_on, 1);
+	add(suite, "process: mark", a_mark_is_never_missed, 1);
 	add(suite, "process: marked", processes_of_the_run_end, 1);
 	add(suite, "process: through", a_path_through_a_process_goes_with_it, 1);
 	add(suite, "dead", a_dead_run_makes_the_host_dirty, 1);

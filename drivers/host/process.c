@@ -16,6 +16,8 @@
 #define BLOCK_SIZE 16384
 #define ENTRY_MAX 1024 /* of an environment entry that is looked for */
 #define PAUSE (2 * NANOS_MS)
+#define BEGIN_WAIT NANOS_S /* for a program that has just been started, on a busy host */
+#define BEGIN_PAUSE (NANOS_MS / 10)
 
 nanos process_now(void)
 {
@@ -195,7 +197,25 @@ nanos process_cpu(pid_t pid)
 	return used.tv_sec * NANOS_S + used.tv_nsec;
 }
 
-bool process_carries(pid_t pid, const char *entry)
+/* In the middle of exec(): it has its new memory, but no environment in it yet. */
+static bool has_none_yet(pid_t pid)
+{
+	char path[64], text[STAT_MAX];
+	const char *at;
+	uint64_t size, end;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	if (process_read_file(path, text, sizeof(text)) <= 0 || !(at = strrchr(text, ')')))
+		return false;
+	skip_words(&at, 21); /* behind the name, which is field 2 of proc(5), to field 23 */
+	size = process_number(&at);
+	skip_words(&at, 27); /* to field 51 */
+	end = process_number(&at);
+	return size > 0 && end == 0; /* one that ends, and the kernel's own, have no memory */
+}
+
+/* *ret_empty: there is nothing to read. */
+static bool look_carries(pid_t pid, const char *entry, bool *ret_empty)
 {
 	char path[64], block[BLOCK_SIZE], needle[ENTRY_MAX + 2] = {0};
 	size_t size = strlen(entry) + 2, length = 1;
@@ -203,6 +223,7 @@ bool process_carries(pid_t pid, const char *entry)
 	ssize_t got = 0;
 	int fd;
 
+	*ret_empty = false;
 	if (size > sizeof(needle))
 		return false;
 	memcpy(needle + 1, entry, size - 2);
@@ -211,7 +232,9 @@ bool process_carries(pid_t pid, const char *entry)
 	if (fd < 0)
 		return false;
 	block[0] = '\0'; /* an entry begins behind a zero, the first one too */
+	*ret_empty = true;
 	while (!found && (got = read(fd, block + length, sizeof(block) - length)) > 0) {
+		*ret_empty = false;
 		length += (size_t)got;
 		found = memmem(block, length, needle, size) != NULL;
 		/* An entry may lie on both sides of the border. */
@@ -221,6 +244,22 @@ bool process_carries(pid_t pid, const char *entry)
 		}
 	}
 	close(fd);
+	return found;
+}
+
+bool process_carries(pid_t pid, const char *entry)
+{
+	nanos end = process_now() + BEGIN_WAIT;
+	bool empty, found = look_carries(pid, entry, &empty);
+
+	while (empty && process_now() < end) {
+		bool starts = has_none_yet(pid);
+
+		found = look_carries(pid, entry, &empty);
+		if (!starts)
+			break;
+		process_pause(BEGIN_PAUSE);
+	}
 	return found;
 }
 

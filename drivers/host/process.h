@@ -35,7 +35,8 @@ bool process_lives(pid_t pid, uint64_t start);
 bool process_signal(pid_t pid, uint64_t start, int number);
 /* What all its threads have used of the CPU so far; 0 also when it is gone. */
 nanos process_cpu(pid_t pid);
-/* Is `entry` ("NAME=value") in its environment? false also where we may not look. */
+/* Is `entry` ("NAME=value") in its environment? false also where we may not look. A program that is
+ * just being started has none for a moment: that is waited for. */
 bool process_carries(pid_t pid, const char *entry);
 /* Waits until it does not live any more; false when the time is over. */
 bool process_wait(pid_t pid, uint64_t start, nanos timeout);
