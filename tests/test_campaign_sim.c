@@ -95,7 +95,7 @@ static int find_scenario(int number, char path[PATH_SIZE])
 
 START_TEST(threads_do_not_matter)
 {
-	static const uint32_t threads[] = {2, 5, THREADS_MAX};
+	static const uint32_t threads[] = {2, THREADS_MAX};
 	struct outcome one, many;
 	char path[PATH_SIZE];
 
