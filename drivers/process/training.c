@@ -461,6 +461,8 @@ static void look_pending(struct real *real, struct live_job *job, const struct s
 	job->pending_written = found->written;
 }
 
+/* What became whole after the instant that is told of belongs to the next look, or, when that is
+ * the drill's last, to nobody. */
 static void look_saves(struct real *real, struct live_job *job)
 {
 	struct save_found found[SAVES_FOUND_MAX];
@@ -469,10 +471,12 @@ static void look_saves(struct real *real, struct live_job *job)
 	if (count > 0)
 		qsort(found, count, sizeof(*found), by_time);
 	for (size_t i = 0; i < count; i++) {
-		if (found[i].whole)
-			saved(real, job, &found[i]);
-		else if (job->stage == STAGE_RUNNING)
+		if (found[i].whole) {
+			if (saves_instant(real, found[i].written) <= real->shown)
+				saved(real, job, &found[i]);
+		} else if (job->stage == STAGE_RUNNING) {
 			look_pending(real, job, &found[i]);
+		}
 	}
 }
 
@@ -645,6 +649,7 @@ void training_account(struct real *real, uint32_t index, struct job_record *ret)
 	uint64_t step;
 
 	take_progress(real, job);
+	look_saves(real, job); /* the last round of the observer was before the end */
 	step = job->step;
 	if (job->stage == STAGE_DOWN) {
 		down += real->shown - job->down_since;
