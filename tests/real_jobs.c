@@ -25,6 +25,7 @@
 #define STEP_S 0.05
 #define NEAR_S 0.1 /* of the drill's end: what becomes whole then is counted or not */
 #define LOOK_MS 10
+#define REMOVAL_MS 500
 #define DRILL_MS 150000
 #define SEEN_MAX 256
 #define PATH_SIZE 4600
@@ -93,6 +94,19 @@ static bool is_whole(const struct spectator *s, unsigned long long step)
 	return whole && rank > 0;
 }
 
+/* Is this checkpoint still there after a while? What is being removed is not whole any more. */
+static bool stays(const struct spectator *s, unsigned long long step, const struct stat *before)
+{
+	char path[PATH_SIZE];
+	struct stat now;
+
+	program_pause(REMOVAL_MS);
+	snprintf(path, sizeof(path), "%s/ckpt-%012llu/manifest.json", s->folder, step);
+	return stat(path, &now) == 0 && now.st_ino == before->st_ino &&
+	       now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+	       now.st_mtim.tv_nsec == before->st_mtim.tv_nsec;
+}
+
 static double seconds_of(struct timespec at)
 {
 	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
@@ -111,7 +125,7 @@ static struct seen *see(struct spectator *s, unsigned long long step, const stru
 	struct seen *seen = &s->seen[s->count++];
 	*seen = (struct seen){
 		step, status->st_ino, status->st_mtim, status->st_ctim, is_whole(s, step), false};
-	s->partial += !seen->whole;
+	s->partial += !seen->whole && stays(s, step, status);
 	return seen;
 }
 
