@@ -667,6 +667,21 @@ int machine_network(const struct machine *machine)
 	return machine->network;
 }
 
+int machines_router(const struct machines *machines)
+{
+	return machines->router;
+}
+
+void machine_port(const struct machine *machine, char ret_name[MACHINE_PORT_MAX])
+{
+	snprintf(ret_name, MACHINE_PORT_MAX, MACHINE_PORT_FORMAT, machine->index);
+}
+
+void machines_uplink(uint32_t site, char ret_name[MACHINE_PORT_MAX])
+{
+	snprintf(ret_name, MACHINE_PORT_MAX, MACHINE_UPLINK_FORMAT, site);
+}
+
 int machine_enter(const struct machine *machine, struct error *e)
 {
 	if (machine->network >= 0 && setns(machine->network, CLONE_NEWNET))

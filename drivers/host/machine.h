@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stand-in machines of one drill. With the rights (root, or a user namespace) each has its own
- * network, mount and PID namespace; sites are bridges in a router namespace. All namespaces are
+ * network, mount and PID namespace; sites are bridges in a router namespace, each joined to the
+ * router by a link of its own. All namespaces are
  * anonymous, held by processes and descriptors only: they vanish with drsim, and nothing is made in
  * the host's own. Without the rights a machine is a group of processes on 127.0.0.1. Where there
  * are cgroups that can be written each machine has one, in both cases.
@@ -27,6 +28,7 @@
 #define MACHINE_ADDRESS_MAX 64 /* "10.90.0.1:65535" */
 #define MACHINE_DEVICES_MAX 64
 #define MACHINE_NAME_MAX 255
+#define MACHINE_PORT_MAX 16
 
 enum machine_isolation {
 	MACHINE_LOOPBACK,   /* processes on 127.0.0.1 */
@@ -170,6 +172,12 @@ int machine_ports(struct machine *machine, uint32_t count, uint16_t *ret_first, 
 int machine_enter(const struct machine *machine, struct error *e);
 /* Network namespace; -1 on loopback. It stays the machine's. */
 int machine_network(const struct machine *machine);
+/* The namespace of the bridges and the router between them; -1 on loopback. It stays theirs. */
+int machines_router(const struct machines *machines);
+/* Names of ports in that namespace: the machine's in the bridge "siteN" of its site, and the port
+ * by which that bridge is joined to the router. */
+void machine_port(const struct machine *machine, char ret_name[MACHINE_PORT_MAX]);
+void machines_uplink(uint32_t site, char ret_name[MACHINE_PORT_MAX]);
 
 /* What this host can do for all of this, a line each: the `doctor` of drivers. Changes nothing. */
 void host_doctor(struct arena *arena, void (*say)(const char *what, bool yes, const char *detail));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The networks of the machines: namespaces, a router, a bridge for each site. */
+/* The networks of the machines: namespaces, a bridge for each site, a router between them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -203,11 +203,12 @@ static uint32_t network_of(size_t site)
 	return 10u << 24 | (uint32_t)(NET_BASE + site) << 16;
 }
 
+/* A bridge for the machines of a site, without an address: it only joins them. */
 static int add_bridge(struct builder *builder, size_t site)
 {
 	struct rtnl_link *link = rtnl_link_bridge_alloc();
 	char name[32];
-	int rc = -NLE_NOMEM, index;
+	int rc = -NLE_NOMEM;
 
 	snprintf(name, sizeof(name), "site%zu", site);
 	if (link) {
@@ -217,8 +218,35 @@ static int add_bridge(struct builder *builder, size_t site)
 	rtnl_link_put(link);
 	if (rc)
 		return fail(builder, "add a bridge", rc);
-	index = (int)if_nametoindex(name);
-	return add_address(builder, index, network_of(site) | ROUTER_PART) ||
+	return set_up(builder, (int)if_nametoindex(name), false);
+}
+
+/* What joins a site to all others: a port of its bridge, and at the other end the router. So a
+ * site's link is a port like a machine's, and what can be done to one can be done to the other. */
+static int add_uplink(struct builder *builder, size_t site)
+{
+	struct rtnl_link *link = rtnl_link_veth_alloc(), *peer = NULL;
+	char name[32], gateway[32], bridge[32];
+	int rc = -NLE_NOMEM, index;
+
+	snprintf(name, sizeof(name), MACHINE_UPLINK_FORMAT, (uint32_t)site);
+	snprintf(gateway, sizeof(gateway), "gw%zu", site);
+	snprintf(bridge, sizeof(bridge), "site%zu", site);
+	if (link)
+		peer = rtnl_link_veth_get_peer(link);
+	if (peer) {
+		rtnl_link_set_name(link, name);
+		rtnl_link_set_master(link, (int)if_nametoindex(bridge));
+		rtnl_link_set_name(peer, gateway);
+		rc = rtnl_link_add(builder->socket, link, NLM_F_CREATE | NLM_F_EXCL);
+		rtnl_link_put(peer);
+	}
+	rtnl_link_put(link);
+	if (rc)
+		return fail(builder, "add a site's link", rc);
+	index = (int)if_nametoindex(gateway);
+	return set_up(builder, (int)if_nametoindex(name), false) ||
+			       add_address(builder, index, network_of(site) | ROUTER_PART) ||
 			       set_up(builder, index, true)
 		       ? -1
 		       : 0;
@@ -231,7 +259,7 @@ static int add_pair(struct builder *builder, const struct machine *machine)
 	char name[32], bridge[32];
 	int rc = -NLE_NOMEM;
 
-	snprintf(name, sizeof(name), "m%zu", machine->index);
+	snprintf(name, sizeof(name), MACHINE_PORT_FORMAT, machine->index);
 	snprintf(bridge, sizeof(bridge), "site%u", machine->config->site);
 	if (link)
 		peer = rtnl_link_veth_get_peer(link);
@@ -285,7 +313,7 @@ static int build(struct builder *builder)
 	if (go_to(builder, machines->router) || set_up(builder, (int)if_nametoindex("lo"), false))
 		return -1;
 	for (size_t i = 0; i < config->site_count; i++)
-		if (add_bridge(builder, i))
+		if (add_bridge(builder, i) || add_uplink(builder, i))
 			return -1;
 	for (size_t i = 0; i < config->machine_count; i++)
 		if (add_pair(builder, &machines->items[i]))

@@ -11,6 +11,8 @@
 #define MACHINE_PAUSE NANOS_MS
 #define MACHINE_LINE_MAX 256 /* of what it says first */
 #define MACHINE_LOST_MAX 8
+#define MACHINE_PORT_FORMAT "m%zu" /* links in the router's namespace: a machine's, a site's */
+#define MACHINE_UPLINK_FORMAT "u%u"
 
 struct machine_stopped {
 	pid_t pid;
