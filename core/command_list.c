@@ -100,7 +100,7 @@ static void print_targets(const struct fault_ops *fault)
 static void print_way(const struct fault_ops *fault, const struct driver_ops *driver,
 		      const char *label, int columns)
 {
-	uint64_t lacks = fault->needs & ~driver->effects;
+	effect_mask lacks = fault->needs & ~driver->effects;
 	const char *told = "";
 
 	for (size_t kind = 0; kind < EFFECTS; kind++) {

@@ -110,10 +110,10 @@ static const char *target_text(const struct plan *plan, const struct step *step)
 }
 
 /* The effects that this step plans, as a mask: of one entity, which is enough to know the kinds. */
-static uint64_t step_effects(const struct plan *plan, const struct step *step)
+static effect_mask step_effects(const struct plan *plan, const struct step *step)
 {
 	struct effects effects = {.arena = plan->arena};
-	uint64_t mask = 0;
+	effect_mask mask = 0;
 	struct prng prng;
 
 	prng_open(&prng, plan->scenario->seed, 0, step->index, PRNG_FAULT);
@@ -127,7 +127,7 @@ static uint64_t step_effects(const struct plan *plan, const struct step *step)
 static bool print_means(const struct plan *plan, const struct step *step)
 {
 	const struct driver_ops *driver = plan->driver;
-	uint64_t wanted = step_effects(plan, step);
+	effect_mask wanted = step_effects(plan, step);
 	bool refused = false;
 
 	for (size_t kind = 0; kind < EFFECTS; kind++) {

@@ -13,6 +13,8 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/impairment.h"
+#include "core/operations.h"
 #include "core/param.h"
 #include "core/prng.h"
 #include "core/target.h"
@@ -95,9 +97,45 @@ enum effect_kind {
 			      bytes of each */
 	EFFECT_DATA_MISDIRECT, /* data: digest mismatches; amount: the place that one block was
 				  read from, spread: that it was written to, ppm of the content */
+	/* From here on with `operations`, where it says so, which choose what is hit. */
+	EFFECT_SYS_ERROR,  /* node, replica, endpoint, rank, job: calls that were hit; amount: share
+			      of the calls that are chosen, ppm; operations: which, and the errno */
+	EFFECT_SYS_RETVAL, /* the same: such a call is not carried out and returns operations.value;
+			      amount: share, ppm */
+	EFFECT_SYS_DELAY,  /* the same: such a call takes longer; amount: ns, spread: share of the
+			      calls, ppm */
+	EFFECT_GPU_HANG, /* GPU: what computes on it is stuck in a kernel call and cannot be killed;
+			      its self-test does not come back */
+	EFFECT_NET_DUPLICATE, /* site, node, link: packets that come twice; amount: share, ppm */
+	EFFECT_NET_CORRUPT,   /* site, node, link: packets with a flipped bit; amount: share, ppm */
+	EFFECT_NET_REORDER,   /* site, node, link: packets that others overtake; amount: share, ppm,
+				 spread: ns by which they come later than those */
+	EFFECT_NET_RESET, /* site, node: connections to its service ports are reset; amount: ns after
+			     they were opened, 0: at once */
+	EFFECT_NET_MTU,   /* site, node, link: largest packet that passes; amount: bytes */
+	EFFECT_IO_ERROR,  /* node, store: operations on files fail; amount: share of those that are
+			     chosen, ppm; operations: which, and the errno */
+	EFFECT_IO_LATENCY, /* node, store: operations on files take longer; amount: ns, spread:
+			      standard deviation, ns; operations: which */
+	EFFECT_DISK_HANG,  /* node, store: reads and writes do not come back; amount: ns after which
+			      each fails with EIO, 0: never */
+	EFFECT_DISK_BADBLOCKS, /* node, store: blocks that cannot be read; amount: share, ppm,
+				  spread: ranges that they lie in */
+	EFFECT_DISK_INODES,    /* node, store: no room for another file; amount: share of its inodes
+				  that is left, ppm */
+	EFFECT_FS_UNSYNCED,    /* node: what a crash takes although it was synced, spread 1, or only
+				  what was not, spread 0 */
+	EFFECT_FS_TORN_OP,     /* node: a write is half there after a crash; operations: which, its
+				  parts */
+	EFFECT_FS_TORN_SEQ,    /* node: of writes in a row some are there after a crash; operations:
+				  which, how many make a group */
 	EFFECTS
 };
-#define EFFECT_BIT(kind) (1ull << (kind))
+/* One bit for each kind: more than a word of 64 has. */
+__extension__ typedef unsigned __int128 effect_mask;
+#define EFFECT_BIT(kind) ((effect_mask)1 << (kind))
+_Static_assert(EFFECTS < 8 * sizeof(effect_mask), "a mask has a bit for each kind of effect");
+#define EFFECTS_ALL (EFFECT_BIT(EFFECTS) - 1)
 #define EFFECT_PPM 1000000 /* amounts that are shares are in parts per million */
 extern const char *const effect_names[EFFECTS]; /* "gpu.gone", … for `drsim plan` */
 
@@ -109,6 +147,11 @@ struct effect {
 	int64_t amount;  /* as the kind says */
 	int64_t spread;  /* as the kind says; jitter (standard deviation) of a delay */
 	double fraction; /* share of the matter that is hit, 1 by default */
+	/* What a strength does not say; NULL where the kind has none of it, or as it was planned
+	 * without. They live as long as the effects of their injection, in the same arena. */
+	const struct operations *operations; /* sys.*, io.*, fs.* */
+	const struct impairment *impairment; /* net.* but cuts */
+	const struct partition *partition;   /* net.cut */
 };
 
 /*
@@ -131,7 +174,7 @@ struct fault_ops {
 	const char *name, *group, *help; /* "gpu.lost", "gpu", one sentence */
 	const struct param *params;      /* PARAMS_END-terminated */
 	size_t params_size;
-	uint64_t needs;   /* EFFECT_BIT mask, checked against the driver before t = 0 */
+	effect_mask needs; /* EFFECT_BITs, checked against the driver before t = 0 */
 	uint32_t targets; /* mask of 1 << enum entity_kind it accepts; others are an error with a
 			     place */
 	/* Pure: the effects of this fault on the `count` selected entities, at least one on each.

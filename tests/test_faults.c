@@ -67,7 +67,7 @@ static struct scenario make_scenario(void)
 /* ---- golden cases: `NAME {PARAMS} on ENTITY…`, then the effects ---- */
 
 struct promises {
-	uint64_t effects;
+	effect_mask effects;
 	uint32_t targets;
 };
 
@@ -334,7 +334,7 @@ START_TEST(catalogue_is_complete)
 		ck_assert_int_eq(strncmp(fault->name, fault->group, group), 0);
 		ck_assert_int_eq(fault->name[group], '.');
 		ck_assert_int_eq(fault->help[strlen(fault->help) - 1], '.');
-		ck_assert_uint_ne(fault->needs, 0);
+		ck_assert(fault->needs != 0);
 		ck_assert_uint_ne(fault->targets, 0);
 		for (size_t j = 0; j < i; j++)
 			ck_assert_str_ne(fault->name, fault_table[j]->name);
@@ -1125,12 +1125,12 @@ END_TEST
 
 START_TEST(every_effect_is_judged_both_ways)
 {
-	uint64_t yes = 0, no = 0;
+	effect_mask yes = 0, no = 0;
 
 	for (size_t i = 0; i < sizeof(judged) / sizeof(judged[0]); i++)
 		*(judged[i].visible ? &yes : &no) |= EFFECT_BIT(judged[i].kind);
-	ck_assert_uint_eq(yes, EFFECT_BIT(EFFECTS) - 1);
-	ck_assert_uint_eq(no, EFFECT_BIT(EFFECTS) - 1);
+	ck_assert(yes == EFFECTS_ALL);
+	ck_assert(no == EFFECTS_ALL);
 }
 END_TEST
 
