@@ -682,6 +682,11 @@ void machines_uplink(uint32_t site, char ret_name[MACHINE_PORT_MAX])
 	snprintf(ret_name, MACHINE_PORT_MAX, MACHINE_UPLINK_FORMAT, site);
 }
 
+void machines_gateway(uint32_t site, char ret_name[MACHINE_PORT_MAX])
+{
+	snprintf(ret_name, MACHINE_PORT_MAX, MACHINE_GATEWAY_FORMAT, site);
+}
+
 int machine_enter(const struct machine *machine, struct error *e)
 {
 	if (machine->network >= 0 && setns(machine->network, CLONE_NEWNET))

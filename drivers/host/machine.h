@@ -2,10 +2,10 @@
 /*
  * The stand-in machines of one drill. With the rights (root, or a user namespace) each has its own
  * network, mount and PID namespace; sites are bridges in a router namespace, each joined to the
- * router by a link of its own. All namespaces are
- * anonymous, held by processes and descriptors only: they vanish with drsim, and nothing is made in
- * the host's own. Without the rights a machine is a group of processes on 127.0.0.1. Where there
- * are cgroups that can be written each machine has one, in both cases.
+ * router by a link of its own. All namespaces are anonymous, held by processes and descriptors
+ * only: they vanish with drsim, and nothing is made in the host's own. Without the rights a machine
+ * is a group of processes on 127.0.0.1. Where there are cgroups that can be written each machine
+ * has one, in both cases.
  *
  * One thread: the main thread makes, starts and ends machines, since what a machine started dies
  * with the thread that started it. machine_enter() is for any thread.
@@ -29,6 +29,7 @@
 #define MACHINE_DEVICES_MAX 64
 #define MACHINE_NAME_MAX 255
 #define MACHINE_PORT_MAX 16
+#define MACHINE_INTERFACE "eth0" /* a machine's own end of its link */
 
 enum machine_isolation {
 	MACHINE_LOOPBACK,   /* processes on 127.0.0.1 */
@@ -174,10 +175,11 @@ int machine_enter(const struct machine *machine, struct error *e);
 int machine_network(const struct machine *machine);
 /* The namespace of the bridges and the router between them; -1 on loopback. It stays theirs. */
 int machines_router(const struct machines *machines);
-/* Names of ports in that namespace: the machine's in the bridge "siteN" of its site, and the port
- * by which that bridge is joined to the router. */
+/* Names of links in that namespace: the machine's port in the bridge "siteN" of its site; the port
+ * by which that bridge is joined to the router, and the router's end of it. */
 void machine_port(const struct machine *machine, char ret_name[MACHINE_PORT_MAX]);
 void machines_uplink(uint32_t site, char ret_name[MACHINE_PORT_MAX]);
+void machines_gateway(uint32_t site, char ret_name[MACHINE_PORT_MAX]);
 
 /* What this host can do for all of this, a line each: the `doctor` of drivers. Changes nothing. */
 void host_doctor(struct arena *arena, void (*say)(const char *what, bool yes, const char *detail));

@@ -21,7 +21,6 @@
 #define NET_BASE 90 /* site 0 is 10.90.0.0/16 */
 #define PREFIX 16
 #define HOSTS_IN_PART 250
-#define LINK_NAME "eth0"
 #define ROUTER_PART 0xfffe /* 10.S.255.254 */
 
 /* ---- rights ---- */
@@ -230,7 +229,7 @@ static int add_uplink(struct builder *builder, size_t site)
 	int rc = -NLE_NOMEM, index;
 
 	snprintf(name, sizeof(name), MACHINE_UPLINK_FORMAT, (uint32_t)site);
-	snprintf(gateway, sizeof(gateway), "gw%zu", site);
+	snprintf(gateway, sizeof(gateway), MACHINE_GATEWAY_FORMAT, (uint32_t)site);
 	snprintf(bridge, sizeof(bridge), "site%zu", site);
 	if (link)
 		peer = rtnl_link_veth_get_peer(link);
@@ -266,7 +265,7 @@ static int add_pair(struct builder *builder, const struct machine *machine)
 	if (peer) {
 		rtnl_link_set_name(link, name);
 		rtnl_link_set_master(link, (int)if_nametoindex(bridge));
-		rtnl_link_set_name(peer, LINK_NAME);
+		rtnl_link_set_name(peer, MACHINE_INTERFACE);
 		rtnl_link_set_ns_fd(peer, machine->network);
 		rc = rtnl_link_add(builder->socket, link, NLM_F_CREATE | NLM_F_EXCL);
 		rtnl_link_put(peer);
@@ -285,7 +284,7 @@ static int set_machine_up(struct builder *builder, const struct machine *machine
 	inet_pton(AF_INET, machine->address, &address);
 	if (go_to(builder, machine->network))
 		return -1;
-	index = (int)if_nametoindex(LINK_NAME);
+	index = (int)if_nametoindex(MACHINE_INTERFACE);
 	if (set_up(builder, (int)if_nametoindex("lo"), false) ||
 	    add_address(builder, index, ntohl(address.s_addr)) || set_up(builder, index, false))
 		return -1;

@@ -13,6 +13,7 @@
 #define MACHINE_LOST_MAX 8
 #define MACHINE_PORT_FORMAT "m%zu" /* links in the router's namespace: a machine's, a site's */
 #define MACHINE_UPLINK_FORMAT "u%u"
+#define MACHINE_GATEWAY_FORMAT "gw%u"
 
 struct machine_stopped {
 	pid_t pid;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/diagnosis.h"
+#include "drivers/process/network.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 #include "drivers/process/thread.h"
@@ -198,14 +199,25 @@ static bool in_domain(const struct real *real, uint32_t endpoint, uint32_t domai
 /* ---- fencing, up and down ---- */
 
 /* The fence stands in the site's own storage, where every replica looks before it acknowledges: one
- * that was frozen, or cannot be reached, finds it when it goes on. */
-static void fence(struct real *real, const struct action *action)
+ * that was frozen finds it when it goes on. A site that cannot be reached cannot be fenced. */
+static void *fence(void *context)
 {
+	struct worker *worker = context;
+	struct real *real = worker->real;
+	const struct action *action = &worker->action;
 	struct error error = {.kind = ERROR_NONE};
-	int rc = copies_fence(real->copies, action->site, true, &error);
+	const char *reason = NULL;
 
-	services_fence(real, action->site, true);
-	real_end(real, action, rc == 0, rc == 0 ? NULL : "the fence could not be written");
+	if (!network_wait(real, NETWORK_EDGE, action->site, worker->begun + action->timeout,
+			  &worker->cancel))
+		reason = "the site cannot be reached";
+	else if (copies_fence(real->copies, action->site, true, &error))
+		reason = "the fence could not be written";
+	if (!reason)
+		services_fence(real, action->site, true);
+	real_end(real, action, !reason, reason);
+	worker_over(worker);
+	return NULL;
 }
 
 static void *activate(void *context)
@@ -456,19 +468,32 @@ static void crew_free(struct real *real)
 
 /* ---- the door ---- */
 
+/* What it sends is sent from there: a site that is cut off gets no backup out. */
+static bool goes_to(struct worker *worker, uint32_t site)
+{
+	struct error error = {.kind = ERROR_NONE};
+
+	if (network_enter(worker->real, site, &error) == 0)
+		return true;
+	real_end(worker->real, &worker->action, false, real_keep_text(worker->real, error.text));
+	return false;
+}
+
 static void *copy_worker(void *context)
 {
 	struct worker *worker = context;
 
 	switch (worker->action.kind) {
 	case ACTION_BACKUP:
-		action_backup(worker);
+		if (goes_to(worker, worker->action.site))
+			action_backup(worker);
 		break;
 	case ACTION_PRUNE:
 		action_prune(worker);
 		break;
 	case ACTION_RESTORE:
-		action_restore(worker);
+		if (goes_to(worker, worker->action.to))
+			action_restore(worker);
 		break;
 	case ACTION_RETURN:
 		action_return(worker);
@@ -509,8 +534,7 @@ int actions_start(struct real *real, const struct action *action, struct error *
 		call_off(real, action->domain, ACTION_SWITCH);
 		return worker_start(real, action, 0, copy_worker, e);
 	case ACTION_FENCE:
-		fence(real, action);
-		return 0;
+		return worker_start(real, action, 0, fence, e);
 	case ACTION_ACTIVATE:
 		return worker_start(real, action, 0, activate, e);
 	case ACTION_SWITCH:

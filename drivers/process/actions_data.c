@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "drivers/process/network.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 
@@ -434,6 +435,8 @@ static const char *go_back(struct worker *worker, struct caller *caller, bool *r
 	struct error error = {.kind = ERROR_NONE};
 	const char *reason = NULL;
 
+	if (!network_reaches(real, action->site, action->to))
+		return "the primary cannot be reached";
 	*ret_lost = moved && !real_site_usable(real, action->site);
 	if (moved && !*ret_lost) {
 		if (scale_primary(worker, caller, false, &error))

@@ -30,6 +30,8 @@ struct copies_config {
 	const char *folder;              /* FOLDER/SITE exists for every site */
 	uint64_t seed;
 	nanos (*now)(void *self); /* the drill's clock */
+	/* Do packets come through from one site to another? Any thread. */
+	bool (*reaches)(void *self, uint32_t from, uint32_t to);
 	void *self;
 };
 

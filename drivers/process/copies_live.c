@@ -254,7 +254,8 @@ static void replicate(struct copies *copies, uint32_t s, nanos now)
 
 	if (!site->holds || s == copies->source)
 		return;
-	bool broken = site->off || copies->sites[copies->source].off;
+	bool broken = site->off || copies->sites[copies->source].off ||
+		      !copies->config.reaches(copies->config.self, copies->source, s);
 	if (!broken && now - site->looked >= lag / (WAITING_MAX / 2) && site->count < WAITING_MAX)
 		take_snapshot(copies, site, now);
 	while (site->count > 0 && site->waiting[site->first].at + lag <= now) {

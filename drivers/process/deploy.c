@@ -15,6 +15,7 @@
 
 #include "drivers/host/undo.h"
 #include "drivers/lazy/curl.h"
+#include "drivers/process/network.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 #include "drivers/process/training.h"
@@ -189,7 +190,7 @@ static int make_machines(struct real *real, struct error *e)
 	size_t edge = d->site_count, count = 0;
 	struct machine_site *sites = arena_array(arena, edge + 1, sizeof(*sites));
 	struct machine_config *machines =
-		arena_array(arena, PROCESS_NODES_MAX + 4, sizeof(*machines));
+		arena_array(arena, PROCESS_NODES_MAX + 4 + edge, sizeof(*machines));
 
 	for (uint32_t s = 0; s < edge; s++) {
 		const char *path = arena_printf(arena, "%s/sites/%s", work, d->sites[s].name);
@@ -208,6 +209,8 @@ static int make_machines(struct real *real, struct error *e)
 	store->disk = arena_printf(arena, "%s/store", work);
 	store->disk_bytes = STORE_DISK;
 	add_machine(machines, &count, "client", (uint32_t)edge)->place_only = true;
+	for (uint32_t s = 0; s < edge; s++)
+		add_machine(machines, &count, d->sites[s].name, s)->place_only = true;
 	struct machines_config *config = arena_alloc(arena, sizeof(*config));
 	*config = (struct machines_config){
 		.sites = sites,
@@ -230,6 +233,8 @@ static int make_machines(struct real *real, struct error *e)
 	real->store_machine = machines_get(real->machines, first + 2);
 	real->store_disk = store->disk;
 	real->client_machine = machines_get(real->machines, first + 3);
+	for (uint32_t s = 0; s < edge; s++)
+		real->site_machines[s] = machines_get(real->machines, first + 4 + s);
 	return 0;
 }
 
@@ -611,6 +616,11 @@ static int check_size(const struct real *real, struct error *e)
 	return 0;
 }
 
+static bool reaches(void *self, uint32_t from, uint32_t to)
+{
+	return network_reaches(self, from, to);
+}
+
 static int make_copies(struct real *real, struct error *e)
 {
 	const struct copies_config config = {
@@ -618,6 +628,7 @@ static int make_copies(struct real *real, struct error *e)
 		.folder = arena_printf(&real->arena, "%s/sites", real->journal->work),
 		.seed = real->seed,
 		.now = real_now,
+		.reaches = reaches,
 		.self = real,
 	};
 
@@ -637,7 +648,7 @@ int deploy_open(struct real *real, struct error *e)
 	real->log = arena_printf(arena, "%s/log", real->journal->work);
 	real->guarded = guardian_start(&real->guardian, real->journal, e) == 0;
 	if (!real->guarded || folder(e, real->log) || make_machines(real, e) ||
-	    make_copies(real, e) || training_open(real, e))
+	    make_copies(real, e) || training_open(real, e) || network_open(real, e))
 		return -1;
 	real->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	/* The agents first: machines are started before the first thread is. */
@@ -645,7 +656,8 @@ int deploy_open(struct real *real, struct error *e)
 		return -1;
 	real->entered = true;
 	real->caller = caller_new(real->token);
-	if (services_start(real, e) || observe_start(real, e) || wait_ready(real, e))
+	if (services_start(real, e) || network_start(real, e) || observe_start(real, e) ||
+	    wait_ready(real, e))
 		return -1;
 	real->backups = calloc(PROCESS_BACKUPS_MAX, sizeof(*real->backups));
 	assert(real->backups);

@@ -12,6 +12,7 @@
 
 #include "drivers/host/residue.h"
 #include "drivers/host/undo.h"
+#include "drivers/process/network.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 
@@ -211,6 +212,7 @@ static void stop_threads(struct real *real)
 	actions_stop(real);
 	/* The observer reads of them. */
 	observe_stop(real);
+	network_stop(real);
 	services_stop(real);
 }
 

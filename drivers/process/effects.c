@@ -14,6 +14,7 @@
 #include "drivers/host/process.h"
 #include "drivers/host/undo.h"
 #include "drivers/process/effects.h"
+#include "drivers/process/network.h"
 #include "drivers/process/services.h"
 
 #define EXIT_PATIENCE (2 * NANOS_S) /* until a killed process is seen to be gone */
@@ -603,6 +604,31 @@ static const struct way ways[EFFECTS] = {
 	[EFFECT_PROC_OOM] = {"the kernel's OOM killer ends the process, for want of room in the "
 			     "machine's cgroup",
 			     FIDELITY_REAL, SEEN, oom_kill, nothing, ended},
+	[EFFECT_NET_CUT] = {"packets are dropped at the link of the machine or site, by nftables; "
+			    "or the link is down",
+			    FIDELITY_REAL, SEEN, network_break, network_mend, network_broken},
+	[EFFECT_NET_FLAP] = {"packets are dropped at the link in turns, by nftables", FIDELITY_REAL,
+			     SEEN, network_break, network_mend, network_broken},
+	[EFFECT_NET_DROP] = {"packets to the service ports are dropped, by nftables", FIDELITY_REAL,
+			     SEEN, network_break, network_mend, network_broken},
+	[EFFECT_NET_RESET] = {"connections to the service ports are reset, by nftables",
+			      FIDELITY_REAL, SEEN, network_break, network_mend, network_broken},
+	[EFFECT_NET_DELAY] = {"packets wait: in netem, or in a link of our own", FIDELITY_REAL,
+			      SILENT, network_break, network_mend, network_broken},
+	[EFFECT_NET_LOSS] = {"packets are dropped by chance: by netem, nftables, or a link of our "
+			     "own",
+			     FIDELITY_REAL, SILENT, network_break, network_mend, network_broken},
+	[EFFECT_NET_RATE] = {"a token bucket at the link, or a link of our own", FIDELITY_REAL,
+			     SILENT, network_break, network_mend, network_broken},
+	[EFFECT_NET_DUPLICATE] = {"packets are sent twice: by netem, or by a link of our own",
+				  FIDELITY_REAL, SILENT, network_break, network_mend,
+				  network_broken},
+	[EFFECT_NET_CORRUPT] = {"bits of packets flip: in netem, or in a link of our own",
+				FIDELITY_REAL, SILENT, network_break, network_mend, network_broken},
+	[EFFECT_NET_REORDER] = {"packets overtake others: in netem, or in a link of our own",
+				FIDELITY_REAL, SILENT, network_break, network_mend, network_broken},
+	[EFFECT_NET_MTU] = {"larger packets vanish, in a link of our own", FIDELITY_REAL, SILENT,
+			    network_break, network_mend, network_broken},
 };
 
 #define NEEDS_CGROUP                                                                               \
@@ -611,11 +637,15 @@ static const struct way ways[EFFECTS] = {
 struct mechanism effects_mechanism(enum effect_kind kind)
 {
 	const struct way *way = &ways[kind];
-	bool cgroup = EFFECT_BIT(kind) & NEEDS_CGROUP;
+	const char *privilege = "none";
 
+	if (EFFECT_BIT(kind) & NEEDS_CGROUP)
+		privilege = "cgroups that we may make";
+	if (EFFECT_BIT(kind) & EFFECTS_OF_NETWORK)
+		privilege = "namespaces";
 	return (struct mechanism){.text = way->text ? way->text : "none on this driver",
 				  .fidelity = way->fidelity,
-				  .privilege = cgroup ? "cgroups that we may make" : "none"};
+				  .privilege = privilege};
 }
 
 /* ---- the door ---- */
@@ -665,6 +695,8 @@ int effects_adjust(struct real *real, const struct effect *effect, struct undo_r
 		fault->effect = *effect;
 		return surge(real, fault, e);
 	}
+	if (EFFECT_BIT(effect->kind) & EFFECTS_OF_NETWORK)
+		return network_adjust(real, fault, effect, e);
 	if (ways[effect->kind].revert(real, fault, e))
 		return -1;
 	fault->effect = *effect;
@@ -744,7 +776,9 @@ void effects_look(struct real *real)
 {
 	for (size_t i = 0; i < real->fault_count; i++) {
 		struct fault_state *fault = &real->faults[i];
-		if (fault->used && fault->due <= real_now(real))
+		if (fault->used && fault->net)
+			network_look(real, fault);
+		else if (fault->used && fault->due <= real_now(real))
 			happen_again(real, fault);
 		if (fault->used)
 			resources_look(real, fault);

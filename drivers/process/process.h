@@ -41,6 +41,15 @@
 #define JOB_BAD_MAX 16       /* checkpoints that one restart found to be bad */
 #define CANARY_SEQUENCE ((uint64_t)1 << 62) /* and above: records that no ledger counts */
 
+/* ---- what it can break ---- */
+#define EFFECTS_OF_PACKETS                                                                         \
+	(EFFECT_BIT(EFFECT_NET_DELAY) | EFFECT_BIT(EFFECT_NET_LOSS) |                              \
+	 EFFECT_BIT(EFFECT_NET_RATE) | EFFECT_BIT(EFFECT_NET_DUPLICATE) |                          \
+	 EFFECT_BIT(EFFECT_NET_CORRUPT) | EFFECT_BIT(EFFECT_NET_REORDER) |                         \
+	 EFFECT_BIT(EFFECT_NET_MTU))
+#define EFFECTS_OF_NETWORK                                                                         \
+	(EFFECTS_OF_PACKETS | EFFECT_BIT(EFFECT_NET_CUT) | EFFECT_BIT(EFFECT_NET_FLAP) |           \
+	 EFFECT_BIT(EFFECT_NET_DROP) | EFFECT_BIT(EFFECT_NET_RESET))
 #define EFFECTS_OF_PROCESS                                                                         \
 	(EFFECT_BIT(EFFECT_GPU_GONE) | EFFECT_BIT(EFFECT_POWER_OFF) |                              \
 	 EFFECT_BIT(EFFECT_NODE_CRASH) | EFFECT_BIT(EFFECT_NODE_REBOOT) |                          \
@@ -56,7 +65,7 @@
 	 EFFECT_BIT(EFFECT_RESTORE_STOP) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                          \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
-	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM))
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK)
 
 /* A node of the scenario: a machine with an agent. */
 struct node {
@@ -177,6 +186,7 @@ struct fault_state {
 	double cpu_used[FAULT_RECORDS_MAX];  /* by each of them before: processors */
 	uint32_t node_of[FAULT_RECORDS_MAX]; /* where each of them runs */
 	size_t pid_count;
+	struct network_fault *net; /* of the network */
 	nanos cpu_at, cpu_then;               /* a look at the strain: when, and what it had used */
 	int32_t backup;                       /* or checkpoint of the job */
 	char ids[DATA_CLASSES][STORE_ID_MAX]; /* of the backup before it was aged */
@@ -203,6 +213,8 @@ struct real {
 	bool guarded;
 	struct machines *machines;
 	struct machine *control_machine, *gateway_machine, *store_machine, *client_machine;
+	struct machine *site_machines[SCENARIO_SITES_MAX]; /* each site's place in the network */
+	struct network *network;
 	const char *store_disk;
 	bool volumes[SCENARIO_SITES_MAX]; /* of limited size: mounted */
 	struct node nodes[PROCESS_NODES_MAX];
@@ -379,5 +391,7 @@ int32_t effects_backup_index(struct real *real, int32_t index);
 void readings_take(struct real *real, struct entity entity, struct reading *ret);
 void readings_glance(struct real *real, struct entity entity, struct reading *ret);
 void readings_diagnose(struct real *real, uint32_t site, struct completion *ret);
+/* Is node n of the site in the rack, node or GPU, or is it the whole site? */
+bool readings_holds_node(const struct site *site, const struct entity *entity, uint32_t n);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 
 #include "core/diagnosis.h"
+#include "drivers/process/network.h"
 #include "drivers/process/process.h"
 #include "drivers/process/training.h"
 
@@ -62,7 +63,7 @@ static void read_node(struct real *real, const struct view *view, struct entity 
 	ret->disk_left_ppm = left;
 }
 
-static bool holds_node(const struct site *site, const struct entity *entity, uint32_t n)
+bool readings_holds_node(const struct site *site, const struct entity *entity, uint32_t n)
 {
 	if (entity->kind == ENTITY_RACK)
 		return (uint64_t)n * site->racks / site->nodes == (uint32_t)entity->index;
@@ -92,7 +93,7 @@ static bool holds_replica(const struct real *real, const struct entity *entity,
 	case ENTITY_NODE:
 	case ENTITY_GPU:
 		return replica->node >= (int)first &&
-		       holds_node(&real->scenario->deployment.sites[entity->site], entity,
+		       readings_holds_node(&real->scenario->deployment.sites[entity->site], entity,
 				  (uint32_t)replica->node - first) &&
 		       real->nodes[replica->node].site == entity->site;
 	case ENTITY_NONE:
@@ -128,17 +129,15 @@ static void read_replicas(const struct real *real, const struct view *view,
 }
 
 static void read_machines(struct real *real, const struct view *view, struct entity entity,
-			  struct reading *ret)
+			  bool fresh, struct reading *ret)
 {
 	const struct site *site = &real->scenario->deployment.sites[entity.site];
 
 	for (uint32_t n = 0; n < site->nodes; n++)
-		if (holds_node(site, &entity, n))
+		if (readings_holds_node(site, &entity, n))
 			read_node(real, view, entity, n, ret);
 	read_replicas(real, view, &entity, ret);
-	/* No fault of the network is injected here: a path is there where its ends are. */
-	ret->paths = ret->paths_open = 1;
-	ret->round_trip = ret->nodes_reachable > 0 ? NANOS_MS : NANOS_NEVER;
+	network_read(real, entity, fresh, ret);
 	ret->usable = real_site_usable(real, entity.site) && ret->nodes_responding > 0;
 	ret->sites_without_api = !view->control;
 }
@@ -229,11 +228,9 @@ static void read_service(struct real *real, const struct view *view, const struc
 	ret->oom_kills = oom_kills(real, view, real->route[endpoint]);
 }
 
-static void take(struct real *real, const struct view *view, struct entity entity,
+static void take(struct real *real, const struct view *view, struct entity entity, bool fresh,
 		 struct reading *ret)
 {
-	const struct deployment *d = &real->scenario->deployment;
-
 	*ret = (struct reading){.at = real_now(real),
 				.pace_ppm = EFFECT_PPM,
 				.cpu_left_ppm = EFFECT_PPM,
@@ -245,7 +242,7 @@ static void take(struct real *real, const struct view *view, struct entity entit
 	case ENTITY_RACK:
 	case ENTITY_NODE:
 	case ENTITY_GPU:
-		read_machines(real, view, entity, ret);
+		read_machines(real, view, entity, fresh, ret);
 		break;
 	case ENTITY_ENDPOINT:
 	case ENTITY_REPLICA:
@@ -261,8 +258,7 @@ static void take(struct real *real, const struct view *view, struct entity entit
 		read_store(real, ret);
 		break;
 	case ENTITY_LINK:
-		ret->paths = ret->paths_open = 1;
-		ret->round_trip = 2 * d->links[entity.index].latency;
+		network_read(real, entity, fresh, ret);
 		break;
 	case ENTITY_JOB:
 	case ENTITY_RANK:
@@ -285,13 +281,13 @@ void readings_take(struct real *real, struct entity entity, struct reading *ret)
 	/* What is read from files at once is not to be older by a round of the observer. */
 	if (!by_files)
 		observe_fresh(real, view);
-	take(real, view, entity, ret);
+	take(real, view, entity, true, ret);
 }
 
 void readings_glance(struct real *real, struct entity entity, struct reading *ret)
 {
 	observe_last(real, real->scratch);
-	take(real, real->scratch, entity, ret);
+	take(real, real->scratch, entity, false, ret);
 }
 
 /* ---- diagnosis ---- */
@@ -306,12 +302,21 @@ void readings_diagnose(struct real *real, uint32_t site, struct completion *ret)
 	assert(view);
 	observe_fresh(real, view);
 	ret->suspect = (struct entity){.kind = ENTITY_SITE, .site = site};
-	take(real, view, ret->suspect, &ret->site_reading);
+	take(real, view, ret->suspect, false, &ret->site_reading);
 	ret->worst = ret->site_reading;
 	ret->link_reading.round_trip = NANOS_NEVER;
+	for (uint32_t l = 0; l < real->scenario->deployment.link_count; l++) {
+		const struct link *link = &real->scenario->deployment.links[l];
+		const struct entity entity = {.kind = ENTITY_LINK, .index = (int32_t)l};
+		if (link->site[0] != site && link->site[1] != site)
+			continue;
+		take(real, view, entity, false, &ret->link_reading);
+		if (ret->link_reading.paths_open < ret->link_reading.paths)
+			break;
+	}
 	for (uint32_t n = 0; n < config->nodes; n++) {
 		struct entity node = {.kind = ENTITY_NODE, .site = site, .index = (int32_t)n};
-		take(real, view, node, &reading);
+		take(real, view, node, false, &reading);
 		int brokenness = diagnosis_brokenness(&reading);
 		if (brokenness <= worst)
 			continue;

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who reaches whom in a drill's network: echoes from every place, all the time. */
+#include "drivers/process/network.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "drivers/linux/echo.h"
+#include "drivers/linux/flood.h"
+#include "drivers/process/network_private.h"
+#include "drivers/process/thread.h"
+
+#define ROUND (50 * NANOS_MS)          /* from one look to the next, but so long for each echo: */
+#define ROUND_ECHO (50 * NANOS_US)
+#define PATIENCE (400 * NANOS_MS)      /* for an answer */
+#define MISSES 3                       /* looks in a row without an answer: it is not reached */
+#define FRESH (5 * NANOS_S)            /* until a reader has the rounds that it wants */
+#define TRIP_ROUNDS 21                 /* echoes of which the round trip is the median */
+#define SHARE_ROUNDS 2000              /* echoes of which a share is told */
+#define SHARE_SPACING (100 * NANOS_US)
+#define RATE_TIME (500 * NANOS_MS)
+
+static uint32_t places(const struct network *network)
+{
+	return network->site_count + 1;
+}
+
+static uint32_t place_of(const struct network *network, uint32_t site)
+{
+	return site == NETWORK_EDGE ? network->site_count : site;
+}
+
+/* Behind the nodes come the places. */
+static size_t target_of(const struct real *real, uint32_t place)
+{
+	return real->node_count + place;
+}
+
+static struct seen *seen_at(struct network *network, uint32_t place, size_t target)
+{
+	return &network->seen[place * network->target_count + target];
+}
+
+/* ---- open ---- */
+
+static uint32_t address_of(const struct machine *machine)
+{
+	struct in_addr address = {0};
+
+	inet_pton(AF_INET, machine_address(machine), &address);
+	return address.s_addr;
+}
+
+struct opener {
+	struct real *real;
+	struct error *e;
+	int rc;
+};
+
+/* In a thread of its own, which walks through the places. */
+static void *open_sockets(void *context)
+{
+	struct opener *opener = context;
+	struct network *network = opener->real->network;
+
+	for (uint32_t p = 0; p < places(network) && opener->rc == 0; p++)
+		if (machine_enter(network->place[p], opener->e) ||
+		    echo_open(&network->watch[p], opener->e) ||
+		    echo_open(&network->measure[p], opener->e))
+			opener->rc = -1;
+	return NULL;
+}
+
+static effect_mask needs_of(const struct scenario *scenario)
+{
+	effect_mask needs = 0;
+
+	for (size_t i = 0; i < scenario->step_count; i++)
+		needs |= scenario->steps[i].fault->needs;
+	return needs;
+}
+
+int network_open(struct real *real, struct error *e)
+{
+	struct arena *arena = &real->arena;
+	struct network *network = arena_alloc(arena, sizeof(*network));
+	struct opener opener = {.real = real, .e = e};
+	pthread_t thread;
+
+	network->site_count = real->scenario->deployment.site_count;
+	network->needs = needs_of(real->scenario) & EFFECTS_OF_NETWORK;
+	network->watched = network->needs != 0;
+	network->target_count = real->node_count + places(network);
+	network->place = arena_array(arena, places(network), sizeof(struct machine *));
+	network->watch = arena_array(arena, places(network), sizeof(struct echo *));
+	network->measure = arena_array(arena, places(network), sizeof(struct echo *));
+	network->address = arena_array(arena, network->target_count, sizeof(uint32_t));
+	network->seen = arena_array(arena, places(network) * network->target_count,
+				    sizeof(*network->seen));
+	real->network = network;
+	for (uint32_t p = 0; p < network->site_count; p++)
+		network->place[p] = real->site_machines[p];
+	network->place[network->site_count] = real->client_machine;
+	if (!network->watched)
+		return 0;
+	if (machines_isolation(real->machines) != MACHINE_NAMESPACES)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "faults of the network need network namespaces, which this host "
+				 "does not allow: drsim doctor says why");
+	for (size_t i = 0; i < real->node_count; i++)
+		network->address[i] = address_of(real->nodes[i].machine);
+	for (uint32_t p = 0; p < places(network); p++)
+		network->address[target_of(real, p)] = address_of(network->place[p]);
+	if (thread_start(&thread, open_sockets, &opener))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot start a thread");
+	pthread_join(thread, NULL);
+	if (opener.rc == 0)
+		net_probe(&network->host);
+	return opener.rc;
+}
+
+/* ---- the watch ---- */
+
+static void note(struct network *network, uint32_t place, const struct echo_sum *sums)
+{
+	for (size_t t = 0; t < network->target_count; t++) {
+		struct seen *seen = seen_at(network, place, t);
+		uint32_t misses = sums[t].answered ? 0 : atomic_load(&seen->misses) + 1;
+		atomic_store(&seen->misses, misses);
+		if (sums[t].answered)
+			atomic_store(&seen->round_trip, sums[t].round_trip);
+	}
+}
+
+static void *watch(void *context)
+{
+	struct real *real = context;
+	struct network *network = real->network;
+	const struct echo_plan plan = {.rounds = 1, .patience = PATIENCE};
+	struct echo_sum *sums = calloc(network->target_count, sizeof(*sums));
+	nanos each = (nanos)(places(network) * network->target_count) * ROUND_ECHO;
+	nanos pause = each > ROUND ? each : ROUND;
+
+	assert(sums);
+	while (!atomic_load(&network->ends)) {
+		struct error error = {.kind = ERROR_NONE};
+		nanos begun = real_now(real);
+		for (uint32_t p = 0; p < places(network); p++) {
+			echo_run(network->watch[p], network->address, network->target_count, &plan,
+				 sums, &error);
+			note(network, p, sums);
+		}
+		pthread_mutex_lock(&real->lock);
+		network->rounds++;
+		pthread_cond_broadcast(&real->changed);
+		pthread_mutex_unlock(&real->lock);
+		real_sleep(real, begun + pause, &network->ends);
+	}
+	free(sums);
+	return NULL;
+}
+
+int network_start(struct real *real, struct error *e)
+{
+	struct network *network = real->network;
+
+	if (!network->watched)
+		return 0;
+	network->running = thread_start(&network->thread, watch, real) == 0;
+	return network->running ? 0
+				: error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+					    "cannot start the thread that watches the network");
+}
+
+void network_stop(struct real *real)
+{
+	struct network *network = real->network;
+
+	if (!network)
+		return;
+	if (network->running) {
+		atomic_store(&network->ends, true);
+		pthread_mutex_lock(&real->lock);
+		pthread_cond_broadcast(&real->changed);
+		pthread_mutex_unlock(&real->lock);
+		pthread_join(network->thread, NULL);
+		network->running = false;
+	}
+	for (uint32_t p = 0; p < places(network); p++) {
+		echo_close(network->watch[p]);
+		echo_close(network->measure[p]);
+		network->watch[p] = network->measure[p] = NULL;
+	}
+}
+
+/* ---- who reaches whom ---- */
+
+int network_enter(struct real *real, uint32_t site, struct error *e)
+{
+	return machine_enter(real->network->place[place_of(real->network, site)], e);
+}
+
+static bool open_between(const struct real *real, uint32_t place, size_t target)
+{
+	struct seen *seen = seen_at(real->network, place, target);
+
+	return atomic_load(&seen->misses) < MISSES;
+}
+
+bool network_reaches(struct real *real, uint32_t from, uint32_t to)
+{
+	const struct network *network = real->network;
+
+	return !network->watched || from == to ||
+	       open_between(real, place_of(network, from),
+			    target_of(real, place_of(network, to)));
+}
+
+bool network_wait(struct real *real, uint32_t from, uint32_t to, nanos until,
+		  const atomic_bool *cancel)
+{
+	while (!network_reaches(real, from, to)) {
+		if (real_now(real) >= until)
+			return false;
+		if (!real_sleep(real, real_now(real) + ROUND, cancel))
+			return false;
+	}
+	return true;
+}
+
+/* ---- readings ---- */
+
+static void wait_rounds(struct real *real)
+{
+	struct network *network = real->network;
+	nanos end = real_now(real) + FRESH;
+
+	pthread_mutex_lock(&real->lock);
+	/* The one under way may have asked before; then as many as it takes to miss. */
+	uint64_t wanted = network->rounds + 1 + MISSES;
+	while (network->rounds < wanted && real_now(real) < end) {
+		int64_t at = end + real->start;
+		const struct timespec until = {.tv_sec = (time_t)(at / NANOS_S),
+					       .tv_nsec = (long)(at % NANOS_S)};
+		pthread_cond_clockwait(&real->changed, &real->lock, CLOCK_MONOTONIC, &until);
+	}
+	pthread_mutex_unlock(&real->lock);
+}
+
+/* From the other places to what it names; a node from its own site too. */
+static void count_paths(const struct real *real, const struct entity *entity, struct reading *ret)
+{
+	const struct network *network = real->network;
+	const struct deployment *d = &real->scenario->deployment;
+
+	ret->paths = ret->paths_open = 0;
+	if (entity->kind == ENTITY_LINK) {
+		const struct link *link = &d->links[entity->index];
+		ret->paths = 1;
+		ret->paths_open = open_between(real, link->site[0],
+					       target_of(real, link->site[1]));
+		return;
+	}
+	for (uint32_t p = 0; p < places(network); p++) {
+		bool own = p == entity->site;
+		if (own && (entity->kind == ENTITY_SITE || entity->kind == ENTITY_STANDBY))
+			continue;
+		for (uint32_t n = 0; n < d->sites[entity->site].nodes; n++) {
+			if (!readings_holds_node(&d->sites[entity->site], entity, n))
+				continue;
+			ret->paths++;
+			ret->paths_open +=
+				open_between(real, p, real->first_node[entity->site] + n);
+		}
+	}
+}
+
+/* Where the way to measure begins, and where it ends. */
+static void ends_of(const struct real *real, const struct entity *entity, uint32_t *ret_place,
+		    size_t *ret_target)
+{
+	const struct network *network = real->network;
+	const struct site *site = &real->scenario->deployment.sites[entity->site];
+
+	*ret_place = place_of(network, NETWORK_EDGE);
+	*ret_target = target_of(real, entity->site);
+	if (entity->kind == ENTITY_LINK) {
+		const struct link *link = &real->scenario->deployment.links[entity->index];
+		*ret_place = link->site[0];
+		*ret_target = target_of(real, link->site[1]);
+		return;
+	}
+	for (uint32_t n = site->nodes; n-- > 0;)
+		if (readings_holds_node(site, entity, n))
+			*ret_target = real->first_node[entity->site] + n;
+}
+
+void network_measure(struct real *real, const struct entity *entity, uint32_t rounds, nanos spacing,
+		     size_t bytes, struct echo_sum *ret)
+{
+	struct network *network = real->network;
+	const struct echo_plan plan = {
+		.rounds = rounds, .spacing = spacing, .patience = 2 * PATIENCE, .bytes = bytes};
+	struct error error = {.kind = ERROR_NONE};
+	uint32_t place;
+	size_t target;
+
+	ends_of(real, entity, &place, &target);
+	echo_run(network->measure[place], &network->address[target], 1, &plan, ret, &error);
+}
+
+static uint32_t share(uint32_t part, uint32_t whole)
+{
+	return whole ? (uint32_t)((uint64_t)part * EFFECT_PPM / whole) : 0;
+}
+
+/* The largest packet that comes through whole, by halving. */
+static uint32_t measure_mtu(struct real *real, const struct entity *entity)
+{
+	uint32_t low = ECHO_BYTES + 20, high = NETWORK_MTU;
+	struct echo_sum sum;
+
+	while (low < high) {
+		uint32_t middle = (low + high + 1) / 2;
+		network_measure(real, entity, 3, 2 * NANOS_MS, middle - 20, &sum);
+		if (sum.answered > 0)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low;
+}
+
+/* Bytes a second that pass to it, for as long as it takes to send what comes at once. */
+static double measure_rate(struct real *real, const struct entity *entity)
+{
+	const struct network *network = real->network;
+	struct error error = {.kind = ERROR_NONE};
+	uint32_t place;
+	size_t target;
+	double rate = 0;
+
+	ends_of(real, entity, &place, &target);
+	const struct machine *to = target < real->node_count
+					   ? real->nodes[target].machine
+					   : network->place[target - real->node_count];
+	flood_measure(machine_network(network->place[place]), machine_network(to),
+		      network->address[target], RATE_TIME, &rate, &error);
+	return rate;
+}
+
+static void measure(struct real *real, const struct entity *entity, struct reading *ret)
+{
+	const effect_mask shares =
+		EFFECT_BIT(EFFECT_NET_LOSS) | EFFECT_BIT(EFFECT_NET_DUPLICATE) |
+		EFFECT_BIT(EFFECT_NET_CORRUPT) | EFFECT_BIT(EFFECT_NET_REORDER);
+	const struct network *network = real->network;
+	struct echo_sum sum;
+
+	network_measure(real, entity, TRIP_ROUNDS, 2 * NANOS_MS, 0, &sum);
+	ret->round_trip = sum.round_trip;
+	if (network->needs & EFFECT_BIT(EFFECT_NET_MTU))
+		ret->mtu = measure_mtu(real, entity);
+	if (network->needs & EFFECT_BIT(EFFECT_NET_RATE))
+		ret->rate = measure_rate(real, entity);
+	if (!(network->needs & shares))
+		return;
+	network_measure(real, entity, SHARE_ROUNDS, SHARE_SPACING, 0, &sum);
+	ret->loss_ppm = (uint32_t)lround(echo_loss(&sum) * EFFECT_PPM);
+	ret->duplicated_ppm = share(sum.again, sum.sent);
+	ret->corrupted_ppm = share(sum.altered, sum.sent);
+	ret->reordered_ppm = share(sum.late, sum.sent);
+}
+
+void network_read(struct real *real, struct entity entity, bool fresh, struct reading *ret)
+{
+	const struct network *network = real->network;
+	bool link = entity.kind == ENTITY_LINK;
+
+	if (!network->watched) {
+		/* Nothing breaks it: a path is there where its ends are. */
+		ret->paths = ret->paths_open = 1;
+		ret->round_trip = link || ret->nodes_reachable > 0 ? NANOS_MS : NANOS_NEVER;
+		return;
+	}
+	if (fresh)
+		wait_rounds(real);
+	count_paths(real, &entity, ret);
+	if (fresh) {
+		measure(real, &entity, ret);
+		return;
+	}
+	uint32_t place;
+	size_t target;
+	ends_of(real, &entity, &place, &target);
+	ret->round_trip = open_between(real, place, target)
+				  ? atomic_load(&seen_at(real->network, place, target)->round_trip)
+				  : NANOS_NEVER;
+}

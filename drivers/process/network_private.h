@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a drill's network, shared by network.c and effects_network.c. */
+#ifndef DRIVERS_PROCESS_NETWORK_PRIVATE_H
+#define DRIVERS_PROCESS_NETWORK_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "drivers/linux/echo.h"
+#include "drivers/linux/net.h"
+#include "drivers/process/network.h"
+
+#define NETWORK_MTU 1500 /* of every link that nobody broke */
+
+/* What the watch last saw from a place to a target. */
+struct seen {
+	_Atomic uint32_t misses; /* in a row */
+	_Atomic nanos round_trip;
+};
+
+struct network {
+	uint32_t site_count;
+	bool watched;      /* the scenario breaks it somewhere */
+	effect_mask needs; /* by these effects */
+	struct net_host host;
+	struct machine **place;        /* of each site, then the edge's */
+	struct echo **watch, **measure; /* from each place: the watch's, the main thread's */
+	uint32_t *address;             /* network order: of each node, then of each place */
+	size_t target_count;
+	struct seen *seen; /* [place][target] */
+	uint64_t rounds;   /* of the watch; under real->lock */
+	size_t faults;     /* so far, for their names */
+	pthread_t thread;
+	bool running;
+	atomic_bool ends;
+};
+
+/* Echoes between the ends of what the entity names. Main thread. */
+void network_measure(struct real *real, const struct entity *entity, uint32_t rounds, nanos spacing,
+		     size_t bytes, struct echo_sum *ret);
+
+#endif
