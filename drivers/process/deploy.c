@@ -15,7 +15,9 @@
 
 #include "drivers/host/undo.h"
 #include "drivers/lazy/curl.h"
+#include "drivers/process/effects.h"
 #include "drivers/process/network.h"
+#include "drivers/process/planned.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 #include "drivers/process/training.h"
@@ -27,6 +29,7 @@
 #define CAPTURE_MAX ((uint64_t)4 << 30) /* of the work file; what is kept is an excerpt */
 #define STORE_DISK ((uint64_t)1 << 30)
 #define SITE_ROOM ((uint64_t)512 << 20) /* for what a site's volume gets beyond its declared data */
+#define SITE_INODES 65536               /* few enough that a fault can take them all */
 
 /* ---- names ---- */
 
@@ -129,14 +132,15 @@ static void mount_volume(struct real *real, uint32_t site, const char *path)
 	struct undo undo = {.kind = UNDO_UNMOUNT, .path = path};
 	struct error error = {.kind = ERROR_NONE};
 	uint64_t bytes = SITE_ROOM;
-	char options[64];
+	char options[96];
 
 	for (int c = 0; c < DATA_CLASSES; c++)
 		bytes += 2 * d->data[c].bytes;
 	for (uint32_t e = 0; e < d->endpoint_count; e++)
 		bytes += d->endpoints[e].model_bytes;
 	bytes += training_room(real, site);
-	snprintf(options, sizeof(options), "size=%llu,mode=0755", (unsigned long long)bytes);
+	snprintf(options, sizeof(options), "size=%llu,nr_inodes=%d,mode=0755",
+		 (unsigned long long)bytes, SITE_INODES);
 	if (journal_add(real->journal, &undo, &error))
 		return;
 	real->volumes[site] = mount("drsim", path, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0;
@@ -219,6 +223,7 @@ static int make_machines(struct real *real, struct error *e)
 		.machine_count = count,
 		.loopback_only = real->scenario->process.isolation == ISOLATION_LOOPBACK,
 	};
+	real->machine_configs = machines;
 	if (machines_open(config, real->journal, arena, &real->machines, e))
 		return -1;
 	if (real->scenario->process.isolation == ISOLATION_NAMESPACES &&
@@ -242,12 +247,14 @@ static int make_machines(struct real *real, struct error *e)
 
 /* Starts a server of minilepton on a machine; its address goes to `ret_url` as http://A:P. */
 static int serve(struct real *real, struct machine *machine, const char *const *argv,
-		 const char *log, char ret_url[PROCESS_URL_MAX], struct error *e)
+		 const char *log, const struct syscall_launch *filter,
+		 char ret_url[PROCESS_URL_MAX], struct error *e)
 {
 	char address[MACHINE_ADDRESS_MAX];
 	const struct machine_start start = {
 		.argv = argv,
 		.log = arena_printf(&real->arena, "%s/%s.log", real->log, log),
+		.filter = filter,
 	};
 
 	if (machine_start(machine, &start, e) ||
@@ -284,7 +291,8 @@ int deploy_node(struct real *real, struct node *node, struct error *e)
 		NULL,
 	};
 	if (serve(real, node->machine, argv,
-		  arena_printf(arena, "node-%u-%u", node->site, node->index), node->agent, e))
+		  arena_printf(arena, "node-%u-%u", node->site, node->index),
+		  calls_launch(real, node), node->agent, e))
 		return -1;
 	node->down = false;
 	return 0;
@@ -301,7 +309,7 @@ static int start_store(struct real *real, struct error *e)
 		real->program,    "store",   "--listen",  listen, "--dir",
 		real->store_disk, "--token", real->token, NULL,
 	};
-	return serve(real, real->store_machine, argv, "store", real->store_url, e);
+	return serve(real, real->store_machine, argv, "store", NULL, real->store_url, e);
 }
 
 static int start_gateway(struct real *real, struct error *e)
@@ -648,7 +656,9 @@ int deploy_open(struct real *real, struct error *e)
 	real->log = arena_printf(arena, "%s/log", real->journal->work);
 	real->guarded = guardian_start(&real->guardian, real->journal, e) == 0;
 	if (!real->guarded || folder(e, real->log) || make_machines(real, e) ||
-	    make_copies(real, e) || training_open(real, e) || network_open(real, e))
+	    make_copies(real, e) || training_open(real, e) || planned_open(real, e) ||
+	    network_open(real, e) || calls_open(real, e) ||
+	    files_open(real, real->machine_configs, e))
 		return -1;
 	real->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	/* The agents first: machines are started before the first thread is. */

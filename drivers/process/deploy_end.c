@@ -12,6 +12,7 @@
 
 #include "drivers/host/residue.h"
 #include "drivers/host/undo.h"
+#include "drivers/process/effects.h"
 #include "drivers/process/network.h"
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
@@ -237,6 +238,8 @@ static void clean(struct real *real, struct arena *arena, struct measured *ret)
 	if (real->machines)
 		machines_close(real->machines, &error);
 	real->machines = NULL;
+	calls_close(real);
+	files_close(real);
 	if (!real->journal)
 		return;
 	undo_all(real->journal, &sum);

@@ -136,8 +136,9 @@ static int kill_node(struct real *real, struct node *node, void *context, struct
 
 	node->down = true;
 	node->power = node->power && !power;
-	(void)real;
-	return machine_kill(node->machine, e);
+	if (machine_kill(node->machine, e))
+		return -1;
+	return files_crash(real, node, e);
 }
 
 static int start_node(struct real *real, struct node *node, void *context, struct error *e)
@@ -535,6 +536,8 @@ struct way {
 	bool (*present)(struct real *real, const struct fault_state *fault);
 };
 
+#define LAYER "a FUSE layer over the node's storage: "
+#define NOTIFIED "seccomp user notification: "
 #define SEEN true
 #define SILENT false
 
@@ -627,6 +630,36 @@ static const struct way ways[EFFECTS] = {
 				FIDELITY_REAL, SILENT, network_break, network_mend, network_broken},
 	[EFFECT_NET_REORDER] = {"packets overtake others: in netem, or in a link of our own",
 				FIDELITY_REAL, SILENT, network_break, network_mend, network_broken},
+	[EFFECT_DISK_ERROR] = {LAYER "reads, writes and syncs fail with EIO", FIDELITY_REAL, SEEN,
+			       files_break, files_mend, files_broken},
+	[EFFECT_DISK_RATE] = {LAYER "reads and writes share a token bucket", FIDELITY_REAL, SILENT,
+			      files_break, files_mend, files_broken},
+	[EFFECT_DISK_READONLY] = {LAYER "what writes fails with EROFS", FIDELITY_REAL, SEEN,
+				  files_break, files_mend, files_broken},
+	[EFFECT_DISK_HANG] = {LAYER "operations do not come back", FIDELITY_REAL, SEEN, files_break,
+			      files_mend, files_broken},
+	[EFFECT_DISK_BADBLOCKS] = {LAYER "ranges of files cannot be read", FIDELITY_REAL, SILENT,
+				   files_break, files_mend, files_broken},
+	[EFFECT_IO_ERROR] = {LAYER "chosen operations fail", FIDELITY_REAL, SILENT, files_break,
+			     files_mend, files_broken},
+	[EFFECT_IO_LATENCY] = {LAYER "chosen operations take longer", FIDELITY_REAL, SILENT,
+			       files_break, files_mend, files_broken},
+	[EFFECT_FS_UNSYNCED] = {LAYER "what was not synced is gone after a crash", FIDELITY_REAL,
+				SILENT, files_break, files_mend, files_broken},
+	[EFFECT_FS_TORN_OP] = {LAYER "a write is half done, and the machine crashes", FIDELITY_REAL,
+			       SEEN, files_break, files_mend, files_broken},
+	[EFFECT_FS_TORN_SEQ] = {LAYER "of some writes a part is done, and the machine crashes",
+				FIDELITY_REAL, SEEN, files_break, files_mend, files_broken},
+	[EFFECT_DISK_INODES] = {"empty files take the inodes of the volume, which are limited",
+				FIDELITY_REAL, SILENT, inodes_fill, inodes_free, inodes_filled},
+	[EFFECT_SYS_ERROR] = {NOTIFIED "the call fails", FIDELITY_REAL, SILENT, calls_break,
+			      calls_mend, calls_broken},
+	[EFFECT_SYS_RETVAL] = {NOTIFIED "the call is not made and returns a value", FIDELITY_REAL,
+			       SILENT, calls_break, calls_mend, calls_broken},
+	[EFFECT_SYS_DELAY] = {NOTIFIED "the call begins later", FIDELITY_REAL, SILENT, calls_break,
+			      calls_mend, calls_broken},
+	[EFFECT_GPU_HANG] = {NOTIFIED "calls on the GPU's device do not come back", FIDELITY_REAL,
+			     SEEN, calls_break, calls_mend, calls_broken},
 	[EFFECT_NET_MTU] = {"larger packets vanish, in a link of our own", FIDELITY_REAL, SILENT,
 			    network_break, network_mend, network_broken},
 };
@@ -643,6 +676,8 @@ struct mechanism effects_mechanism(enum effect_kind kind)
 		privilege = "cgroups that we may make";
 	if (EFFECT_BIT(kind) & EFFECTS_OF_NETWORK)
 		privilege = "namespaces";
+	if (EFFECT_BIT(kind) & EFFECTS_OF_FILES)
+		privilege = "namespaces, /dev/fuse";
 	return (struct mechanism){.text = way->text ? way->text : "none on this driver",
 				  .fidelity = way->fidelity,
 				  .privilege = privilege};
@@ -778,6 +813,10 @@ void effects_look(struct real *real)
 		struct fault_state *fault = &real->faults[i];
 		if (fault->used && fault->net)
 			network_look(real, fault);
+		else if (fault->used && fault->layer_fault > 0)
+			files_look(real, fault);
+		else if (fault->used && fault->rule_count > 0)
+			calls_look(real, fault);
 		else if (fault->used && fault->due <= real_now(real))
 			happen_again(real, fault);
 		if (fault->used)

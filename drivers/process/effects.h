@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of the driver's effects, shared by effects.c and effects_data.c. */
+/* The inside of the driver's effects, shared by effects.c and effects_*.c. */
 #ifndef DRIVERS_PROCESS_EFFECTS_H
 #define DRIVERS_PROCESS_EFFECTS_H
 
@@ -41,6 +41,36 @@ bool quota_holds(struct real *real, const struct fault_state *fault);
 int oom_kill(struct real *real, struct fault_state *fault, struct error *e);
 /* While the fault stands: what is left now; a process that was started again is held too. */
 void resources_look(struct real *real, struct fault_state *fault);
+
+/* ---- effects_files.c ---- */
+/* Layers over what the nodes see of their site's storage, where a step may hit it. After the
+ * machines and the data are made, before a machine is started. */
+int files_open(struct real *real, struct machine_config *machines, struct error *e);
+void files_close(struct real *real);
+int files_break(struct real *real, struct fault_state *fault, struct error *e);
+int files_mend(struct real *real, struct fault_state *fault, struct error *e);
+bool files_broken(struct real *real, const struct fault_state *fault);
+/* The power of a node failed: what it had not synced is gone. */
+int files_crash(struct real *real, const struct node *node, struct error *e);
+void files_look(struct real *real, struct fault_state *fault);
+/* By a look of its own; false: there is no layer. */
+bool files_read(struct real *real, const struct entity *entity, struct reading *ret);
+int inodes_fill(struct real *real, struct fault_state *fault, struct error *e);
+int inodes_free(struct real *real, struct fault_state *fault, struct error *e);
+bool inodes_filled(struct real *real, const struct fault_state *fault);
+
+/* ---- effects_calls.c ---- */
+/* A filter for the machines that may be hit. Before a machine is started. */
+int calls_open(struct real *real, struct error *e);
+void calls_close(struct real *real);
+struct syscall_launch;
+/* For the start of its machine; NULL: nothing there may be hit. */
+const struct syscall_launch *calls_launch(struct real *real, const struct node *node);
+int calls_break(struct real *real, struct fault_state *fault, struct error *e);
+int calls_mend(struct real *real, struct fault_state *fault, struct error *e);
+bool calls_broken(struct real *real, const struct fault_state *fault);
+void calls_look(struct real *real, struct fault_state *fault);
+void calls_read(struct real *real, const struct entity *entity, struct reading *ret);
 
 int disk_fill(struct real *real, struct fault_state *fault, struct error *e);
 int disk_free(struct real *real, struct fault_state *fault, struct error *e);

@@ -50,6 +50,15 @@
 #define EFFECTS_OF_NETWORK                                                                         \
 	(EFFECTS_OF_PACKETS | EFFECT_BIT(EFFECT_NET_CUT) | EFFECT_BIT(EFFECT_NET_FLAP) |           \
 	 EFFECT_BIT(EFFECT_NET_DROP) | EFFECT_BIT(EFFECT_NET_RESET))
+#define EFFECTS_OF_FILES                                                                           \
+	(EFFECT_BIT(EFFECT_DISK_ERROR) | EFFECT_BIT(EFFECT_DISK_RATE) |                            \
+	 EFFECT_BIT(EFFECT_DISK_READONLY) | EFFECT_BIT(EFFECT_DISK_HANG) |                         \
+	 EFFECT_BIT(EFFECT_DISK_BADBLOCKS) | EFFECT_BIT(EFFECT_IO_ERROR) |                         \
+	 EFFECT_BIT(EFFECT_IO_LATENCY) | EFFECT_BIT(EFFECT_FS_UNSYNCED) |                          \
+	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
+#define EFFECTS_OF_CALLS                                                                           \
+	(EFFECT_BIT(EFFECT_SYS_ERROR) | EFFECT_BIT(EFFECT_SYS_RETVAL) |                            \
+	 EFFECT_BIT(EFFECT_SYS_DELAY) | EFFECT_BIT(EFFECT_GPU_HANG))
 #define EFFECTS_OF_PROCESS                                                                         \
 	(EFFECT_BIT(EFFECT_GPU_GONE) | EFFECT_BIT(EFFECT_POWER_OFF) |                              \
 	 EFFECT_BIT(EFFECT_NODE_CRASH) | EFFECT_BIT(EFFECT_NODE_REBOOT) |                          \
@@ -65,7 +74,8 @@
 	 EFFECT_BIT(EFFECT_RESTORE_STOP) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                          \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
-	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK)
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK | EFFECTS_OF_FILES |                    \
+	 EFFECTS_OF_CALLS | EFFECT_BIT(EFFECT_DISK_INODES))
 
 /* A node of the scenario: a machine with an agent. */
 struct node {
@@ -186,7 +196,12 @@ struct fault_state {
 	double cpu_used[FAULT_RECORDS_MAX];  /* by each of them before: processors */
 	uint32_t node_of[FAULT_RECORDS_MAX]; /* where each of them runs */
 	size_t pid_count;
-	struct network_fault *net; /* of the network */
+	struct network_fault *net;           /* of the network */
+	uint32_t layer_fault;                /* its number in the layer over the disk; 0: none */
+	bool crashed;                        /* a torn write brought the node down */
+	uint32_t rules[FAULT_RECORDS_MAX];   /* on system calls */
+	size_t rule_count;
+	nanos renew;                         /* when their leases have to be */
 	nanos cpu_at, cpu_then;               /* a look at the strain: when, and what it had used */
 	int32_t backup;                       /* or checkpoint of the job */
 	char ids[DATA_CLASSES][STORE_ID_MAX]; /* of the backup before it was aged */
@@ -212,9 +227,13 @@ struct real {
 	struct guardian guardian;
 	bool guarded;
 	struct machines *machines;
+	struct machine_config *machine_configs; /* the nodes' first, in their order */
 	struct machine *control_machine, *gateway_machine, *store_machine, *client_machine;
 	struct machine *site_machines[SCENARIO_SITES_MAX]; /* each site's place in the network */
 	struct network *network;
+	struct effects planned;                      /* of all steps, on all that they may hit */
+	struct fuse_layer *layers[PROCESS_NODES_MAX]; /* over the storage, as a node sees it */
+	struct syscalls *syscalls;                   /* NULL: no step breaks any call */
 	const char *store_disk;
 	bool volumes[SCENARIO_SITES_MAX]; /* of limited size: mounted */
 	struct node nodes[PROCESS_NODES_MAX];

@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 
 #include "core/diagnosis.h"
+#include "drivers/process/effects.h"
 #include "drivers/process/network.h"
 #include "drivers/process/process.h"
 #include "drivers/process/training.h"
@@ -21,6 +22,15 @@ static uint32_t space_left(struct real *real, const char *folder)
 	if (statvfs(folder, &space) || space.f_blocks == 0)
 		return 0;
 	return (uint32_t)((double)space.f_bavail * EFFECT_PPM / (double)space.f_blocks);
+}
+
+static uint32_t inodes_left(const char *folder)
+{
+	struct statvfs space;
+
+	if (statvfs(folder, &space) || space.f_files == 0)
+		return 0;
+	return (uint32_t)((double)space.f_favail * EFFECT_PPM / (double)space.f_files);
 }
 
 /* The device file itself: of a GPU alone the agent's list does not say which one is missing. */
@@ -58,6 +68,7 @@ static void read_node(struct real *real, const struct view *view, struct entity 
 	if (!seen->responding || !real->volumes[entity.site])
 		return;
 	uint32_t left = space_left(real, copies_site_folder(real->copies, entity.site));
+	ret->inodes_left_ppm = inodes_left(copies_site_folder(real->copies, entity.site));
 	ret->disks++;
 	ret->disks_full += left == 0;
 	ret->disk_left_ppm = left;
@@ -138,6 +149,9 @@ static void read_machines(struct real *real, const struct view *view, struct ent
 			read_node(real, view, entity, n, ret);
 	read_replicas(real, view, &entity, ret);
 	network_read(real, entity, fresh, ret);
+	if (fresh)
+		files_read(real, &entity, ret);
+	calls_read(real, &entity, ret);
 	ret->usable = real_site_usable(real, entity.site) && ret->nodes_responding > 0;
 	ret->sites_without_api = !view->control;
 }
@@ -225,6 +239,7 @@ static void read_service(struct real *real, const struct view *view, const struc
 	ret->request_rate = real->rate[endpoint];
 	ret->start_added = real->start_added[endpoint];
 	ret->usable = ret->replicas_ready > 0;
+	calls_read(real, entity, ret);
 	ret->oom_kills = oom_kills(real, view, real->route[endpoint]);
 }
 
@@ -265,6 +280,7 @@ static void take(struct real *real, const struct view *view, struct entity entit
 	case ENTITY_CHECKPOINT:
 		training_reading(real, view, entity, ret);
 		ret->oom_kills = oom_kills(real, view, entity.site);
+		calls_read(real, &entity, ret);
 		break;
 	case ENTITY_NONE:
 	case ENTITY_KINDS:

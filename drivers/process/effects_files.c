@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Faults of disks: what a node does to the storage of its site, or the store to its own disk, goes
+ * through a layer that breaks what it is told to. Only where a step may hit it there is one, from
+ * the machine's start on. The data below stay reachable past it: what replicates and backs up sees
+ * the disk as it is.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "drivers/host/undo.h"
+#include "drivers/linux/disk_look.h"
+#include "drivers/linux/fuse.h"
+#include "drivers/process/effects.h"
+#include "drivers/process/planned.h"
+
+#define LOOK_PATIENCE (5 * NANOS_S) /* until a look at a disk counts as one that hangs */
+
+/* ---- where there is a layer ---- */
+
+static int open_layer(struct real *real, const char *below, const char *name, const char *path,
+		      struct machine_config *machine, struct fuse_layer **ret, struct error *e)
+{
+	const struct fuse_layer_config config = {
+		.name = arena_printf(&real->arena, "drsim-%s", name),
+		.below = below,
+		.below_fd = -1,
+		.mapped = "*-shm",
+		.seed = real->seed,
+		.cpu = -1,
+	};
+	struct machine_mount *mount = arena_alloc(&real->arena, sizeof(*mount));
+
+	if (fuse_layer_open(&config, &real->arena, ret, e))
+		return -1;
+	*mount = fuse_layer_machine(*ret, path);
+	machine->mounts = mount;
+	machine->mount_count = 1;
+	return 0;
+}
+
+int files_open(struct real *real, struct machine_config *machines, struct error *e)
+{
+	bool namespaces = machines_isolation(real->machines) == MACHINE_NAMESPACES;
+
+	for (uint32_t n = 0; n < real->node_count; n++) {
+		const struct node *node = &real->nodes[n];
+		const char *folder = copies_site_folder(real->copies, node->site);
+		if (!planned_on_node(real, EFFECTS_OF_FILES, n))
+			continue;
+		if (!namespaces)
+			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+					 "faults of disks need mount namespaces, which this host "
+					 "does not allow: drsim doctor says why");
+		if (open_layer(real, folder, arena_printf(&real->arena, "node%u", n), folder,
+			       &machines[n], &real->layers[n], e))
+			return -1;
+	}
+	if (!planned_on_store(real, EFFECTS_OF_FILES))
+		return 0;
+	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+			 "this driver breaks the disks of nodes, not that of the store");
+}
+
+void files_close(struct real *real)
+{
+	struct error error = {.kind = ERROR_NONE};
+
+	for (uint32_t n = 0; n < real->node_count; n++)
+		if (real->layers[n])
+			fuse_layer_close(real->layers[n], &error);
+	memset(real->layers, 0, sizeof(real->layers));
+}
+
+static struct fuse_layer *layer_of(const struct real *real, const struct entity *entity)
+{
+	if (entity->kind != ENTITY_NODE)
+		return NULL;
+	return real->layers[real->first_node[entity->site] + (uint32_t)entity->index];
+}
+
+/* ---- what is asked for, in the layer's words ---- */
+
+/* Of one word of the scenario several of the layer's. */
+static uint32_t methods_of(uint32_t files)
+{
+	static const uint32_t words[FILE_OPERATIONS] = {
+		[FILE_OPEN] = FUSE_METHOD_BIT(FUSE_ON_OPEN) | FUSE_METHOD_BIT(FUSE_ON_CREATE),
+		[FILE_READ] = FUSE_METHOD_BIT(FUSE_ON_READ),
+		[FILE_WRITE] = FUSE_METHOD_BIT(FUSE_ON_WRITE),
+		[FILE_SYNC] = FUSE_METHOD_BIT(FUSE_ON_FSYNC),
+		[FILE_TRUNCATE] =
+			FUSE_METHOD_BIT(FUSE_ON_TRUNCATE) | FUSE_METHOD_BIT(FUSE_ON_ALLOCATE),
+		[FILE_RENAME] = FUSE_METHOD_BIT(FUSE_ON_RENAME),
+		[FILE_REMOVE] = FUSE_METHOD_BIT(FUSE_ON_UNLINK) | FUSE_METHOD_BIT(FUSE_ON_RMDIR),
+		[FILE_CREATE] = FUSE_METHOD_BIT(FUSE_ON_CREATE) | FUSE_METHOD_BIT(FUSE_ON_MKDIR) |
+				FUSE_METHOD_BIT(FUSE_ON_LINK) | FUSE_METHOD_BIT(FUSE_ON_SYMLINK) |
+				FUSE_METHOD_BIT(FUSE_ON_MKNOD),
+		[FILE_LIST] = FUSE_METHOD_BIT(FUSE_ON_READDIR),
+		[FILE_STATUS] = FUSE_METHOD_BIT(FUSE_ON_GETATTR) |
+				FUSE_METHOD_BIT(FUSE_ON_SETATTR) | FUSE_METHOD_BIT(FUSE_ON_STATFS),
+	};
+	uint32_t methods = 0;
+
+	for (int i = 0; i < FILE_OPERATIONS; i++)
+		if (files & FILE_BIT(i))
+			methods |= words[i];
+	return methods;
+}
+
+static void choose_operations(const struct operations *operations, struct fuse_fault *fault)
+{
+	if (!operations)
+		return;
+	fault->methods = methods_of(operations->files);
+	fault->path = operations->path;
+	fault->first = operations->when.first;
+	fault->last = operations->when.last;
+	fault->step = operations->when.step;
+}
+
+/* Ranges spread over the first gigabyte of each file, so large that together they are the share. */
+static void choose_blocks(const struct effect *effect, struct fuse_fault *fault)
+{
+	const uint64_t span = (uint64_t)1 << 20, block = DISK_LOOK_BLOCK;
+	uint64_t ranges = effect->spread > 0 ? (uint64_t)effect->spread : 1;
+	uint64_t bytes = (uint64_t)((double)span * (double)effect->amount / EFFECT_PPM);
+
+	ranges = ranges > FUSE_RANGES_MAX ? FUSE_RANGES_MAX : ranges;
+	for (uint64_t i = 0; i < ranges; i++) {
+		uint64_t size = bytes / ranges / block * block;
+		fault->ranges[i].offset = span / ranges * i / block * block;
+		fault->ranges[i].size = size > 0 ? size : block;
+	}
+	fault->range_count = ranges;
+}
+
+static void choose_torn(const struct operations *operations, bool sequence,
+			struct fuse_fault *fault)
+{
+	fault->occurrence = operations && operations->when.first ? operations->when.first : 1;
+	fault->first = fault->last = fault->step = 0;
+	fault->part_count = sequence || !operations ? 0 : operations->parts;
+	for (uint32_t i = 0; operations && i < operations->parts; i++)
+		if (operations->persist >> i & 1 && fault->persist_count < FUSE_PARTS_MAX)
+			fault->persist[fault->persist_count++] = i + 1;
+}
+
+static struct fuse_fault fault_of(const struct effect *effect)
+{
+	struct fuse_fault fault = {.kind = FUSE_FAULT_ERRNO, .error = EIO};
+
+	choose_operations(effect->operations, &fault);
+	if (effect->kind == EFFECT_DISK_ERROR)
+		fault.methods = FUSE_METHOD_BIT(FUSE_ON_READ) | FUSE_METHOD_BIT(FUSE_ON_WRITE) |
+				FUSE_METHOD_BIT(FUSE_ON_FSYNC);
+	if (effect->kind == EFFECT_IO_ERROR) {
+		fault.error = effect->operations ? effect->operations->error : EIO;
+		fault.probability = (double)effect->amount / EFFECT_PPM;
+	}
+	if (effect->kind == EFFECT_DISK_READONLY)
+		fault.kind = FUSE_FAULT_READONLY;
+	if (effect->kind == EFFECT_DISK_RATE) {
+		fault.kind = FUSE_FAULT_THROTTLE;
+		fault.bytes_per_second = (double)effect->amount;
+	}
+	if (effect->kind == EFFECT_IO_LATENCY) {
+		fault.kind = FUSE_FAULT_LATENCY;
+		fault.time = effect->amount;
+		fault.jitter = effect->spread;
+	}
+	if (effect->kind == EFFECT_DISK_HANG)
+		fault.kind = FUSE_FAULT_HANG;
+	if (effect->kind == EFFECT_DISK_BADBLOCKS) {
+		fault.kind = FUSE_FAULT_BADBLOCKS;
+		choose_blocks(effect, &fault);
+	}
+	if (effect->kind == EFFECT_FS_UNSYNCED) {
+		fault.kind = FUSE_FAULT_LOST_FSYNC;
+		fault.fsync_lies = effect->spread == 1;
+	}
+	if (effect->kind == EFFECT_FS_TORN_OP || effect->kind == EFFECT_FS_TORN_SEQ) {
+		fault.kind = effect->kind == EFFECT_FS_TORN_OP ? FUSE_FAULT_TORN_OP
+							       : FUSE_FAULT_TORN_SEQ;
+		choose_torn(effect->operations, effect->kind == EFFECT_FS_TORN_SEQ, &fault);
+	}
+	return fault;
+}
+
+/* ---- the door ---- */
+
+int files_break(struct real *real, struct fault_state *fault, struct error *e)
+{
+	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
+	struct fuse_fault asked = fault_of(&fault->effect);
+
+	assert(layer);
+	if (fault->effect.kind == EFFECT_DISK_HANG && fault->effect.amount > 0)
+		fault->due = real_now(real) + fault->effect.amount;
+	return fuse_layer_set(layer, &asked, &fault->layer_fault, e);
+}
+
+int files_mend(struct real *real, struct fault_state *fault, struct error *e)
+{
+	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
+	struct node *node = real_node(real, fault->effect.entity.site,
+				      (uint32_t)fault->effect.entity.index);
+
+	fault->due = NANOS_NEVER;
+	if (fault->layer_fault > 0 && fuse_layer_end(layer, fault->layer_fault, e))
+		return -1;
+	if (!fault->crashed)
+		return 0;
+	fault->crashed = false;
+	return node->down ? deploy_node(real, node, e) : 0;
+}
+
+bool files_broken(struct real *real, const struct fault_state *fault)
+{
+	const struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
+
+	return layer && fault->layer_fault > 0 && fuse_layer_stands(layer, fault->layer_fault);
+}
+
+/* The power of a node fails: what was not synced there is gone. After its processes are. */
+int files_crash(struct real *real, const struct node *node, struct error *e)
+{
+	struct fuse_layer *layer = real->layers[node - real->nodes];
+	struct fuse_loss loss;
+
+	return layer ? fuse_layer_crash(layer, &loss, e) : 0;
+}
+
+/* A write was torn, or a hanging operation has waited for its time. */
+void files_look(struct real *real, struct fault_state *fault)
+{
+	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
+	struct node *node = real_node(real, fault->effect.entity.site,
+				      (uint32_t)fault->effect.entity.index);
+	struct error error = {.kind = ERROR_NONE};
+
+	if (fault->effect.kind == EFFECT_DISK_HANG && fault->due <= real_now(real)) {
+		/* The driver of the disk gives up: from now on it fails. */
+		struct fuse_fault fails = fault_of(&fault->effect);
+		fails.kind = FUSE_FAULT_ERRNO;
+		fault->due = NANOS_NEVER;
+		fuse_layer_set(layer, &fails, &fault->layer_fault, &error);
+	}
+	if (fault->crashed || !fuse_layer_crashes(layer))
+		return;
+	fault->crashed = true;
+	node->down = true;
+	machine_kill(node->machine, &error);
+	files_crash(real, node, &error);
+}
+
+/* ---- seen from outside ---- */
+
+/* What a fault did to operations of the programs, which may be others than those of a look. */
+static void add_counts(const struct real *real, const struct fuse_layer *layer,
+		       const struct disk_look *look, struct reading *ret)
+{
+	for (size_t i = 0; i < real->fault_count; i++) {
+		const struct fault_state *fault = &real->faults[i];
+		struct fuse_counts counts;
+		if (!fault->used || fault->layer_fault == 0 ||
+		    layer_of(real, &fault->effect.entity) != layer)
+			continue;
+		fuse_layer_counts(layer, fault->layer_fault, &counts);
+		if (counts.acted == 0)
+			continue;
+		if (fault->effect.kind == EFFECT_IO_ERROR)
+			ret->io_failing_ppm = (uint32_t)((double)counts.acted * EFFECT_PPM /
+							 (double)counts.matched);
+		if (fault->effect.kind == EFFECT_IO_LATENCY)
+			ret->io_added = look->slowest > counts.delayed / (nanos)counts.acted
+						? look->slowest
+						: counts.delayed / (nanos)counts.acted;
+		ret->disks_unsynced += fault->effect.kind == EFFECT_FS_UNSYNCED;
+		ret->disks_tearing += fault->effect.kind == EFFECT_FS_TORN_OP ||
+				      fault->effect.kind == EFFECT_FS_TORN_SEQ;
+	}
+}
+
+bool files_read(struct real *real, const struct entity *entity, struct reading *ret)
+{
+	const struct fuse_layer *layer = layer_of(real, entity);
+	struct error error = {.kind = ERROR_NONE};
+	struct disk_look look;
+
+	if (!layer || disk_look(fuse_layer_above(layer), LOOK_PATIENCE, &look, &error))
+		return false;
+	ret->disks = 1;
+	ret->disks_failing = look.fails && look.unreadable == look.blocks;
+	ret->disks_readonly = look.readonly;
+	ret->disks_hanging = look.hangs;
+	ret->disk_rate = look.rate;
+	if (look.blocks > 0)
+		ret->bad_blocks_ppm =
+			(uint32_t)((uint64_t)look.unreadable * EFFECT_PPM / look.blocks);
+	add_counts(real, layer, &look, ret);
+	return true;
+}
+
+/* ---- inodes ---- */
+
+static void inode_folder(struct real *real, const struct fault_state *fault, char *path,
+			 size_t room)
+{
+	snprintf(path, room, "%s/.drsim-inodes-%u",
+		 copies_site_folder(real->copies, fault->effect.entity.site),
+		 fault->effect.injection);
+}
+
+int inodes_fill(struct real *real, struct fault_state *fault, struct error *e)
+{
+	char folder[COPIES_PATH_MAX], path[COPIES_PATH_MAX + 32];
+	struct statvfs space;
+
+	if (!real->volumes[fault->effect.entity.site])
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "the site's storage is no volume of limited size on this host");
+	inode_folder(real, fault, folder, sizeof(folder));
+	if (effects_note(real, fault, (struct undo){.kind = UNDO_TREE, .path = folder}, e))
+		return -1;
+	if (mkdir(folder, 0700) || statvfs(folder, &space))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot make %s: %s", folder,
+				 strerror(errno));
+	double keep = (double)space.f_files * (double)fault->effect.amount / EFFECT_PPM;
+	for (uint64_t i = 0; (double)i + keep < (double)space.f_favail; i++) {
+		snprintf(path, sizeof(path), "%s/%llu", folder, (unsigned long long)i);
+		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0 && errno == ENOSPC)
+			break;
+		if (fd < 0)
+			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot make %s: %s", path,
+					 strerror(errno));
+		close(fd);
+	}
+	return 0;
+}
+
+int inodes_free(struct real *real, struct fault_state *fault, struct error *e)
+{
+	char folder[COPIES_PATH_MAX];
+
+	inode_folder(real, fault, folder, sizeof(folder));
+	return undo_remove_tree(folder, e);
+}
+
+bool inodes_filled(struct real *real, const struct fault_state *fault)
+{
+	char folder[COPIES_PATH_MAX];
+
+	inode_folder(real, fault, folder, sizeof(folder));
+	return access(folder, F_OK) == 0;
+}
