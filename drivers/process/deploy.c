@@ -321,7 +321,7 @@ static int start_gateway(struct real *real, struct error *e)
 	const char *const argv[] = {
 		real->program, "gateway", "--listen", listen, "--token", real->token, NULL,
 	};
-	return serve(real, real->gateway_machine, argv, "gateway", real->gateway, e);
+	return serve(real, real->gateway_machine, argv, "gateway", NULL, real->gateway, e);
 }
 
 static int start_control(struct real *real, struct error *e)
@@ -337,7 +337,7 @@ static int start_control(struct real *real, struct error *e)
 		real->token,   "--spec",      spec,       "--state", state,
 		"--gateway",   real->gateway, NULL,
 	};
-	return serve(real, real->control_machine, argv, "control", real->control, e);
+	return serve(real, real->control_machine, argv, "control", NULL, real->control, e);
 }
 
 static int start_platform(struct real *real, struct error *e)
