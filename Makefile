@@ -37,9 +37,11 @@ BENCH_SRC := $(sort $(wildcard tests/bench_*.c))
 PEERS_SRC := $(sort $(wildcard tests/peers_*.c))
 # Commands that bring writes to a data store, for tests of the line protocol: programs of their own.
 ADAPTER_SRC := $(sort $(wildcard tests/adapter_*.c))
+# Programs without a dynamic linker, and without anything of drsim.
+STATIC_SRC := $(sort $(wildcard tests/static_*.c))
 # Any other tests/*.c is shared by all test programs.
-HELP_SRC := $(filter-out $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(ADAPTER_SRC) tests/fuzz_replay.c,$(sort $(wildcard tests/*.c)))
-ALL_SRC := $(LIB_SRC) $(MAIN_SRC) $(LEPTON_SRC) $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(ADAPTER_SRC) $(HELP_SRC) $(wildcard tests/fuzz_replay.c)
+HELP_SRC := $(filter-out $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(ADAPTER_SRC) $(STATIC_SRC) tests/fuzz_replay.c,$(sort $(wildcard tests/*.c)))
+ALL_SRC := $(LIB_SRC) $(MAIN_SRC) $(LEPTON_SRC) $(TEST_SRC) $(REAL_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PEERS_SRC) $(ADAPTER_SRC) $(STATIC_SRC) $(HELP_SRC) $(wildcard tests/fuzz_replay.c)
 
 LIB := $(B)/libdrsim.a
 BIN := $(if $(MAIN_SRC),$(B)/drsim) $(if $(LEPTON_SRC),$(B)/minilepton)
@@ -51,6 +53,7 @@ FUZZERS := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
 BENCHES := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
 PEERS := $(patsubst %.c,$(B)/%,$(PEERS_SRC))
 ADAPTERS := $(patsubst %.c,$(B)/%,$(ADAPTER_SRC))
+STATICS := $(patsubst %.c,$(B)/%,$(STATIC_SRC))
 
 # ---- flags: the project's own first, then the mode's, then the user's CFLAGS ----
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wvla
@@ -73,7 +76,7 @@ ALL_FLAGS = $(PROJECT_FLAGS) $(MODE_FLAGS) $(CFLAGS)
 once = $(eval $(1) := $(2))$($(1))
 # What drsim loads at the first use, by drivers/lazy/, is compiled with but not linked to it.
 LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libxxhash libmicrohttpd
-LAZY_LIBRARIES := libcurl libpcap libnl-route-3.0
+LAZY_LIBRARIES := libcurl libpcap libnl-route-3.0 libseccomp
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(LIBRARIES) $(LAZY_LIBRARIES)))
 PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs $(LIBRARIES)))
 LAZY_LIBS = $(call once,LAZY_LIBS,$(shell pkg-config --libs $(LAZY_LIBRARIES)))
@@ -193,7 +196,7 @@ tests: $(BIN) $(TESTS) $(REPLAYS)
 check-run: all tests
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) ci/check.sh $(TESTS) $(REPLAYS)
 
-check-real-run: all $(REALS) $(ADAPTERS)
+check-real-run: all $(REALS) $(ADAPTERS) $(STATICS)
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) CHECK_AGAIN=1 ci/check.sh $(REALS)
 
 valgrind-run: all $(TESTS)
@@ -210,7 +213,7 @@ fuzz-run: $(FUZZERS)
 			-artifact_prefix=$(B)/$$name- $(B)/corpus/$$name tests/corpus/$$name; \
 	done; echo "fuzz: $(words $(FUZZERS)) targets, no finding"
 
-bench-run: all $(BENCHES)
+bench-run: all $(BENCHES) $(STATICS)
 	$(Q)set -e; for bench in $(BENCHES); do echo "== $${bench##*/}"; DRSIM=$(B)/drsim DRSIM_BUILD=$(B) $$bench; done
 
 bench-peers-run: all $(PEERS)
@@ -251,6 +254,11 @@ $(TESTS) $(REALS) $(BENCHES) $(PEERS) $(ADAPTERS): $(B)/tests/%: $(B)/obj/tests/
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS) $(LAZY_LIBS)
+
+$(STATICS): $(B)/%: %.c tests/storm.h
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -I. $(WARNINGS) $(if $(CI),-Werror) -O2 -static -o $@ $<
 
 $(REPLAYS): $(B)/tests/replay_%: $(B)/obj/tests/fuzz_%.o $(B)/obj/tests/fuzz_replay.o $(LIB)
 	@mkdir -p $(@D)

@@ -4,10 +4,11 @@
 # --real those of the tests on a real system.
 set -eu
 packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox
-	liblz4-dev libxxhash-dev libcurl4-openssl-dev libmicrohttpd-dev libpcap-dev libnl-3-dev libnl-route-3-dev'
+	liblz4-dev libxxhash-dev libcurl4-openssl-dev libmicrohttpd-dev libpcap-dev libnl-3-dev libnl-route-3-dev
+	libseccomp-dev'
 # --real: what `make check-real` and `make bench-peers` start or compare with.
 if [ "${1-}" = --real ]; then
-	packages="$packages redis-server restic borgbackup"
+	packages="$packages redis-server restic borgbackup strace"
 fi
 if [ "${1-}" = --dev ]; then
 	packages="$packages clang clang-tidy clang-format libclang-rt-14-dev cppcheck valgrind gcovr"

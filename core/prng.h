@@ -37,6 +37,7 @@ enum prng_purpose {
 	PRNG_PAYLOAD,        /* what a real drill's client writes; entity: sequence number */
 	PRNG_CALIBRATION,    /* which measured run a calibrated trial is like */
 	PRNG_PLACE, /* which bytes a driver damages; entity: injection */
+	PRNG_SYSCALL, /* which calls a rule hits; entity: the rule's */
 	PRNG_TEST = 1000,
 };
 

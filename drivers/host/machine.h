@@ -22,6 +22,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "drivers/host/journal.h"
+#include "drivers/linux/syscall_child.h"
 
 #define MACHINES_MAX 250
 #define MACHINE_SITES_MAX 100
@@ -91,6 +92,8 @@ struct machine_start {
 	const char *const *environment; /* "NAME=value" …, NULL-terminated, added to our own; NULL:
 					   none */
 	const char *log;                /* file that gets its standard error; appended to */
+	/* A filter of system calls that it and all that it starts run under; NULL: none. */
+	const struct syscall_launch *filter;
 };
 
 /*

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -28,7 +29,8 @@ enum stage {
 	STAGE_MOUNTS,
 	STAGE_DISK,
 	STAGE_STREAMS,
-	STAGE_PROGRAM
+	STAGE_PROGRAM,
+	STAGE_FILTER
 };
 static const char *const stage_words[] = {
 	[STAGE_READY] = "begin",
@@ -37,6 +39,7 @@ static const char *const stage_words[] = {
 	[STAGE_DISK] = "mount its disk and devices",
 	[STAGE_STREAMS] = "open its log",
 	[STAGE_PROGRAM] = "run its program",
+	[STAGE_FILTER] = "filter its system calls",
 };
 
 struct report {
@@ -47,7 +50,8 @@ struct report {
 struct birth {
 	const struct machine *machine;
 	char *const *argv, *const *envp;
-	int go[2], status[2], output[2], log;
+	int go[2], status[2], output[2], listener[2], log;
+	const struct syscall_launch *filter; /* NULL: none */
 	bool beside; /* what runs there already: in its PID namespace, and nothing else of it */
 };
 
@@ -57,7 +61,7 @@ static _Noreturn void give_up(const struct birth *birth, enum stage stage)
 {
 	struct report report = {.stage = stage, .error = errno};
 
-	if (write(birth->status[1], &report, sizeof(report)) != sizeof(report))
+	if (syscall_child_write(birth->status[1], &report, sizeof(report)) != sizeof(report))
 		_exit(126);
 	_exit(127);
 }
@@ -145,6 +149,8 @@ static _Noreturn void be_born(const struct birth *birth)
 	if (!birth->beside || birth->machine->machines->isolation == MACHINE_LOOPBACK)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(birth->go[1]);
+	if (birth->filter)
+		close(birth->listener[0]);
 	wait_for_go(birth);
 	setsid();
 	for (int number = 1; number <= SIGRTMAX; number++)
@@ -162,7 +168,9 @@ static _Noreturn void be_born(const struct birth *birth)
 	wait_for_go(birth);
 	/* Some library may have forgotten to mark a descriptor. */
 	syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-	execve(birth->argv[0], birth->argv, birth->envp);
+	if (birth->filter && syscall_child_install(birth->filter, birth->listener[1]))
+		give_up(birth, STAGE_FILTER);
+	syscall_child_exec(birth->argv[0], birth->argv, birth->envp);
 	give_up(birth, STAGE_PROGRAM);
 }
 
@@ -321,6 +329,16 @@ static int say_go(const struct machine *machine, const struct birth *birth, stru
 	return write(birth->go[1], "g", 1) == 1 ? 0 : fail(machine, "begin", e);
 }
 
+/* The last word before it runs its program, and its filter's listener is taken over. */
+static int say_last_go(const struct machine *machine, const struct birth *birth, struct error *e)
+{
+	bool any;
+
+	if (say_go(machine, birth, e))
+		return -1;
+	return birth->filter ? syscall_child_take(birth->filter, birth->listener[0], &any, e) : 0;
+}
+
 /* From the fork to the running program. */
 static int bring_up(struct machine *machine, const struct birth *birth, struct error *e)
 {
@@ -332,7 +350,7 @@ static int bring_up(struct machine *machine, const struct birth *birth, struct e
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "machine %s: it died at once",
 				 machine->config->name);
 	if (report.stage == STAGE_READY) {
-		if (hold_mounts(machine, e) || say_go(machine, birth, e))
+		if (hold_mounts(machine, e) || say_last_go(machine, birth, e))
 			return -1;
 		if (!read_report(birth, &report))
 			return 0;
@@ -361,6 +379,8 @@ static int open_birth(const struct machine *machine, struct birth *birth, const 
 	if (pipe2(birth->go, O_CLOEXEC) || pipe2(birth->status, O_CLOEXEC) ||
 	    pipe2(birth->output, O_CLOEXEC))
 		return fail(machine, "make a pipe", e);
+	if (birth->filter && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, birth->listener))
+		return fail(machine, "make a socket", e);
 	birth->log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	return birth->log < 0 ? fail(machine, "open its log", e) : 0;
 }
@@ -374,7 +394,9 @@ int machine_start(struct machine *machine, const struct machine_start *start, st
 		.go = {-1, -1},
 		.status = {-1, -1},
 		.output = {-1, -1},
+		.listener = {-1, -1},
 		.log = -1,
+		.filter = start->filter,
 	};
 	int rc = -1;
 
@@ -401,11 +423,13 @@ int machine_start(struct machine *machine, const struct machine_start *start, st
 	birth.output[0] = -1;
 	close_at(&birth.status[1]);
 	close_at(&birth.go[0]);
+	close_at(&birth.listener[1]);
 	rc = bring_up(machine, &birth, e);
 out:
 	close_pair(birth.go);
 	close_pair(birth.status);
 	close_pair(birth.output);
+	close_pair(birth.listener);
 	close_at(&birth.log);
 	if (rc && machine->pid > 0)
 		machine_kill(machine, NULL);
@@ -426,7 +450,7 @@ static int bring_up_beside(struct machine *machine, const struct birth *birth, p
 	if (!read_report(birth, &report))
 		return fail(machine, "start a process beside it", e);
 	if (report.stage == STAGE_READY) {
-		if (say_go(machine, birth, e))
+		if (say_last_go(machine, birth, e))
 			return -1;
 		if (!read_report(birth, &report))
 			return 0;
@@ -445,7 +469,9 @@ int machine_start_beside(struct machine *machine, const struct machine_start *st
 		.go = {-1, -1},
 		.status = {-1, -1},
 		.output = {-1, -1},
+		.listener = {-1, -1},
 		.log = -1,
+		.filter = start->filter,
 		.beside = true,
 	};
 	bool inside = machine->machines->isolation == MACHINE_NAMESPACES;
@@ -469,11 +495,13 @@ int machine_start_beside(struct machine *machine, const struct machine_start *st
 	ret->start = process_start(ret->pid);
 	close_at(&birth.status[1]);
 	close_at(&birth.go[0]);
+	close_at(&birth.listener[1]);
 	rc = bring_up_beside(machine, &birth, ret->pid, e);
 out:
 	close_pair(birth.go);
 	close_pair(birth.status);
 	close_pair(birth.output);
+	close_pair(birth.listener);
 	close_at(&birth.log);
 	if (rc)
 		machine_end_beside(machine, ret);
