@@ -175,7 +175,7 @@ struct syscall_rule {
 	bool runtime;
 
 	/* Which of those that match are hit; both counted from the last switching on. */
-	struct when when;
+	struct when when;      /* all zero: every one */
 	uint64_t limit;        /* at most so many; 0: any number */
 	uint32_t ppm;          /* of those, by chance; 0 or 1000000: all */
 	uint64_t seed, entity; /* of that chance: the same calls in the same order are hit */

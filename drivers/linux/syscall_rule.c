@@ -254,7 +254,8 @@ static bool hits(struct syscall_rule_state *state)
 {
 	const struct syscall_rule *rule = &state->config;
 
-	if (!when_includes(&rule->when, ++state->matched))
+	state->matched++;
+	if (rule->when.first && !when_hits(&rule->when, state->matched))
 		return false;
 	if (rule->limit && state->taken >= rule->limit)
 		return false;
