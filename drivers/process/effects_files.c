@@ -300,7 +300,9 @@ bool files_read(struct real *real, const struct entity *entity, struct reading *
 	ret->disks_failing = look.fails && look.unreadable == look.blocks;
 	ret->disks_readonly = look.readonly;
 	ret->disks_hanging = look.hangs;
-	ret->disk_rate = look.rate;
+	ret->disk_rate = readings_steady(
+		&real->disk_rate[real->first_node[entity->site] + (uint32_t)entity->index],
+		look.rate);
 	if (look.blocks > 0)
 		ret->bad_blocks_ppm =
 			(uint32_t)((uint64_t)look.unreadable * EFFECT_PPM / look.blocks);

@@ -4,9 +4,11 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "drivers/linux/echo.h"
 #include "drivers/linux/flood.h"
@@ -22,6 +24,8 @@
 #define SHARE_ROUNDS 2000              /* echoes of which a share is told */
 #define SHARE_SPACING (100 * NANOS_US)
 #define RATE_TIME (500 * NANOS_MS)
+#define KNOCK_PATIENCE (500 * NANOS_MS)
+#define EFFECTS_OF_PORTS (EFFECT_BIT(EFFECT_NET_DROP) | EFFECT_BIT(EFFECT_NET_RESET))
 
 static uint32_t places(const struct network *network)
 {
@@ -98,6 +102,7 @@ int network_open(struct real *real, struct error *e)
 	network->watch = arena_array(arena, places(network), sizeof(struct echo *));
 	network->measure = arena_array(arena, places(network), sizeof(struct echo *));
 	network->address = arena_array(arena, network->target_count, sizeof(uint32_t));
+	network->rate = arena_array(arena, network->target_count, sizeof(double));
 	network->seen = arena_array(arena, places(network) * network->target_count,
 				    sizeof(*network->seen));
 	real->network = network;
@@ -349,7 +354,7 @@ static double measure_rate(struct real *real, const struct entity *entity)
 					   : network->place[target - real->node_count];
 	flood_measure(machine_network(network->place[place]), machine_network(to),
 		      network->address[target], RATE_TIME, &rate, &error);
-	return rate;
+	return readings_steady(&network->rate[target], rate);
 }
 
 static void measure(struct real *real, const struct entity *entity, struct reading *ret)
@@ -375,7 +380,70 @@ static void measure(struct real *real, const struct entity *entity, struct readi
 	ret->reordered_ppm = share(sum.late, sum.sent);
 }
 
-void network_read(struct real *real, struct entity entity, bool fresh, struct reading *ret)
+/* ---- service ports ---- */
+
+enum answer {
+	ANSWER_NONE,
+	ANSWER_OPEN,
+	ANSWER_RESET
+};
+
+/* A connection, and a request on it, from where the clients are. */
+static enum answer knock(const char *address)
+{
+	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	char host[64], byte;
+	const char *colon = strrchr(address, ':');
+	struct sockaddr_in to = {.sin_family = AF_INET};
+	const struct timeval patience = {.tv_usec = KNOCK_PATIENCE / NANOS_US};
+	enum answer answer = ANSWER_NONE;
+	int fd, error = 0;
+	uint64_t port;
+
+	if (!colon || (size_t)(colon - address) >= sizeof(host))
+		return ANSWER_NONE;
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+	for (port = 0, colon++; *colon >= '0' && *colon <= '9' && port < 65536; colon++)
+		port = port * 10 + (uint64_t)(*colon - '0');
+	to.sin_port = htons((uint16_t)port);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || inet_pton(AF_INET, host, &to.sin_addr) != 1)
+		return ANSWER_NONE;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) ||
+	    send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0 || recv(fd, &byte, 1, 0) < 0)
+		error = errno;
+	if (error == 0)
+		answer = ANSWER_OPEN;
+	else if (error == ECONNRESET || error == ECONNREFUSED || error == EPIPE)
+		answer = ANSWER_RESET;
+	close(fd);
+	return answer;
+}
+
+static void read_ports(struct real *real, const struct view *view, const struct entity *entity,
+		       struct reading *ret)
+{
+	const struct site *site = &real->scenario->deployment.sites[entity->site];
+	struct network *network = real->network;
+
+	ret->ports = ret->ports_open = 0;
+	for (size_t r = 0; r < view->replica_count; r++) {
+		const struct replica_view *replica = &view->replicas[r];
+		if (replica->node < 0 || real->nodes[replica->node].site != entity->site ||
+		    !readings_holds_node(site, entity, real->nodes[replica->node].index))
+			continue;
+		enum answer answer = knock(replica->address);
+		ret->ports++;
+		ret->ports_open += answer == ANSWER_OPEN;
+		network->resets += answer == ANSWER_RESET;
+	}
+	ret->resets = network->resets;
+}
+
+void network_read(struct real *real, const struct view *view, struct entity entity, bool fresh,
+		  struct reading *ret)
 {
 	const struct network *network = real->network;
 	bool link = entity.kind == ENTITY_LINK;
@@ -391,6 +459,8 @@ void network_read(struct real *real, struct entity entity, bool fresh, struct re
 	count_paths(real, &entity, ret);
 	if (fresh) {
 		measure(real, &entity, ret);
+		if (!link && network->needs & EFFECTS_OF_PORTS)
+			read_ports(real, view, &entity, ret);
 		return;
 	}
 	uint32_t place;

@@ -32,7 +32,8 @@ bool network_wait(struct real *real, uint32_t from, uint32_t to, nanos until,
 
 /* Fills what a reading says of the network of a site, standby, rack, node, GPU or link. `fresh`: by
  * a look of its own (main thread); else as it was seen last. */
-void network_read(struct real *real, struct entity entity, bool fresh, struct reading *ret);
+void network_read(struct real *real, const struct view *view, struct entity entity, bool fresh,
+		  struct reading *ret);
 
 /* ---- effects_network.c ---- */
 int network_break(struct real *real, struct fault_state *fault, struct error *e);

@@ -29,6 +29,8 @@ struct network {
 	struct seen *seen; /* [place][target] */
 	uint64_t rounds;   /* of the watch; under real->lock */
 	size_t faults;     /* so far, for their names */
+	uint64_t resets;   /* connections of looks that were reset, so far */
+	double *rate;      /* bytes/s to each target, as it was first; 0: not measured */
 	pthread_t thread;
 	bool running;
 	atomic_bool ends;

@@ -232,6 +232,7 @@ struct real {
 	struct machine *site_machines[SCENARIO_SITES_MAX]; /* each site's place in the network */
 	struct network *network;
 	struct effects planned;                      /* of all steps, on all that they may hit */
+	double disk_rate[PROCESS_NODES_MAX]; /* as it was first; 0: not measured */
 	struct fuse_layer *layers[PROCESS_NODES_MAX]; /* over the storage, as a node sees it */
 	struct syscalls *syscalls;                   /* NULL: no step breaks any call */
 	const char *store_disk;
@@ -410,6 +411,9 @@ int32_t effects_backup_index(struct real *real, int32_t index);
 void readings_take(struct real *real, struct entity entity, struct reading *ret);
 void readings_glance(struct real *real, struct entity entity, struct reading *ret);
 void readings_diagnose(struct real *real, uint32_t site, struct completion *ret);
+/* A rate is what it was first (*usual, 0: not known yet) until it is less than half of that: a
+ * smaller change is the host's. */
+double readings_steady(double *usual, double now);
 /* Is node n of the site in the rack, node or GPU, or is it the whole site? */
 bool readings_holds_node(const struct site *site, const struct entity *entity, uint32_t n);
 

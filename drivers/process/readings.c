@@ -74,6 +74,13 @@ static void read_node(struct real *real, const struct view *view, struct entity 
 	ret->disk_left_ppm = left;
 }
 
+double readings_steady(double *usual, double now)
+{
+	if (*usual <= 0)
+		*usual = now;
+	return now < *usual / 2 ? now : *usual;
+}
+
 bool readings_holds_node(const struct site *site, const struct entity *entity, uint32_t n)
 {
 	if (entity->kind == ENTITY_RACK)
@@ -148,7 +155,7 @@ static void read_machines(struct real *real, const struct view *view, struct ent
 		if (readings_holds_node(site, &entity, n))
 			read_node(real, view, entity, n, ret);
 	read_replicas(real, view, &entity, ret);
-	network_read(real, entity, fresh, ret);
+	network_read(real, view, entity, fresh, ret);
 	if (fresh)
 		files_read(real, &entity, ret);
 	calls_read(real, &entity, ret);
@@ -273,7 +280,7 @@ static void take(struct real *real, const struct view *view, struct entity entit
 		read_store(real, ret);
 		break;
 	case ENTITY_LINK:
-		network_read(real, entity, fresh, ret);
+		network_read(real, view, entity, fresh, ret);
 		break;
 	case ENTITY_JOB:
 	case ENTITY_RANK:
