@@ -77,23 +77,23 @@ struct reading {
 	/* Of processes there: system calls so far that were failed, replaced or held back, counted
 	 * where it happened and not where it was asked for. */
 	uint64_t calls_hit;
-	/* network: of the packets of a look of its own, those that came twice, with another
-	 * content, after a later one; connections to service ports that were reset so far, that of
-	 * the look included; the largest packet that passed, bytes, 0: not known */
+	/* network: of the packets of a look, those that came twice, with another content, before
+	 * one that was sent earlier; connections to service ports that were reset so far; the
+	 * largest packet that passed, bytes, 0: not known */
 	uint32_t duplicated_ppm, corrupted_ppm, reordered_ppm;
 	uint64_t resets;
 	uint32_t mtu;
 	/* disks, by operations of the look itself on a file of its own: the share that failed, ppm
 	 * (of those that are chosen by name and path, where there is a choice); by how much the
-	 * slowest took longer; disks on which one did not come back; blocks that cannot be read, ppm
-	 * of the disk with the most of them; inodes left on the disk with the fewest, ppm, 0: none,
-	 * not known */
+	 * slowest took longer; disks on which one did not come back; blocks that cannot be read,
+	 * ppm of the disk with the most of them; inodes left on the disk with the fewest, ppm, 0:
+	 * none, not known */
 	uint32_t io_failing_ppm;
 	nanos io_added;
 	uint32_t disks_hanging, bad_blocks_ppm, inodes_left_ppm;
 	/* Disks of which a crash now would take what was written and not synced, or even what was;
-	 * and on which it would leave a write, or some writes in a row, half done. Seen by what lies
-	 * below the file system after a write of the look itself. */
+	 * and on which it would leave a write, or some writes in a row, half done. Seen by what
+	 * lies below the file system after a write of the look itself. */
 	uint32_t disks_unsynced, disks_tearing;
 };
 
@@ -141,10 +141,10 @@ struct action {
 /* The end of an action, or something the client or the platform saw by itself. */
 enum completion_kind {
 	COMPLETION_ACTION,
-	COMPLETION_BAD,    /* client: endpoint turned bad at `since` */
-	COMPLETION_GOOD,   /* client: endpoint good again since `since`, stable since then
+	COMPLETION_BAD,     /* client: endpoint turned bad at `since` */
+	COMPLETION_GOOD,    /* client: endpoint good again since `since`, stable since then
 			      (steady_state) */
-	COMPLETION_NOTICE, /* the platform's own health checks noticed what `injection` broke */
+	COMPLETION_NOTICE,  /* the platform's own health checks noticed what `injection` broke */
 	COMPLETION_RESTART, /* a job of action.domain read a checkpoint and will go on from it */
 	COMPLETION_CALM, /* `ok`: whether the endpoints of action.domain are at the level before the
 			    fault */
@@ -210,9 +210,9 @@ struct mechanism {
 
 struct driver_ops {
 	const char *name, *help;
-	const char *kind;   /* "simulated" or "injected": stands on every page */
+	const char *kind;    /* "simulated" or "injected": stands on every page */
 	effect_mask effects; /* EFFECT_BITs: what it can apply and revert */
-	uint64_t detectors; /* mask of 1 << enum detector_kind it can serve */
+	uint64_t detectors;  /* mask of 1 << enum detector_kind it can serve */
 	struct mechanism (*mechanism)(enum effect_kind kind);
 	/* Starts the deployment of `scenario` in its steady state at time 0. Everything of it lives
 	 * until close(). */

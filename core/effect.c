@@ -157,6 +157,14 @@ static bool judge_store(const struct reading *before, const struct reading *afte
 	return before->usable && !after->usable;
 }
 
+/* Where nothing passes at all it is a cut; where nothing is known of it, it is 0. */
+static bool judge_mtu(const struct reading *before, const struct reading *after,
+		      char text[OBSERVED_MAX])
+{
+	say(text, "largest packet that passes, bytes", before->mtu, after->mtu);
+	return after->mtu > 0 && after->mtu < before->mtu;
+}
+
 /* Most effects move one figure one way. */
 struct rule {
 	const char *what; /* is said of the figure; NULL: the kind has a judge of its own */
@@ -252,6 +260,31 @@ static const struct rule rules[EFFECTS] = {
 		FIGURE("processes that the OOM killer ended", oom_kills, FIGURE_U64, RISES),
 	[EFFECT_DATA_ZERO] = JUDGE(judge_digests),
 	[EFFECT_DATA_MISDIRECT] = JUDGE(judge_digests),
+	[EFFECT_SYS_ERROR] = FIGURE("system calls that were hit", calls_hit, FIGURE_U64, RISES),
+	[EFFECT_SYS_RETVAL] = FIGURE("system calls that were hit", calls_hit, FIGURE_U64, RISES),
+	[EFFECT_SYS_DELAY] = FIGURE("system calls that were hit", calls_hit, FIGURE_U64, RISES),
+	[EFFECT_GPU_HANG] = FIGURE("GPUs that hang", gpus_hanging, FIGURE_U32, RISES),
+	[EFFECT_NET_DUPLICATE] =
+		FIGURE("packets that come twice, ppm", duplicated_ppm, FIGURE_U32, RISES),
+	[EFFECT_NET_CORRUPT] = FIGURE("packets damaged, ppm", corrupted_ppm, FIGURE_U32, RISES),
+	[EFFECT_NET_REORDER] =
+		FIGURE("packets out of order, ppm", reordered_ppm, FIGURE_U32, RISES),
+	[EFFECT_NET_RESET] = FIGURE("connections reset", resets, FIGURE_U64, RISES),
+	[EFFECT_NET_MTU] = JUDGE(judge_mtu),
+	[EFFECT_IO_ERROR] =
+		FIGURE("operations on files that fail, ppm", io_failing_ppm, FIGURE_U32, RISES),
+	[EFFECT_IO_LATENCY] =
+		FIGURE("added to an operation on a file, ms", io_added, FIGURE_NANOS, RISES),
+	[EFFECT_DISK_HANG] = FIGURE("disks that hang", disks_hanging, FIGURE_U32, RISES),
+	[EFFECT_DISK_BADBLOCKS] =
+		FIGURE("blocks that cannot be read, ppm", bad_blocks_ppm, FIGURE_U32, RISES),
+	[EFFECT_DISK_INODES] = FIGURE("inodes left, ppm", inodes_left_ppm, FIGURE_U32, FALLS),
+	[EFFECT_FS_UNSYNCED] =
+		FIGURE("disks that forget in a crash", disks_unsynced, FIGURE_U32, RISES),
+	[EFFECT_FS_TORN_OP] =
+		FIGURE("disks that tear writes in a crash", disks_tearing, FIGURE_U32, RISES),
+	[EFFECT_FS_TORN_SEQ] =
+		FIGURE("disks that tear writes in a crash", disks_tearing, FIGURE_U32, RISES),
 };
 
 static double figure(const struct rule *rule, const struct reading *reading)

@@ -39,7 +39,7 @@ enum effect_kind {
 			       bits */
 	EFFECT_STANDBY_OUT, /* standby: not usable */
 	EFFECT_GPU_SLOW,    /* GPU: its benchmark is slower; amount: share of speed lost, ppm */
-	EFFECT_GPU_WRONG, /* GPU: its self-test gives wrong results; amount: share, ppm */
+	EFFECT_GPU_WRONG,   /* GPU: its self-test gives wrong results; amount: share, ppm */
 	EFFECT_NODE_REBOOT, /* node: fewer nodes that answer, power still on; amount: ns until it is
 			       up again by itself */
 	EFFECT_SERVE_ERROR, /* node, replica, endpoint: requests fail at once, health checks do not;
@@ -108,12 +108,12 @@ enum effect_kind {
 			      its self-test does not come back */
 	EFFECT_NET_DUPLICATE, /* site, node, link: packets that come twice; amount: share, ppm */
 	EFFECT_NET_CORRUPT,   /* site, node, link: packets with a flipped bit; amount: share, ppm */
-	EFFECT_NET_REORDER,   /* site, node, link: packets that others overtake; amount: share, ppm,
-				 spread: ns by which they come later than those */
-	EFFECT_NET_RESET, /* site, node: connections to its service ports are reset; amount: ns after
-			     they were opened, 0: at once */
-	EFFECT_NET_MTU,   /* site, node, link: largest packet that passes; amount: bytes */
-	EFFECT_IO_ERROR,  /* node, store: operations on files fail; amount: share of those that are
+	EFFECT_NET_REORDER,   /* site, node, link: packets that go before others; amount: share,
+				 ppm, spread: ns that all the others are held back */
+	EFFECT_NET_RESET,     /* site, node: connections to its service ports are reset; amount: ns
+			     after they were opened, 0: at once */
+	EFFECT_NET_MTU,       /* site, node, link: largest packet that passes; amount: bytes */
+	EFFECT_IO_ERROR,   /* node, store: operations on files fail; amount: share of those that are
 			     chosen, ppm; operations: which, and the errno */
 	EFFECT_IO_LATENCY, /* node, store: operations on files take longer; amount: ns, spread:
 			      standard deviation, ns; operations: which */
@@ -175,7 +175,7 @@ struct fault_ops {
 	const struct param *params;      /* PARAMS_END-terminated */
 	size_t params_size;
 	effect_mask needs; /* EFFECT_BITs, checked against the driver before t = 0 */
-	uint32_t targets; /* mask of 1 << enum entity_kind it accepts; others are an error with a
+	uint32_t targets;  /* mask of 1 << enum entity_kind it accepts; others are an error with a
 			     place */
 	/* Pure: the effects of this fault on the `count` selected entities, at least one on each.
 	 * -1: the parameters cannot stand together; found when the scenario is loaded. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an effect on the network says beside its strength: which packets, in which direction, by
- * which model of chance, and who is cut off from whom. A fault fills it; a driver that moves packets
- * obeys it; a model that has none takes the strength alone and says so in its mechanism. The words
- * are netem's (tc-netem(8)). All shares are in [0, 1].
+ * which model of chance, and who is cut off from whom. A fault fills it; a driver that moves
+ * packets obeys it; a model that has none takes the strength alone. The words are netem's
+ * (tc-netem(8)). All shares are in [0, 1].
  */
 #ifndef CORE_IMPAIRMENT_H
 #define CORE_IMPAIRMENT_H

@@ -75,8 +75,8 @@ struct operations {
 	int error;      /* what a call that is hit returns: an errno, above 0; 0: none */
 	int64_t value;  /* sys.retval: what it returns instead */
 	bool after;     /* sys.delay: the call was carried out before it waits */
-	/* fs.torn_op: a write is cut into `parts` of equal size, fs.torn_seq: so many writes in a
-	 * row make one group. Bit i of `persist`: part i, from 0, is on the disk after the crash. */
+	/* fs.torn_op: a write is cut into `parts` of equal size, fs.torn_seq: so many operations in
+	 * a row make one group. Bit i of `persist`: part i, from 0, is there after the crash. */
 	uint32_t parts;
 	uint64_t persist;
 };

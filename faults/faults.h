@@ -3,6 +3,8 @@
 #ifndef FAULTS_FAULTS_H
 #define FAULTS_FAULTS_H
 
+#include <string.h>
+
 #include "core/fault.h"
 
 #define FAULT_LIST(FAULT)                                                                          \
@@ -14,6 +16,7 @@
 	FAULT(gpu_nvlink_down)                                                                     \
 	FAULT(gpu_straggler)                                                                       \
 	FAULT(gpu_sdc)                                                                             \
+	FAULT(gpu_hang)                                                                            \
 	FAULT(node_crash)                                                                          \
 	FAULT(node_reboot)                                                                         \
 	FAULT(node_hang)                                                                           \
@@ -30,6 +33,12 @@
 	FAULT(net_loss)                                                                            \
 	FAULT(net_delay)                                                                           \
 	FAULT(net_rate)                                                                            \
+	FAULT(net_duplicate)                                                                       \
+	FAULT(net_corrupt)                                                                         \
+	FAULT(net_reorder)                                                                         \
+	FAULT(net_reset_peer)                                                                      \
+	FAULT(net_interface_down)                                                                  \
+	FAULT(net_mtu)                                                                             \
 	FAULT(cpu_burn)                                                                            \
 	FAULT(mem_fill)                                                                            \
 	FAULT(cgroup_squeeze)                                                                      \
@@ -38,10 +47,22 @@
 	FAULT(proc_pause)                                                                          \
 	FAULT(proc_crash_loop)                                                                     \
 	FAULT(proc_slow_start)                                                                     \
+	FAULT(sys_error)                                                                           \
+	FAULT(sys_retval)                                                                          \
+	FAULT(sys_delay)                                                                           \
 	FAULT(disk_fill)                                                                           \
 	FAULT(disk_readonly)                                                                       \
 	FAULT(disk_error)                                                                          \
 	FAULT(disk_throttle)                                                                       \
+	FAULT(disk_hang)                                                                           \
+	FAULT(nvme_timeout)                                                                        \
+	FAULT(disk_badblocks)                                                                      \
+	FAULT(disk_inode_fill)                                                                     \
+	FAULT(io_errno)                                                                            \
+	FAULT(io_latency)                                                                          \
+	FAULT(fs_lost_fsync)                                                                       \
+	FAULT(fs_torn_op)                                                                          \
+	FAULT(fs_torn_seq)                                                                         \
 	FAULT(data_bitflip)                                                                        \
 	FAULT(data_zero)                                                                           \
 	FAULT(data_misdirect)                                                                      \
@@ -89,6 +110,12 @@ static inline int64_t faults_ppm(double share)
 static inline int64_t faults_rate(double rate)
 {
 	return rate > 0 && rate < 1 ? 1 : (int64_t)(rate + 0.5);
+}
+
+/* A copy that lives as long as the effects do. */
+static inline const void *faults_keep(struct effects *out, const void *what, size_t size)
+{
+	return memcpy(arena_alloc(out->arena, size), what, size);
 }
 
 /* Most faults do the same to each thing that was selected: `effect` once for each entity. */

@@ -7,13 +7,17 @@
  * tight probe time-outs call a healthy target dead, requests miss their limit. The effect adds
  * `latency` to each packet in each direction, with `jitter` as the standard deviation; a round
  * trip grows by twice that. On a link it is replication that gets older, and every transfer that
- * ends later, by one way; jitter averages out over the packets of a transfer.
+ * ends later, by one way; jitter averages out over the packets of a transfer. A model without
+ * packets takes all of them, both ways, and jitter as normal.
  */
-#include "faults/faults.h"
+#include "faults/packets.h"
 
 struct net_delay {
+	struct packets packets;
 	nanos latency;
 	nanos jitter;
+	int distribution;
+	int64_t limit;
 };
 
 static const struct param params[] = {
@@ -31,6 +35,21 @@ static const struct param params[] = {
 	 .min = 0,
 	 .max = 3600e9,
 	 .help = "Standard deviation of what is added."},
+	{.name = "distribution",
+	 .type = PARAM_CHOICE,
+	 .offset = offsetof(struct net_delay, distribution),
+	 .preset = "normal",
+	 .choices = delay_distribution_names,
+	 .help = "Of what is added; uniform: latency - jitter to latency + jitter."},
+	{.name = "limit",
+	 .type = PARAM_INTEGER,
+	 .offset = offsetof(struct net_delay, limit),
+	 .preset = "0",
+	 .min = 0,
+	 .max = 1e9,
+	 .help = "So many packets may wait, more are lost; 0: as many as come."},
+	PACKETS_CORRELATION,
+	PACKETS_ROWS,
 	PARAMS_END,
 };
 
@@ -38,13 +57,17 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 		struct effects *out, struct error *e)
 {
 	const struct net_delay *delay = values;
-	const struct effect effect = {
+	struct impairment impairment = packets_choose(&delay->packets);
+	struct effect effect = {
 		.kind = EFFECT_NET_DELAY,
 		.amount = delay->latency,
 		.spread = delay->jitter,
 	};
 
 	(void)prng;
+	impairment.distribution = (enum delay_distribution)delay->distribution;
+	impairment.limit = (uint32_t)delay->limit;
+	effect.impairment = packets_keep(out, &impairment);
 	return faults_each(effect, entities, count, out, e);
 }
 
