@@ -38,6 +38,7 @@ enum prng_purpose {
 	PRNG_CALIBRATION,    /* which measured run a calibrated trial is like */
 	PRNG_PLACE, /* which bytes a driver damages; entity: injection */
 	PRNG_SYSCALL, /* which calls a rule hits; entity: the rule's */
+	PRNG_PACKET, /* the fate of a packet; entity: its number */
 	PRNG_TEST = 1000,
 };
 
