@@ -39,6 +39,7 @@ enum prng_purpose {
 	PRNG_PLACE, /* which bytes a driver damages; entity: injection */
 	PRNG_SYSCALL, /* which calls a rule hits; entity: the rule's */
 	PRNG_PACKET, /* the fate of a packet; entity: its number */
+	PRNG_PARTITION,     /* the order in which members are cut apart; entity: injection */
 	PRNG_TEST = 1000,
 };
 

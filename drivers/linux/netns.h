@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls inside a network namespace. Each runs in a thread of its own, so that the caller stays where
+ * it is, and returns when that thread has ended. Any thread.
+ */
+#ifndef DRIVERS_LINUX_NETNS_H
+#define DRIVERS_LINUX_NETNS_H
+
+#include "core/error.h"
+
+struct nl_sock;
+
+typedef int (*netns_work)(void *self, struct error *e);
+
+/* What `work` returns, called with `self` in the namespace of that descriptor. ERROR_UNAVAILABLE
+ * when it cannot be entered. */
+int netns_call(int netns, netns_work work, void *self, struct error *e);
+/* The same in a new namespace, which nothing else is in and which vanishes afterwards: for probes.
+ * ERROR_UNAVAILABLE without the right to make one. */
+int netns_try(netns_work work, void *self, struct error *e);
+
+/* A socket of rtnetlink in the namespace that the calling thread is in; loads libnl. For
+ * nl_socket_free(). */
+int netns_socket(struct nl_sock **ret_socket, struct error *e);
+
+#endif
