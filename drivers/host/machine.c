@@ -672,19 +672,19 @@ int machines_router(const struct machines *machines)
 	return machines->router;
 }
 
-void machine_port(const struct machine *machine, char ret_name[MACHINE_PORT_MAX])
-{
-	snprintf(ret_name, MACHINE_PORT_MAX, MACHINE_PORT_FORMAT, machine->index);
-}
-
 void machines_uplink(uint32_t site, char ret_name[MACHINE_PORT_MAX])
 {
-	snprintf(ret_name, MACHINE_PORT_MAX, MACHINE_UPLINK_FORMAT, site);
+	snprintf(ret_name, MACHINE_PORT_MAX, "u%u", site);
 }
 
 void machines_gateway(uint32_t site, char ret_name[MACHINE_PORT_MAX])
 {
-	snprintf(ret_name, MACHINE_PORT_MAX, MACHINE_GATEWAY_FORMAT, site);
+	snprintf(ret_name, MACHINE_PORT_MAX, "gw%u", site);
+}
+
+const char *machine_port(const struct machine *machine)
+{
+	return machine->port;
 }
 
 int machine_enter(const struct machine *machine, struct error *e)

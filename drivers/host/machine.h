@@ -30,7 +30,8 @@
 #define MACHINE_DEVICES_MAX 64
 #define MACHINE_NAME_MAX 255
 #define MACHINE_PORT_MAX 16
-#define MACHINE_INTERFACE "eth0" /* a machine's own end of its link */
+#define MACHINE_LINK "eth0"
+#define MACHINE_SITE_BITS 16 /* of the network 10.S.0.0 that the machines of one site are in */
 
 enum machine_isolation {
 	MACHINE_LOOPBACK,   /* processes on 127.0.0.1 */
@@ -176,11 +177,12 @@ int machine_ports(struct machine *machine, uint32_t count, uint16_t *ret_first, 
 int machine_enter(const struct machine *machine, struct error *e);
 /* Network namespace; -1 on loopback. It stays the machine's. */
 int machine_network(const struct machine *machine);
-/* The namespace of the bridges and the router between them; -1 on loopback. It stays theirs. */
+/* Network namespace of the bridges and the router between them; -1 on loopback. It stays theirs. */
 int machines_router(const struct machines *machines);
-/* Names of links in that namespace: the machine's port in the bridge "siteN" of its site; the port
- * by which that bridge is joined to the router, and the router's end of it. */
-void machine_port(const struct machine *machine, char ret_name[MACHINE_PORT_MAX]);
+/* The router's end of the machine's link, a port of its site's bridge "siteN", by its name in the
+ * router's namespace; the machine's own end is MACHINE_LINK. */
+const char *machine_port(const struct machine *machine);
+/* The port by which the bridge of a site is joined to the router, and the router's end of that. */
 void machines_uplink(uint32_t site, char ret_name[MACHINE_PORT_MAX]);
 void machines_gateway(uint32_t site, char ret_name[MACHINE_PORT_MAX]);
 

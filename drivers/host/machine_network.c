@@ -19,7 +19,6 @@
 #include "drivers/lazy/netlink.h"
 
 #define NET_BASE 90 /* site 0 is 10.90.0.0/16 */
-#define PREFIX 16
 #define HOSTS_IN_PART 250
 #define ROUTER_PART 0xfffe /* 10.S.255.254 */
 
@@ -159,7 +158,7 @@ static struct nl_addr *make_address(uint32_t host_order, int prefix)
 static int add_address(struct builder *builder, int index, uint32_t host_order)
 {
 	struct rtnl_addr *row = rtnl_addr_alloc();
-	struct nl_addr *address = make_address(host_order, PREFIX);
+	struct nl_addr *address = make_address(host_order, MACHINE_SITE_BITS);
 	int rc = -NLE_NOMEM;
 
 	if (row && address) {
@@ -225,11 +224,11 @@ static int add_bridge(struct builder *builder, size_t site)
 static int add_uplink(struct builder *builder, size_t site)
 {
 	struct rtnl_link *link = rtnl_link_veth_alloc(), *peer = NULL;
-	char name[32], gateway[32], bridge[32];
+	char name[MACHINE_PORT_MAX], gateway[MACHINE_PORT_MAX], bridge[32];
 	int rc = -NLE_NOMEM, index;
 
-	snprintf(name, sizeof(name), MACHINE_UPLINK_FORMAT, (uint32_t)site);
-	snprintf(gateway, sizeof(gateway), MACHINE_GATEWAY_FORMAT, (uint32_t)site);
+	machines_uplink((uint32_t)site, name);
+	machines_gateway((uint32_t)site, gateway);
 	snprintf(bridge, sizeof(bridge), "site%zu", site);
 	if (link)
 		peer = rtnl_link_veth_get_peer(link);
@@ -255,17 +254,16 @@ static int add_uplink(struct builder *builder, size_t site)
 static int add_pair(struct builder *builder, const struct machine *machine)
 {
 	struct rtnl_link *link = rtnl_link_veth_alloc(), *peer = NULL;
-	char name[32], bridge[32];
+	char bridge[32];
 	int rc = -NLE_NOMEM;
 
-	snprintf(name, sizeof(name), MACHINE_PORT_FORMAT, machine->index);
 	snprintf(bridge, sizeof(bridge), "site%u", machine->config->site);
 	if (link)
 		peer = rtnl_link_veth_get_peer(link);
 	if (peer) {
-		rtnl_link_set_name(link, name);
+		rtnl_link_set_name(link, machine->port);
 		rtnl_link_set_master(link, (int)if_nametoindex(bridge));
-		rtnl_link_set_name(peer, MACHINE_INTERFACE);
+		rtnl_link_set_name(peer, MACHINE_LINK);
 		rtnl_link_set_ns_fd(peer, machine->network);
 		rc = rtnl_link_add(builder->socket, link, NLM_F_CREATE | NLM_F_EXCL);
 		rtnl_link_put(peer);
@@ -273,7 +271,7 @@ static int add_pair(struct builder *builder, const struct machine *machine)
 	rtnl_link_put(link);
 	if (rc)
 		return fail(builder, "add a pair of links", rc);
-	return set_up(builder, (int)if_nametoindex(name), false);
+	return set_up(builder, (int)if_nametoindex(machine->port), false);
 }
 
 static int set_machine_up(struct builder *builder, const struct machine *machine)
@@ -284,7 +282,7 @@ static int set_machine_up(struct builder *builder, const struct machine *machine
 	inet_pton(AF_INET, machine->address, &address);
 	if (go_to(builder, machine->network))
 		return -1;
-	index = (int)if_nametoindex(MACHINE_INTERFACE);
+	index = (int)if_nametoindex(MACHINE_LINK);
 	if (set_up(builder, (int)if_nametoindex("lo"), false) ||
 	    add_address(builder, index, ntohl(address.s_addr)) || set_up(builder, index, false))
 		return -1;
@@ -306,6 +304,7 @@ static int build(struct builder *builder)
 		snprintf(machine->address, sizeof(machine->address), "10.%u.%u.%u",
 			 NET_BASE + machine->config->site, number / HOSTS_IN_PART,
 			 number % HOSTS_IN_PART + 1);
+		snprintf(machine->port, sizeof(machine->port), "m%zu", machine->index);
 		if (make_namespace(builder, &machine->network))
 			return -1;
 	}

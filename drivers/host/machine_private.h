@@ -11,9 +11,6 @@
 #define MACHINE_PAUSE NANOS_MS
 #define MACHINE_LINE_MAX 256 /* of what it says first */
 #define MACHINE_LOST_MAX 8
-#define MACHINE_PORT_FORMAT "m%zu" /* links in the router's namespace: a machine's, a site's */
-#define MACHINE_UPLINK_FORMAT "u%u"
-#define MACHINE_GATEWAY_FORMAT "gw%u"
 
 struct machine_stopped {
 	pid_t pid;
@@ -25,6 +22,7 @@ struct machine {
 	const struct machine_config *config;
 	size_t index;
 	char address[MACHINE_ADDRESS_MAX];
+	char port[16]; /* the router's end of its link, "m0" */
 	int network, mounts, tree; /* namespaces, its root folder; -1: not there */
 	char root[64];             /* "/proc/PID/fd/N" of `tree`, or "" */
 	/* Its cgroup of each use, and the two in it: of its own processes, and of those beside

@@ -12,7 +12,8 @@ static struct error lazy_netlink_error;
 
 static void load(void)
 {
-	static const char *const names[] = {LAZY_NL(LAZY_NAME) LAZY_RTNL(LAZY_NAME)};
+	static const char *const names[] = {LAZY_NL(LAZY_NAME) LAZY_NLA(LAZY_NAME)
+						    LAZY_RTNL(LAZY_NAME)};
 	static const struct lazy library = {
 		.sonames = {"libnl-route-3.so.200"}, /* brings libnl-3 along */
 		.package = "libnl-route-3-200",

@@ -42,8 +42,8 @@ int interface_open(int netns, const char *name, struct arena *arena,
 		   struct interface **ret_interface, struct error *e);
 int interface_set_up(struct interface *interface, bool up, struct error *e);
 int interface_set_mtu(struct interface *interface, uint32_t mtu, struct error *e);
-/* Without TSO and GSO on the sender's link each packet meets its fate alone; with them a burst of up
- * to 64 KiB is one packet for netem and nftables. */
+/* Without TSO and GSO on the sender's link each packet meets its fate alone; with them a burst of
+ * up to 64 KiB is one packet for netem and nftables. */
 int interface_set_cuts(struct interface *interface, bool cuts, struct error *e);
 int interface_get(struct interface *interface, struct interface_state *ret_state, struct error *e);
 /* As interface_open() found it. */
@@ -55,9 +55,9 @@ enum interface_route {
 };
 
 /*
- * Adds or removes the route that leads an IPv4 prefix (host order, 1 … 32 bits) nowhere; where a
- * prefix has a route already, two of one bit more are added, which win. In the router's namespace it
- * cuts what goes from one site to another; inside one site packets meet no route.
+ * Adds or removes the route that leads an IPv4 prefix (host order, 1 … 32 bits) nowhere: below 32
+ * bits as two of one bit more, which win over the route that the prefix has. In the router's
+ * namespace it cuts what goes from one site to another; inside one site packets meet no route.
  */
 int interface_route(int netns, uint32_t prefix, uint32_t bits, enum interface_route kind,
 		    bool there, struct error *e);

@@ -7,7 +7,7 @@
  *   latency, jitter           yes       -           -       yes
  *   distributions             yes       -           -       yes
  *   loss, random              yes       yes         -       yes
- *   loss, correlated          shifted   -           -       yes
+ *   correlations              -         -           -       yes
  *   loss, gemodel and state   yes       -           -       yes
  *   duplicate, corrupt        yes       -           -       yes
  *   reorder                   yes       -           -       yes
@@ -15,16 +15,17 @@
  *   burst and queue of a rate -         burst       yes     yes
  *   mtu (larger ones vanish)  -         -           -       yes
  *   match (pcap expression)   -         -           -       yes
- *   the same packets again    -         -           yes     yes
+ *   the same packets again    -         -           -       yes
  *   partition, ports, reset   -         yes         -       -
- *   ends when nobody renews   -         yes         -       -
+ *   ends when nobody renews   -         yes         -       yes
  *   needs                     sch_netem nf_tables   sch_tbf /dev/net/tun
  *
- * "shifted": tc-netem(8) says so; a correlated loss is then not netem's. A rate alone goes to tbf
- * before all others. Partitions, black holes and resets are calls of nft.h; links that are down,
- * MTUs and routes of interface.h.
+ * A rate alone goes to tbf first and to nftables last. Partitions, black holes and resets are calls
+ * of nft.h; links that are down, MTUs and routes of interface.h.
  *
- * Everything that this makes lives in namespaces and vanishes with them. One thread at a time.
+ * One fault of netem, of tbf and of the user-space link on a machine at a time; a second one is
+ * refused with ERROR_UNAVAILABLE. Everything that this makes lives in namespaces and vanishes with
+ * them. One thread at a time.
  */
 #ifndef DRIVERS_LINUX_NET_H
 #define DRIVERS_LINUX_NET_H
@@ -36,6 +37,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "drivers/linux/impair.h"
+#include "drivers/linux/link.h"
 
 enum net_backend {
 	NET_NETEM,
@@ -78,18 +80,24 @@ struct net_place {
 	const char *port;      /* the router's end of the machine's link */
 	int machine;           /* namespace of the machine */
 	const char *interface; /* its own end */
+	uint32_t address;      /* IPv4, host order */
+	const char *bridge;    /* in the router's namespace, where the port is in */
+	/* Of that namespace, and the number of this machine's; NULL: no user-space link here. */
+	struct user_links *links;
+	uint64_t number;
 };
 
 struct net_fault;
 
 struct net_counts {
 	uint64_t seen;    /* packets that came to it */
+	uint64_t acted; /* how often it was other than without it, as far as the backend counts */
 	uint64_t dropped; /* lost by chance, by a full queue, by the rate */
 };
 
 /*
- * In force when it returns. `name`: [a-z0-9_]+, of this fault alone. `lease`: of NET_NFTABLES; the
- * others last until net_end() or the namespace's end.
+ * In force when it returns. `name`: [a-z0-9_]+, of this fault alone. `lease`: of NET_NFTABLES and
+ * NET_LINK; the others last until net_end() or the namespace's end.
  */
 int net_begin(const struct net_place *place, const struct net_ask *ask, enum net_backend backend,
 	      const char *name, uint64_t seed, nanos lease, struct arena *arena,

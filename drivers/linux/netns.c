@@ -63,6 +63,17 @@ int netns_try(netns_work work, void *self, struct error *e)
 	return run(&visit);
 }
 
+int netns_here(int *ret_netns, struct error *e)
+{
+	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "cannot hold a network namespace: %s", strerror(errno));
+	*ret_netns = fd;
+	return 0;
+}
+
 int netns_socket(struct nl_sock **ret_socket, struct error *e)
 {
 	struct nl_sock *socket;

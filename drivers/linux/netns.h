@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls inside a network namespace. Each runs in a thread of its own, so that the caller stays where
- * it is, and returns when that thread has ended. Any thread.
+ * Calls inside a network namespace. Each runs in a thread of its own, so that the caller stays
+ * where it is, and returns when that thread has ended. Any thread.
  */
 #ifndef DRIVERS_LINUX_NETNS_H
 #define DRIVERS_LINUX_NETNS_H
@@ -19,6 +19,8 @@ int netns_call(int netns, netns_work work, void *self, struct error *e);
  * ERROR_UNAVAILABLE without the right to make one. */
 int netns_try(netns_work work, void *self, struct error *e);
 
+/* A descriptor of the namespace that the calling thread is in, for close(). */
+int netns_here(int *ret_netns, struct error *e);
 /* A socket of rtnetlink in the namespace that the calling thread is in; loads libnl. For
  * nl_socket_free(). */
 int netns_socket(struct nl_sock **ret_socket, struct error *e);

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Packets that vanish, or are answered with a reset, by nftables: partitions, black holes, a share
- * of packets, and policed rates. The rules stand where packets come into or go out of the links of
- * a namespace that is not the sender's (the router's ports of the machines), so that the sender
- * sees nothing but silence, as with a broken network, and never EPERM.
+ * of packets, and policed rates. The rules stand where packets come into the bridges of a namespace
+ * that is not the sender's (the router's), or into and out of links of it, so that the sender meets
+ * silence, as with a broken network, and never EPERM. Packets are told by address, so that it does
+ * not matter what stands in a machine's way to its bridge.
  *
- * Each fault is one table "drsim_NAME" of family netdev and nothing else. All of its rules ask first
- * whether its lease is alive: elements of a set with a time-out that the kernel itself takes out.
- * So the fault ends when nobody calls nft_renew(), even if every process of ours is stopped; and
- * it vanishes with its namespace.
+ * Each fault is one table "drsim_NAME" of family bridge or netdev and nothing else. Its rules ask
+ * first whether its lease is alive: elements of a set with a time-out that the kernel itself takes
+ * out. So the fault ends when nobody calls nft_renew(), even if every process of ours is stopped;
+ * and it vanishes with its namespace.
  *
  * A packet is what the kernel hands over: a burst of TCP segments that a link cuts only later
  * (TSO, up to 64 KiB) is one. Which packets a share hits is the kernel's own chance: not
- * repeatable. Frames of ARP are dropped where all packets between two addresses are.
+ * repeatable. ARP always passes: what is cut one way stays whole the other way, and in one site too
+ * a sender meets silence and not EHOSTUNREACH.
  *
  * One thread at a time in the whole process: libnftables promises no more. What nft_begin() returns
  * lives in the arena; nothing of it must be freed.
@@ -39,21 +41,23 @@
 
 enum nft_verdict {
 	NFT_DROP,
-	NFT_RESET, /* answers TCP with a reset, also on connections that stand; drops nothing else */
+	NFT_RESET, /* answers TCP with a reset, on connections that stand too; drops nothing else */
 };
 
-/* What a part of the network sends to another: two IPv4 prefixes in host order. */
+/* What a part of the network sends to another: two IPv4 prefixes in host order. No bits: all. */
 struct nft_pair {
 	uint32_t from, to;
-	uint8_t from_bits, to_bits; /* 1 … 32 */
+	uint8_t from_bits, to_bits; /* 0 … 32 */
 };
 
 struct nft_config {
 	const char *name;         /* [a-z0-9_]+, of this fault alone */
-	const char *const *links; /* "m0" …, in the namespace */
+	/* Links in the namespace where its rules stand; none: where packets come into a bridge of
+	 * it. NFT_RESET needs links: the ports of those that shall get resets. */
+	const char *const *links;
 	size_t link_count;
-	/* Which packets of each link, as the machine behind it sees it: FROM those that it sends, TO
-	 * those that it gets. With pairs FROM is enough; with NFT_RESET only FROM is possible. */
+	/* Which packets of each link, as the machine behind it sees it: FROM those that it sends,
+	 * TO those that it gets. FROM without links, with pairs and with NFT_RESET. */
 	enum impair_direction direction;
 	const struct nft_pair *pairs; /* none: all packets */
 	size_t pair_count;
@@ -63,7 +67,7 @@ struct nft_config {
 	enum nft_verdict verdict;
 	uint32_t share_ppm; /* of these packets; NFT_ALL_PPM: all */
 	uint64_t rate;      /* bytes/s that may pass nevertheless; 0: none */
-	uint64_t burst;     /* bytes that may at once; 0: the rate of 10 ms, 64 KiB at least */
+	uint64_t burst;     /* bytes that may at once, beside those of one second; 0: 64 KiB */
 	nanos lease;        /* NFT_LEASE_MIN … NFT_LEASE_MAX; the kernel counts milliseconds */
 };
 

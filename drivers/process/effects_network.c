@@ -15,7 +15,6 @@
 
 #define LEASE (10 * NANOS_S) /* of a cut, */
 #define RENEW NANOS_S        /* and how often it is renewed */
-#define SITE_BITS 16         /* of a site's addresses, which begin alike */
 #define SERVICE_PORTS 64     /* of a node, behind that of its agent */
 #define PROOF_ROUNDS 2000
 #define PROOF_SPACING (100 * NANOS_US)
@@ -53,7 +52,9 @@ static bool is_node(const struct entity *entity)
 static void port_of(struct real *real, const struct entity *entity, char name[MACHINE_PORT_MAX])
 {
 	if (is_node(entity))
-		machine_port(real_node(real, entity->site, (uint32_t)entity->index)->machine, name);
+		snprintf(name, MACHINE_PORT_MAX, "%s",
+			 machine_port(real_node(real, entity->site, (uint32_t)entity->index)
+					      ->machine));
 	else
 		machines_uplink(entity->site, name);
 }
@@ -67,8 +68,8 @@ static void prefix_of(struct real *real, const struct entity *entity, uint32_t *
 	struct in_addr address = {0};
 
 	inet_pton(AF_INET, machine_address(machine), &address);
-	*ret_bits = is_node(entity) ? 32 : SITE_BITS;
-	*ret_prefix = ntohl(address.s_addr) & (is_node(entity) ? ~0u : ~0u << (32 - SITE_BITS));
+	*ret_bits = is_node(entity) ? 32 : MACHINE_SITE_BITS;
+	*ret_prefix = ntohl(address.s_addr) & (is_node(entity) ? ~0u : ~0u << (32 - MACHINE_SITE_BITS));
 }
 
 static struct entity end_of_link(const struct real *real, const struct entity *link, int end)
@@ -323,7 +324,7 @@ static int begin_packets(struct real *real, struct fault_state *fault, struct er
 	if (is_node(&entity)) {
 		const struct node *node = real_node(real, entity.site, (uint32_t)entity.index);
 		place.machine = machine_network(node->machine);
-		place.interface = MACHINE_INTERFACE;
+		place.interface = MACHINE_LINK;
 	} else {
 		machines_gateway(entity.site, net->names[1]);
 	}
