@@ -120,8 +120,9 @@ struct impair {
 	uint32_t loss_state; /* of the loss model; 0 is good */
 	uint32_t gap;        /* packets since the last one that was put before others */
 	double loss_draw, reorder_draw, delay_draw; /* the last ones, for correlation */
-	nanos line;         /* when all that was taken in is on the wire; and its fraction, */
+	nanos line;         /* when all that was taken in is on the wire; and its rest, */
 	uint64_t line_part; /* in 1 / rate.bytes_per_s of a nanosecond */
+	nanos buffer_time, limit_time; /* what rate.buffer and rate.limit take on the wire */
 };
 
 /* Is it within bounds and does it make sense? The error names the word that is wrong. */
