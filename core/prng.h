@@ -40,6 +40,7 @@ enum prng_purpose {
 	PRNG_SYSCALL, /* which calls a rule hits; entity: the rule's */
 	PRNG_PACKET, /* the fate of a packet; entity: its number */
 	PRNG_PARTITION,     /* the order in which members are cut apart; entity: injection */
+	PRNG_DEVICE, /* what is in a stand-in GPU's file; entity: machine and index */
 	PRNG_TEST = 1000,
 };
 

@@ -35,6 +35,17 @@ struct cgroups {
 /* Looks at the mounts and at our own groups. Changes nothing. */
 void cgroups_probe(struct arena *arena, struct cgroups *ret);
 
+/* What only some faults need. A group for it is made when it is needed. */
+enum cgroup_extra {
+	CGROUP_DEVICES,
+	CGROUP_IO,
+	CGROUP_PIDS,
+	CGROUP_EXTRAS
+};
+extern const char *const cgroup_extra_names[CGROUP_EXTRAS]; /* "devices", "io", "pids" */
+/* The same for these. Devices of version 2 are a BPF program, which is loaded to try it. */
+void cgroup_extras_probe(struct arena *arena, struct cgroup_place ret[CGROUP_EXTRAS]);
+
 /* Makes a group; with v2 hands the controllers on to groups that will be in it. */
 int cgroup_make(const char *path, bool v2, bool parent, struct error *e);
 /* Moves a process with all its threads there. */
@@ -45,6 +56,29 @@ int cgroup_limit_cpu(const char *path, bool v2, double cpus, struct error *e);
 /* Its share of the processors beside other groups: as that of so many groups of usual weight. */
 int cgroup_weigh(const char *path, bool v2, uint32_t groups, struct error *e);
 int cgroup_limit_memory(const char *path, bool v2, uint64_t bytes, struct error *e);
+
+/* A device node by its numbers, as stat() tells of it. */
+struct cgroup_device {
+	bool block; /* else a character device */
+	uint32_t major, minor;
+};
+#define CGROUP_DENIED_MAX 64
+/*
+ * Who is in the group cannot open or make these nodes any more: EPERM; what is open stays open. The
+ * list replaces the one before; empty: all may be opened again. With version 1 only what was denied
+ * by us is given back: `before` is the last list (NULL: none). With version 2 *filter is the program
+ * that is attached (-1: none), which is closed or replaced.
+ */
+int cgroup_deny_devices(const char *path, bool v2, const struct cgroup_device *denied, size_t count,
+			const struct cgroup_device *before, size_t before_count, int *filter,
+			struct error *e);
+/* Bytes a second from and to a whole disk; 0: no limit. */
+int cgroup_limit_io(const char *path, bool v2, const struct cgroup_device *disk, uint64_t read_rate,
+		    uint64_t write_rate, struct error *e);
+/* Processes and threads; 0: no limit. */
+int cgroup_limit_processes(const char *path, uint64_t count, struct error *e);
+/* How often a fork was refused by that limit. */
+uint64_t cgroup_refused_forks(const char *path);
 /* What its processes have been made to wait for by its CPU quota: periods. 0: none, or no quota. */
 uint64_t cgroup_throttled(const char *path);
 

@@ -95,6 +95,9 @@ struct machine_start {
 	const char *log;                /* file that gets its standard error; appended to */
 	/* A filter of system calls that it and all that it starts run under; NULL: none. */
 	const struct syscall_launch *filter;
+	/* How far its clocks are ahead of the host's, or behind; 0: they are the host's. A time
+	 * namespace of its own; for all that it starts, and for good. */
+	nanos monotonic_ahead, boottime_ahead;
 };
 
 /*
@@ -152,6 +155,27 @@ int machine_squeeze(struct machine *machine, pid_t pid, double cpus, struct erro
 int machine_release(struct machine *machine, pid_t pid, struct error *e);
 /* In how many periods it had to wait for its quota, so far. */
 uint64_t machine_throttled(const struct machine *machine, pid_t pid);
+
+/*
+ * Faults of single cgroup controllers. Its group is made when it is first needed, and all processes
+ * of the machine are moved there; it is in the journal first, and all of it goes with it. Each call
+ * may be repeated; 0, or `false`, takes it back. ERROR_UNAVAILABLE says why it cannot be.
+ */
+struct cgroup_device;
+/* Its processes cannot open this device node any more: EPERM. What is open stays open. */
+int machine_deny_device(struct machine *machine, const struct cgroup_device *device, bool denied,
+			struct error *e);
+/* Bytes a second from and to the whole disk that holds `device`; 0: unlimited. */
+int machine_limit_io(struct machine *machine, const struct cgroup_device *device,
+		     uint64_t read_rate, uint64_t write_rate, struct error *e);
+/* How many processes and threads it may have, those that are there included; 0: unlimited. */
+int machine_limit_processes(struct machine *machine, uint64_t count, struct error *e);
+/* How often a fork was refused by that. */
+uint64_t machine_refused_forks(const struct machine *machine);
+
+struct device_identity;
+/* Which GPU its stand-in with this index is. */
+void machine_device(const struct machine *machine, uint32_t index, struct device_identity *ret);
 
 /* Its first process runs, frozen or not. */
 bool machine_alive(struct machine *machine);
