@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/device.h"
 #include "drivers/host/machine_private.h"
 #include "drivers/host/undo.h"
 
@@ -187,19 +188,14 @@ static int make_folder(const struct machines *machines, const char *path, struct
 }
 
 /* On loopback the devices are plain files. */
-static int make_devices(const struct machine_config *config, struct error *e)
+static int make_devices(const struct machine *machine, struct error *e)
 {
-	for (uint32_t i = 0; config->devices && i < config->device_count; i++) {
-		char path[PATH_PARTS_MAX];
-		int fd;
+	const struct machine_config *config = machine->config;
 
-		snprintf(path, sizeof(path), "%s/gpu%u", config->devices, i);
-		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-		if (fd < 0)
-			return error_set(e, ERROR_IO, NO_PLACE, "cannot create %s: %s", path,
-					 strerror(errno));
-		close(fd);
-	}
+	for (uint32_t i = 0; config->devices && i < config->device_count; i++)
+		if (machine_make_device(machine, i))
+			return error_set(e, ERROR_IO, NO_PLACE, "cannot create %s/gpu%u: %s",
+					 config->devices, (unsigned)i, strerror(errno));
 	return 0;
 }
 
@@ -216,7 +212,8 @@ static int make_folders(const struct machines *machines, struct error *e)
 		if (make_folder(machines, machine->disk, e) ||
 		    make_folder(machines, machine->devices, e))
 			return -1;
-		if (machines->isolation == MACHINE_LOOPBACK && make_devices(machine, e))
+		if (machines->isolation == MACHINE_LOOPBACK &&
+		    make_devices(&machines->items[i], e))
 			return -1;
 	}
 	return 0;
@@ -382,6 +379,11 @@ enum machine_isolation machines_isolation(const struct machines *machines)
 const char *const *machines_lost(const struct machines *machines)
 {
 	return machines->lost;
+}
+
+void machine_device(const struct machine *machine, uint32_t index, struct device_identity *ret)
+{
+	device_identify(machine->machines->journal->run, (uint32_t)machine->index, index, ret);
 }
 
 struct machine *machines_get(const struct machines *machines, size_t index)

@@ -65,6 +65,9 @@ int machine_enter_user(struct error *e);
 /* Makes the router, the bridges and every machine's network. */
 int machine_build_network(struct machines *machines, struct error *e);
 
+/* Writes the file of one stand-in GPU. Needs no memory: also for a child before its exec. */
+int machine_make_device(const struct machine *machine, uint32_t index);
+
 /* All processes of a machine, in `arena`. */
 size_t machine_collect(const struct machine *machine, struct arena *arena, struct process **ret);
 

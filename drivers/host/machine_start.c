@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/device.h"
 #include "drivers/host/machine_private.h"
 
 #define LOG_TAIL 4096
@@ -31,6 +32,7 @@ enum stage {
 	STAGE_STREAMS,
 	STAGE_PROGRAM,
 	STAGE_FILTER
+	STAGE_CLOCKS
 };
 static const char *const stage_words[] = {
 	[STAGE_READY] = "begin",
@@ -40,6 +42,7 @@ static const char *const stage_words[] = {
 	[STAGE_STREAMS] = "open its log",
 	[STAGE_PROGRAM] = "run its program",
 	[STAGE_FILTER] = "filter its system calls",
+	[STAGE_CLOCKS] = "set its clocks in a time namespace",
 };
 
 struct report {
@@ -52,6 +55,8 @@ struct birth {
 	char *const *argv, *const *envp;
 	int go[2], status[2], output[2], listener[2], log;
 	const struct syscall_launch *filter; /* NULL: none */
+	int go[2], status[2], output[2], log;
+	nanos monotonic_ahead, boottime_ahead;
 	bool beside; /* what runs there already: in its PID namespace, and nothing else of it */
 };
 
@@ -78,20 +83,34 @@ static void wait_for_go(const struct birth *birth)
 		_exit(126);
 }
 
-static int make_devices(const struct machine_config *config)
+int machine_make_device(const struct machine *machine, uint32_t index)
 {
+	unsigned char bytes[DEVICE_BYTES];
+	char path[JOURNAL_PATH_MAX + 16];
+	ssize_t wrote;
+	int fd, error;
+
+	snprintf(path, sizeof(path), "%s/gpu%u", machine->config->devices, index);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return -1;
+	device_print(machine->machines->journal->run, (uint32_t)machine->index, index, bytes);
+	wrote = write(fd, bytes, sizeof(bytes));
+	error = wrote < 0 ? errno : ENOSPC;
+	close(fd);
+	errno = error;
+	return wrote == sizeof(bytes) ? 0 : -1;
+}
+
+static int make_devices(const struct machine *machine)
+{
+	const struct machine_config *config = machine->config;
+
 	if (mount("drsim", config->devices, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=1m,mode=755"))
 		return -1;
-	for (uint32_t i = 0; i < config->device_count; i++) {
-		char path[JOURNAL_PATH_MAX + 16];
-		int fd;
-
-		snprintf(path, sizeof(path), "%s/gpu%u", config->devices, i);
-		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-		if (fd < 0)
+	for (uint32_t i = 0; i < config->device_count; i++)
+		if (machine_make_device(machine, i))
 			return -1;
-		close(fd);
-	}
 	return 0;
 }
 
@@ -106,7 +125,7 @@ static int mount_own(const struct machine *machine)
 		 (unsigned long long)config->disk_bytes);
 	if (config->disk && mount("drsim", config->disk, "tmpfs", MS_NOSUID, options))
 		return -1;
-	if (config->devices && make_devices(config))
+	if (config->devices && make_devices(machine))
 		return -1;
 	for (size_t i = 0; i < all->site_count; i++)
 		if (i != config->site && all->sites[i].storage &&
@@ -138,6 +157,39 @@ static void enter_namespaces(const struct birth *birth)
 		give_up(birth, STAGE_MOUNTS);
 }
 
+/* Seconds and the nanoseconds that are to be added to them. */
+static int print_offset(char *text, size_t room, const char *clock, nanos ahead)
+{
+	nanos seconds = ahead / NANOS_S - (ahead % NANOS_S < 0);
+
+	return snprintf(text, room, "%s %lld %lld\n", clock, (long long)seconds,
+			(long long)(ahead - seconds * NANOS_S));
+}
+
+/* Before any process is in it a time namespace has its offsets, and then for good. */
+static void set_clocks(const struct birth *birth)
+{
+	char text[128];
+	int length, fd;
+
+	if (birth->monotonic_ahead == 0 && birth->boottime_ahead == 0)
+		return;
+	length = print_offset(text, sizeof(text), "monotonic", birth->monotonic_ahead);
+	length += print_offset(text + length, sizeof(text) - (size_t)length, "boottime",
+			       birth->boottime_ahead);
+	if (unshare(CLONE_NEWTIME))
+		give_up(birth, STAGE_CLOCKS);
+	fd = open("/proc/self/timens_offsets", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, (size_t)length) != length)
+		give_up(birth, STAGE_CLOCKS);
+	close(fd);
+	/* So far it is only for children. */
+	fd = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWTIME))
+		give_up(birth, STAGE_CLOCKS);
+	close(fd);
+}
+
 static _Noreturn void be_born(const struct birth *birth)
 {
 	const struct report ready = {.stage = STAGE_READY};
@@ -159,6 +211,7 @@ static _Noreturn void be_born(const struct birth *birth)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (own)
 		enter_namespaces(birth);
+	set_clocks(birth);
 	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
 	    dup2(birth->log, STDERR_FILENO) < 0 || chdir("/"))
@@ -397,6 +450,8 @@ int machine_start(struct machine *machine, const struct machine_start *start, st
 		.listener = {-1, -1},
 		.log = -1,
 		.filter = start->filter,
+		.monotonic_ahead = start->monotonic_ahead,
+		.boottime_ahead = start->boottime_ahead,
 	};
 	int rc = -1;
 
@@ -472,6 +527,8 @@ int machine_start_beside(struct machine *machine, const struct machine_start *st
 		.listener = {-1, -1},
 		.log = -1,
 		.filter = start->filter,
+		.monotonic_ahead = start->monotonic_ahead,
+		.boottime_ahead = start->boottime_ahead,
 		.beside = true,
 	};
 	bool inside = machine->machines->isolation == MACHINE_NAMESPACES;

@@ -2,8 +2,8 @@
 /*
  * One replica of an endpoint: loads its weights, answers predictions from them, and keeps every
  * input and output in its I/O log before it answers. The main thread serves HTTP and waits for
- * service times; the others are the boot, the log's only writer, the reader of all logs, and the
- * watch over the devices.
+ * service times; the others are the boot, the one that computes and writes the log, the reader of
+ * all logs, and the watch over the devices' files.
  */
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -113,7 +113,7 @@ static void served_remove(struct replica *replica, struct prediction *prediction
 	replica->serving--;
 }
 
-/* The GPU has its result: the prediction goes to the log, and the next one in line begins. */
+/* Its time is over: it is computed and goes to the log, and the next one in line begins. */
 static void on_served(void *self)
 {
 	struct prediction *prediction = self, *next;
@@ -158,7 +158,6 @@ static void on_predict(void *self, struct http_request *request)
 	prediction->record.answer = prediction->answer;
 	prediction->timer.fire = on_served;
 	prediction->timer.self = prediction;
-	record_answer(replica->digest, &record, prediction->answer);
 	http_defer(request);
 	if (replica->serving < replica->options->concurrency) {
 		serve(replica, prediction);
@@ -174,10 +173,13 @@ static void on_predict(void *self, struct http_request *request)
 static void on_health(void *self, struct http_request *request)
 {
 	struct replica *replica = self;
-	bool ready = replica_is(replica, REPLICA_READY);
+	bool stuck = replica_is(replica, REPLICA_READY) && writer_stuck(&replica->writer);
+	bool ready = replica_is(replica, REPLICA_READY) && !stuck;
 	cJSON *json = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(json, "state", replica_state(replica));
+	cJSON_AddStringToObject(json, "state",
+				stuck ? lepton_reason_names[LEPTON_REASON_SYSTEM_ERROR]
+				      : replica_state(replica));
 	cJSON_AddStringToObject(json, "id", replica->options->id);
 	if (ready) {
 		cJSON_AddStringToObject(json, "digest", replica->digest_text);
@@ -281,12 +283,15 @@ static const struct options_row rows[] = {
 	 REPLICA_CONCURRENCY_MAX, "N", "predictions at a time; more wait in line"},
 	{"device", OPTIONS_TEXTS, offsetof(struct replica_options, devices), false, 0, 0, "FILE",
 	 "a GPU; exit 1 when it is gone"},
+	{"watchdog-ns", OPTIONS_NANOS, offsetof(struct replica_options, watchdog), false, 1, 0, "N",
+	 "not healthy when its devices have not answered for so long; 60 s"},
 	{"seed", OPTIONS_NUMBER, offsetof(struct replica_options, seed), false, 0, 0, "N",
 	 "of the service times"},
 	{.name = NULL},
 };
 
-static const struct replica_options preset = {.service = "0", .concurrency = 64};
+static const struct replica_options preset = {
+	.service = "0", .concurrency = 64, .watchdog = NANOS_MINUTE};
 
 /* The identity becomes a file's name and a word of the answers. */
 static int word_check(const char *option, const char *word, struct error *e)

@@ -29,7 +29,7 @@ struct replica;
 struct replica_options {
 	const char *id, *endpoint, *site, *listen, *weights, *digest, *fence, *io_dir, *service;
 	struct options_texts after, ready_after, devices;
-	nanos start;
+	nanos start, watchdog;
 	uint64_t concurrency, seed;
 };
 
@@ -53,13 +53,20 @@ nanos replica_service(const struct replica_service *service, uint64_t seed, uint
 
 /* ---- replica_devices.c ---- */
 
-/* Stand-ins for GPUs: files. A file that is gone, or another one in its place, is a lost GPU. */
+/*
+ * Stand-ins for GPUs: files. A file that is gone, another one in its place, or a call that fails is
+ * a lost GPU. Calls on a device are openat() at the start, then an ioctl() and a pread64() for each
+ * computation; one that hangs is never given up.
+ */
+#define DEVICES_KEY_SIZE 32
+
 struct devices {
 	struct device {
 		const char *path;
 		int fd;
 		dev_t device;
 		ino_t inode;
+		size_t work; /* bytes of memory that it has */
 	} items[OPTIONS_TEXTS_MAX];
 	size_t count;
 	atomic_bool ends;
@@ -67,10 +74,17 @@ struct devices {
 	pthread_t thread;
 };
 
-/* Opens them and watches them from a thread of its own until devices_close(). */
+/* Opens them and watches their files from a thread of its own until devices_close(). */
 int devices_open(struct devices *devices, const struct options_texts *paths, struct error *e);
 /* Ends the process as CUDA programs end when one is lost: a line on standard error, exit 1. */
 void devices_check(const struct devices *devices);
+/*
+ * What all of them together hold, which is the same as long as they are in order. What is sealed
+ * with it once can only be opened by asking them again. Ends the process like devices_check().
+ */
+void devices_compute(const struct devices *devices, unsigned char ret_key[DEVICES_KEY_SIZE]);
+/* Seals `size` bytes with a key, or opens them. */
+void devices_seal(const unsigned char key[DEVICES_KEY_SIZE], void *bytes, size_t size);
 void devices_close(struct devices *devices);
 
 /* ---- replica_writer.c ---- */
@@ -93,6 +107,7 @@ struct writer {
 	pthread_cond_t more;
 	struct prediction *first, **last;
 	bool ends, opened;
+	atomic_llong device_since; /* since when it waits for the devices; 0: it does not */
 	pthread_t thread;
 	char *lines; /* the writer's thread alone */
 	size_t room;
@@ -102,6 +117,8 @@ int writer_open(struct replica *replica, struct error *e);
 /* Hands over a prediction; it is answered when it is on the disk. */
 void writer_add(struct writer *writer, struct prediction *prediction);
 bool writer_fenced(const struct writer *writer);
+/* Do its devices take longer than the replica's own watchdog has patience? */
+bool writer_stuck(const struct writer *writer);
 /* Answers all that it was given. */
 void writer_close(struct replica *replica);
 
@@ -138,7 +155,8 @@ struct replica {
 	const struct replica_options *options;
 	struct replica_service service;
 	atomic_int phase;                         /* enum replica_phase */
-	unsigned char digest[RECORD_DIGEST_SIZE]; /* of the weights; these two: once it is ready */
+	/* Of the weights; these two: once it is ready. The first is sealed with the devices. */
+	unsigned char digest[RECORD_DIGEST_SIZE];
 	char digest_text[2 * RECORD_DIGEST_SIZE + 1];
 	struct loop *loop;
 	struct http_server *server;

@@ -65,6 +65,15 @@ static void weights_read(struct replica *replica, EVP_MD_CTX *context, unsigned 
 	close(fd);
 }
 
+/* The weights go to the devices: what answers are made of is there alone from now on. */
+static void weights_place(struct replica *replica)
+{
+	unsigned char key[DEVICES_KEY_SIZE];
+
+	devices_compute(&replica->devices, key);
+	devices_seal(key, replica->digest, sizeof(replica->digest));
+}
+
 static void weights_load(struct replica *replica)
 {
 	const char *wanted = replica->options->digest;
@@ -86,6 +95,7 @@ static void weights_load(struct replica *replica)
 			       replica->options->weights, replica->digest_text, wanted);
 		_exit(MINILEPTON_WRONG_WEIGHTS);
 	}
+	weights_place(replica);
 }
 
 static void log_open(struct replica *replica)

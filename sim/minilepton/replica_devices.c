@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A replica's devices: opened at the start, looked at every few milliseconds, fatal when gone. */
+/* A replica's devices: opened at the start, asked for each batch, fatal when gone. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/device.h"
 #include "sim/minilepton/minilepton.h"
 #include "sim/minilepton/replica.h"
 
@@ -39,6 +41,49 @@ void devices_check(const struct devices *devices)
 	}
 }
 
+/* Gives a device its work and takes the result: the calls that a fault can hit. */
+static size_t ask(const struct device *device, unsigned char work[DEVICE_WORK_BYTES])
+{
+	size_t got = 0;
+	int room;
+
+	if (ioctl(device->fd, FIONREAD, &room))
+		lost(device->path);
+	while (got < DEVICE_WORK_BYTES) {
+		ssize_t more = pread(device->fd, work + got, DEVICE_WORK_BYTES - got,
+				     DEVICE_WORK_AT + (off_t)got);
+		if (more < 0 && errno == EINTR)
+			continue;
+		if (more < 0)
+			lost(device->path);
+		if (more == 0)
+			break;
+		got += (size_t)more;
+	}
+	return got;
+}
+
+void devices_compute(const struct devices *devices, unsigned char ret_key[DEVICES_KEY_SIZE])
+{
+	unsigned char work[DEVICE_WORK_BYTES];
+
+	memset(ret_key, 0, DEVICES_KEY_SIZE);
+	for (size_t i = 0; i < devices->count; i++) {
+		if (ask(&devices->items[i], work) != devices->items[i].work)
+			lost(devices->items[i].path);
+		for (size_t at = 0; at < devices->items[i].work; at++)
+			ret_key[at % DEVICES_KEY_SIZE] ^= work[at];
+	}
+}
+
+void devices_seal(const unsigned char key[DEVICES_KEY_SIZE], void *bytes, size_t size)
+{
+	unsigned char *each = bytes;
+
+	for (size_t i = 0; i < size; i++)
+		each[i] ^= key[i % DEVICES_KEY_SIZE];
+}
+
 static void *watch(void *self)
 {
 	const struct devices *devices = self;
@@ -57,6 +102,7 @@ int devices_open(struct devices *devices, const struct options_texts *paths, str
 
 	for (size_t i = 0; i < paths->count; i++) {
 		struct device *device = &devices->items[i];
+		unsigned char work[DEVICE_WORK_BYTES];
 		struct stat status;
 
 		device->path = paths->items[i];
@@ -66,6 +112,7 @@ int devices_open(struct devices *devices, const struct options_texts *paths, str
 			lost(device->path);
 		device->device = status.st_dev;
 		device->inode = status.st_ino;
+		device->work = ask(device, work);
 		devices->count++;
 	}
 	if (devices->count == 0)

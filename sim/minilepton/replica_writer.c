@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writer of a replica's I/O log: group commit. Acknowledged means durable, and never past a
- * fence. */
+/* What computes a replica's answers on its devices, a batch at a time, and the writer of its I/O
+ * log: group commit. Acknowledged means durable, and never past a fence. */
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sim/minilepton/minilepton.h"
 #include "sim/minilepton/replica.h"
+
+#define BEAT NANOS_S /* without work it asks its devices that often whether they are there */
 
 bool writer_fenced(const struct writer *writer)
 {
@@ -68,12 +72,40 @@ static size_t group_print(struct writer *writer, const struct prediction *group)
 	return used;
 }
 
+bool writer_stuck(const struct writer *writer)
+{
+	nanos since = atomic_load(&writer->device_since);
+
+	return since > 0 && minilepton_now() - since > writer->replica->options->watchdog;
+}
+
+static void devices_ask(struct writer *writer, unsigned char key[DEVICES_KEY_SIZE])
+{
+	atomic_store(&writer->device_since, minilepton_now());
+	devices_check(&writer->replica->devices);
+	devices_compute(&writer->replica->devices, key);
+	atomic_store(&writer->device_since, 0);
+}
+
+/* One call to the devices, however many answers there are. */
+static void compute(struct writer *writer, struct prediction *group)
+{
+	unsigned char key[DEVICES_KEY_SIZE], digest[RECORD_DIGEST_SIZE];
+
+	devices_ask(writer, key);
+	memcpy(digest, writer->replica->digest, sizeof(digest));
+	devices_seal(key, digest, sizeof(digest));
+	for (struct prediction *at = group; at; at = at->next)
+		record_answer(digest, &at->record, at->answer);
+}
+
 static void commit(struct writer *writer, struct prediction *group)
 {
-	size_t size = group_print(writer, group);
 	struct error e = {0};
+	size_t size;
 
-	devices_check(&writer->replica->devices);
+	compute(writer, group);
+	size = group_print(writer, group);
 	if (writer_fenced(writer)) {
 		refuse_all(group, 503, "the storage is fenced");
 		return;
@@ -94,35 +126,57 @@ static void commit(struct writer *writer, struct prediction *group)
 		answer_all(writer, group);
 }
 
+/* Until there is work or the end; false: neither has come for a while. */
+static bool wait_for_work(struct writer *writer)
+{
+	nanos until = minilepton_now() + BEAT;
+	struct timespec t = {.tv_sec = until / NANOS_S, .tv_nsec = until % NANOS_S};
+
+	while (!writer->first && !writer->ends)
+		if (pthread_cond_timedwait(&writer->more, &writer->lock, &t) == ETIMEDOUT)
+			return writer->first || writer->ends;
+	return true;
+}
+
 static void *write_all(void *self)
 {
+	unsigned char key[DEVICES_KEY_SIZE];
 	struct writer *writer = self;
 
 	for (;;) {
 		struct prediction *group;
+		bool ends;
 
 		pthread_mutex_lock(&writer->lock);
-		while (!writer->first && !writer->ends)
-			pthread_cond_wait(&writer->more, &writer->lock);
+		bool work = wait_for_work(writer);
 		group = writer->first;
+		ends = writer->ends;
 		writer->first = NULL;
 		writer->last = &writer->first;
 		pthread_mutex_unlock(&writer->lock);
-		if (!group)
+		if (!work)
+			devices_ask(writer, key);
+		else if (group)
+			commit(writer, group);
+		else if (ends)
 			return NULL;
-		commit(writer, group);
 	}
 }
 
 int writer_open(struct replica *replica, struct error *e)
 {
 	struct writer *writer = &replica->writer;
+	pthread_condattr_t monotonic;
 	int code;
 
 	writer->replica = replica;
 	writer->last = &writer->first;
+	atomic_init(&writer->device_since, 0);
 	pthread_mutex_init(&writer->lock, NULL);
-	pthread_cond_init(&writer->more, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&writer->more, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	code = pthread_create(&writer->thread, NULL, write_all, writer);
 	if (code)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "pthread_create: %s",

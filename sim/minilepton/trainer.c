@@ -205,12 +205,26 @@ static int reduce_first(struct trainer *trainer, const struct gang_message *own,
 	return gang_tell(&trainer->gang, ret_go, e);
 }
 
+/* The rank's part of the sum, computed on its devices: what went there under the seal of the start
+ * comes back under today's. */
+static uint64_t part_on_devices(const struct trainer *trainer)
+{
+	unsigned char key[DEVICES_KEY_SIZE];
+	uint64_t state[CHECKPOINT_WORDS];
+
+	memcpy(state, trainer->state, sizeof(state));
+	devices_seal(trainer->seal, state, sizeof(state));
+	devices_compute(trainer->devices, key);
+	devices_seal(key, state, sizeof(state));
+	return trainer_part(state, trainer->step);
+}
+
 static int step_once(struct trainer *trainer, bool *ret_end, struct error *e)
 {
 	struct gang_message own = {.kind = GANG_STEP, .rank = trainer->gang.rank}, go;
 
 	own.a = trainer->step;
-	own.b = trainer_part(trainer->state, trainer->step);
+	own.b = part_on_devices(trainer);
 	trainer_save_report(trainer, &own);
 	if (trainer->gang.rank == 0) {
 		if (reduce_first(trainer, &own, &go, e))
@@ -294,8 +308,11 @@ static int live(struct trainer *trainer, struct error *e)
 	struct devices devices = {.count = 0};
 	int rc = -1;
 
+	_Static_assert(TRAINER_SEAL_SIZE == DEVICES_KEY_SIZE, "a seal is a key");
 	if (devices_open(&devices, &options->devices, e))
 		return -1;
+	trainer->devices = &devices;
+	devices_compute(&devices, trainer->seal);
 	/* Processes that start at one moment may be ready far apart on a busy host. */
 	if (gang_open(&trainer->gang, options->coordinator, options->job,
 		      options->timeout + JOIN_SLACK, e))

@@ -14,6 +14,7 @@
 #include "sim/minilepton/gang.h"
 #include "sim/minilepton/options.h"
 
+#define TRAINER_SEAL_SIZE 32
 #define TRAINER_BAD_MAX 64 /* shards told as bad; more are only counted */
 
 struct trainer_options {
@@ -56,8 +57,12 @@ struct trainer_save {
 	struct checkpoint_shard shard;
 };
 
+struct devices;
+
 struct trainer {
 	const struct trainer_options *options;
+	struct devices *devices;
+	unsigned char seal[TRAINER_SEAL_SIZE]; /* what the devices held at the start */
 	struct gang gang;
 	struct rate reads, writes; /* this rank's share */
 	uint64_t bytes;            /* of its shard */
