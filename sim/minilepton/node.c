@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent of one node: starts processes, reaps them, tells what became of them and which of its
- * stand-in GPUs are there. All of it in one thread: a child's life hangs on the thread that made
+ * The agent of one node: starts processes, reaps them, tells what became of them, which of its
+ * stand-in GPUs are there, and how healthy they are by the kernel's log. All of it in one thread: a child's life hangs on the thread that made
  * it.
  */
 #include <cjson/cJSON.h>
@@ -20,7 +20,7 @@
 #define AGENT_SCORE "-900"
 
 struct node_options {
-	const char *name, *listen, *devices, *token, *run_dir;
+	const char *name, *listen, *devices, *token, *run_dir, *kmsg;
 	uint64_t gpus;
 };
 
@@ -37,10 +37,12 @@ static const struct options_row rows[] = {
 	 "bearer token of /_drsim/"},
 	{"run-dir", OPTIONS_TEXT, offsetof(struct node_options, run_dir), false, 0, 0, "DIR",
 	 "where its processes start; made when it is not there"},
+	{"kmsg", OPTIONS_TEXT, offsetof(struct node_options, kmsg), false, 0, 0, "PATH",
+	 "the kernel's log, or a file or FIFO of such records; /dev/kmsg"},
 	{.name = NULL},
 };
 
-static const struct node_options preset = {.listen = NULL};
+static const struct node_options preset = {.kmsg = "/dev/kmsg"};
 
 /* ---- calls ---- */
 
@@ -141,8 +143,67 @@ static void on_stop(void *self, struct http_request *request)
 	}
 }
 
+/* ---- gpud's calls ---- */
+
+/* The components that are asked for; false: it has answered. */
+static bool components_of(struct http_request *request, const char **ret)
+{
+	*ret = http_query(request, "components");
+	if (gpud_knows(*ret))
+		return true;
+	http_error(request, 404, "there is no such component in '%.200s'", *ret);
+	return false;
+}
+
+static void on_states(void *self, struct http_request *request)
+{
+	struct node *node = self;
+	const char *components;
+
+	if (components_of(request, &components))
+		http_answer_json(request, 200, gpud_states(&node->gpud, components, gpud_now()));
+}
+
+static void on_events(void *self, struct http_request *request)
+{
+	const struct node *node = self;
+	const char *components;
+	uint64_t from = 0;
+
+	if (!components_of(request, &components) ||
+	    http_query_number(request, "startTime", (uint64_t)(INT64_MAX / NANOS_S), &from))
+		return;
+	http_answer_json(request, 200,
+			 gpud_events(&node->gpud, components, (nanos)from * NANOS_S, gpud_now()));
+}
+
+static void on_set_healthy(void *self, struct http_request *request)
+{
+	struct node *node = self;
+	const char *components;
+	cJSON *json;
+
+	if (!components_of(request, &components))
+		return;
+	if (!components || !*components) {
+		http_error(request, 400, "components parameter is required");
+		return;
+	}
+	json = gpud_set_healthy(&node->gpud, components, gpud_now());
+	if (json)
+		http_answer_json(request, 200, json);
+	else
+		http_error(request, 400, "failed to set any component to healthy");
+}
+
 static const struct http_route routes[] = {
 	{.method = "GET", .pattern = "/healthz", .handle = on_health, .open = true},
+	{.method = "GET", .pattern = "/v1/states", .handle = on_states, .open = true},
+	{.method = "GET", .pattern = "/v1/events", .handle = on_events, .open = true},
+	{.method = "POST",
+	 .pattern = "/v1/health-states/set-healthy",
+	 .handle = on_set_healthy,
+	 .open = true},
 	{.method = "GET", .pattern = "/_drsim/node", .handle = on_node},
 	{.method = "POST",
 	 .pattern = "/_drsim/processes",
@@ -227,9 +288,12 @@ static int serve(struct node *node, struct error *e)
 		return -1;
 	loop_serve(node->loop, node->server);
 	loop_on_end(node->loop, on_end, node);
+	gpud_open(&node->gpud, node->options->devices, (uint32_t)node->options->gpus,
+		  node->options->kmsg, node->loop);
 	http_server_announce(node->server);
 	rc = loop_run(node->loop, e);
 	loop_timer_clear(node->loop, &node->end_timer);
+	gpud_close(&node->gpud);
 	processes_forget(node);
 	http_server_close(node->server);
 	return rc;

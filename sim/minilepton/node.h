@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "sim/minilepton/gpud.h"
 #include "sim/minilepton/http.h"
 #include "sim/minilepton/loop.h"
 
@@ -14,7 +15,7 @@
 #define NODE_ARGUMENTS_MAX 256
 #define NODE_ARGUMENT_MAX 4096
 #define NODE_VARIABLES_MAX 128
-#define NODE_GPUS_MAX 64
+#define NODE_GPUS_MAX GPUD_GPUS_MAX
 #define NODE_REASON_MAX 200
 #define NODE_BODY_MAX ((size_t)256 << 10)
 #define NODE_STOPPING_MAX 16              /* DELETEs that wait for the same process */
@@ -54,6 +55,7 @@ struct node {
 	int children; /* signalfd of SIGCHLD */
 	bool ending;
 	struct loop_timer end_timer;
+	struct gpud gpud;
 };
 
 /* What a process is started with; the arrays end with NULL. */
