@@ -9,8 +9,9 @@
  * clock, so that it changes at run time. Programs that ask the kernel themselves (static ones, Go's)
  * do not see it and are refused.
  *
- * Nothing stays behind: namespaces go with their processes, the file lies in the run's work folder.
- * Any thread may set; the rest is for one thread at a time.
+ * Nothing stays behind: namespaces go with their processes, the file lies in the run's work folder,
+ * and the two files in /dev/shm that libfaketime wants (else every process would make its own, and
+ * leave them when it is killed) stand in the journal. One thread at a time.
  */
 #ifndef DRIVERS_LINUX_CLOCK_H
 #define DRIVERS_LINUX_CLOCK_H
@@ -21,8 +22,9 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "drivers/host/journal.h"
 
-#define CLOCK_SKEW_MAX (100 * 365 * NANOS_DAY)
+#define CLOCK_SKEW_MAX (100 * 365 * NANOS_DAY) /* of a wall clock */
 
 struct clock_reading {
 	nanos wall, monotonic, boottime;
@@ -46,9 +48,9 @@ struct clock_wall;
 
 /* Is libfaketime here, and does it do it? Starts date(1) under it. */
 bool clock_wall_probe(struct arena *arena, const char **ret_why);
-/* Finds the library and makes the file at `path`, in a run's work folder, with no offset. */
-int clock_wall_open(const char *path, struct arena *arena, struct clock_wall **ret,
-		    struct error *e);
+/* Finds the library and makes the file at `path`, in the run's work folder, with no offset. */
+int clock_wall_open(const char *path, struct journal *journal, struct arena *arena,
+		    struct clock_wall **ret, struct error *e);
 /* "NAME=value" …, NULL-terminated: what a program's environment needs, from its start on. */
 const char *const *clock_wall_environment(const struct clock_wall *wall);
 /* Would this program (argv[0], a path) see it? ERROR_UNAVAILABLE says why not: it is static, it
@@ -64,5 +66,7 @@ int clock_wall_set(const struct clock_wall *wall, nanos ahead, struct error *e);
  */
 int clock_wall_look(const struct clock_wall *wall, const char *const *argv,
 		    struct clock_reading *ret_ahead, struct error *e);
+/* Removes its files; its programs must have ended. */
+int clock_wall_close(struct clock_wall *wall, struct error *e);
 
 #endif

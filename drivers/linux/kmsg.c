@@ -141,22 +141,20 @@ size_t kmsg_print(const struct kmsg_xid *xid, const char *run, char ret[KMSG_LIN
 
 /* ---- the log ---- */
 
-static bool try_log(const char *path, struct error *e)
+static int try_log(const char *path, struct error *e)
 {
-	int writer = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC), reader, error = errno;
+	int writer = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC), reader;
 
 	if (writer < 0)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot write %s: %s", path,
-				 strerror(error)),
-		       false;
+				 strerror(errno));
 	close(writer);
 	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (reader < 0)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot read %s back: %s", path,
-				 strerror(errno)),
-		       false;
+				 strerror(errno));
 	close(reader);
-	return true;
+	return 0;
 }
 
 bool kmsg_probe(const char *path, struct arena *arena, const char **ret_why)
@@ -165,7 +163,7 @@ bool kmsg_probe(const char *path, struct arena *arena, const char **ret_why)
 	char mode[32] = "";
 
 	path = path ? path : KMSG_PATH;
-	if (!try_log(path, &e)) {
+	if (try_log(path, &e)) {
 		*ret_why = arena_strdup(arena, e.text);
 		return false;
 	}

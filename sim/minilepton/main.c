@@ -19,6 +19,7 @@ static const struct minilepton_command *const commands[] = {
 	&minilepton_store,
 	&minilepton_trainer,
 	&minilepton_strain,
+	&minilepton_clock,
 	NULL,
 };
 

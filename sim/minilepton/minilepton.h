@@ -34,7 +34,7 @@ struct minilepton_command {
 
 extern const struct minilepton_command minilepton_node, minilepton_replica, minilepton_gateway;
 extern const struct minilepton_command minilepton_control, minilepton_store, minilepton_trainer,
-	minilepton_strain;
+	minilepton_strain, minilepton_clock;
 
 /* One line to standard error, with the time since the machine was booted in seconds in front. */
 void minilepton_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
