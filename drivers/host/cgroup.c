@@ -32,6 +32,11 @@ const char *const cgroup_names[CGROUP_USES] = {
 	[CGROUP_CPU] = "cpu",
 	[CGROUP_MEMORY] = "memory",
 };
+const char *const cgroup_extra_names[CGROUP_EXTRAS] = {
+	[CGROUP_DEVICES] = "devices",
+	[CGROUP_IO] = "io",
+	[CGROUP_PIDS] = "pids",
+};
 
 /* ---- files of a group ---- */
 
@@ -143,82 +148,98 @@ static bool hands_on(const char *path, const char *controller)
 	       has_word(text, controller, " \n");
 }
 
-static void consider_v2(const struct mount *mount, struct arena *arena, struct cgroups *ret)
+/* controller NULL: one that every group has. */
+static void consider_v2(const struct mount *mount, const char *controller, struct arena *arena,
+			struct cgroup_place *place)
 {
 	const char *own = arena_printf(arena, "%s%s", mount->path, own_group(NULL, arena));
 	const char *folders[] = {geteuid() == 0 ? mount->path : own, own};
 
-	for (int use = 0; use < CGROUP_USES; use++) {
-		struct cgroup_place *place = &ret->places[use];
-
-		for (size_t i = 0; i < 2 && !place->path; i++) {
-			if (!writable(folders[i]))
-				place->why =
-					arena_printf(arena, "%s: %s", folders[i], strerror(errno));
-			else if (use != CGROUP_FREEZER && !hands_on(folders[i], cgroup_names[use]))
-				place->why = arena_printf(
-					arena,
-					"%s hands on no controller %s: write +%s to its "
-					"cgroup.subtree_control",
-					folders[i], cgroup_names[use], cgroup_names[use]);
-			else
-				*place = (struct cgroup_place){
-					.path = folders[i],
-					.v2 = true,
-					.why = arena_printf(arena, "version 2, in %s", folders[i]),
-				};
-		}
+	for (size_t i = 0; i < 2 && !place->path; i++) {
+		if (!writable(folders[i]))
+			place->why = arena_printf(arena, "%s: %s", folders[i], strerror(errno));
+		else if (controller && !hands_on(folders[i], controller))
+			place->why = arena_printf(arena,
+						  "%s hands on no controller %s: write +%s to its "
+						  "cgroup.subtree_control",
+						  folders[i], controller, controller);
+		else
+			*place = (struct cgroup_place){
+				.path = folders[i],
+				.v2 = true,
+				.why = arena_printf(arena, "version 2, in %s", folders[i]),
+			};
 	}
 }
 
-static void consider_v1(const struct mount *mount, struct arena *arena, struct cgroups *ret)
+static void consider_v1(const struct mount *mount, const char *controller, struct arena *arena,
+			struct cgroup_place *place)
 {
-	for (int use = 0; use < CGROUP_USES; use++) {
-		struct cgroup_place *place = &ret->places[use];
-		const char *folder;
+	const char *folder;
 
-		if (place->path || !has_word(mount->options, cgroup_names[use], ","))
-			continue;
-		folder = arena_printf(arena, "%s%s", mount->path,
-				      own_group(cgroup_names[use], arena));
-		if (access(folder, F_OK))
-			folder = mount->path;
-		if (!writable(folder)) {
-			place->why = arena_printf(arena, "%s: %s", folder, strerror(errno));
-			continue;
-		}
-		*place = (struct cgroup_place){
-			.path = folder, .why = arena_printf(arena, "version 1, in %s", folder)};
+	if (place->path || !has_word(mount->options, controller, ","))
+		return;
+	folder = arena_printf(arena, "%s%s", mount->path, own_group(controller, arena));
+	if (access(folder, F_OK))
+		folder = mount->path;
+	if (!writable(folder)) {
+		place->why = arena_printf(arena, "%s: %s", folder, strerror(errno));
+		return;
 	}
+	*place = (struct cgroup_place){.path = folder,
+				       .why = arena_printf(arena, "version 1, in %s", folder)};
 }
 
-void cgroups_probe(struct arena *arena, struct cgroups *ret)
+/* Version 2 first: there a frozen process can be killed. */
+static void consider(const char *v1, const char *v2, struct arena *arena, struct cgroup_place *ret)
 {
 	const struct mount none = {0};
 
-	*ret = (struct cgroups){0};
-	for (int use = 0; use < CGROUP_USES; use++)
-		ret->places[use].why = "no cgroup file system is mounted with it";
-	/* Version 2 first: there a frozen process can be killed. */
-	for (int v2 = 1; v2 >= 0; v2--) {
+	*ret = (struct cgroup_place){.why = "no cgroup file system is mounted with it"};
+	for (int version = 2; version >= 1; version--) {
 		char *text = process_read_text("/proc/self/mountinfo", arena);
 		struct mount mount = none;
 
 		while (text && next_mount(&text, &mount)) {
 			mount.path = arena_strdup(arena, mount.path);
-			if (mount.v2 && v2)
-				consider_v2(&mount, arena, ret);
-			else if (!mount.v2 && !v2)
-				consider_v1(&mount, arena, ret);
+			if (mount.v2 && version == 2)
+				consider_v2(&mount, v2, arena, ret);
+			else if (!mount.v2 && version == 1)
+				consider_v1(&mount, v1, arena, ret);
 		}
 	}
+}
+
+void cgroups_probe(struct arena *arena, struct cgroups *ret)
+{
+	*ret = (struct cgroups){0};
+	for (int use = 0; use < CGROUP_USES; use++)
+		consider(cgroup_names[use], use == CGROUP_FREEZER ? NULL : cgroup_names[use], arena,
+			 &ret->places[use]);
+}
+
+void cgroup_extras_probe(struct arena *arena, struct cgroup_place ret[CGROUP_EXTRAS])
+{
+	static const char *const v1[CGROUP_EXTRAS] = {"devices", "blkio", "pids"};
+	struct cgroup_place v2 = {0};
+
+	for (int extra = 0; extra < CGROUP_EXTRAS; extra++)
+		consider(v1[extra], cgroup_extra_names[extra], arena, &ret[extra]);
+	/* Not a controller, but a program: in whichever group of version 2. */
+	consider("", NULL, arena, &v2);
+	if (v2.path && v2.v2 && cgroup_can_filter())
+		ret[CGROUP_DEVICES] = (struct cgroup_place){
+			.path = v2.path,
+			.v2 = true,
+			.why = arena_printf(arena, "version 2, by a BPF program, in %s", v2.path),
+		};
 }
 
 /* ---- what can be done with one ---- */
 
 int cgroup_make(const char *path, bool v2, bool parent, struct error *e)
 {
-	static const char *const hand_on[] = {"+cpu", "+memory"};
+	static const char *const hand_on[] = {"+cpu", "+memory", "+io", "+pids"};
 
 	if (mkdir(path, 0755) && errno != EEXIST)
 		return fail(e, "make", path);

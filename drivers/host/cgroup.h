@@ -63,6 +63,8 @@ struct cgroup_device {
 	uint32_t major, minor;
 };
 #define CGROUP_DENIED_MAX 64
+/* May BPF programs be loaded that decide on devices? */
+bool cgroup_can_filter(void);
 /*
  * Who is in the group cannot open or make these nodes any more: EPERM; what is open stays open. The
  * list replaces the one before; empty: all may be opened again. With version 1 only what was denied

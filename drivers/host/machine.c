@@ -256,6 +256,7 @@ static void close_namespaces(struct machines *machines)
 		close_at(&machines->items[i].mounts);
 		close_at(&machines->items[i].tree);
 		close_at(&machines->items[i].output);
+		close_at(&machines->items[i].device_filter);
 	}
 }
 
@@ -306,6 +307,7 @@ static struct machines *prepare(const struct machines_config *config, struct jou
 			.mounts = -1,
 			.tree = -1,
 			.output = -1,
+			.device_filter = -1,
 			.address = "127.0.0.1",
 		};
 	return machines;
@@ -366,6 +368,9 @@ int machines_close(struct machines *machines, struct error *e)
 	for (int use = 0; use < CGROUP_USES; use++)
 		if (machines->group_records[use] > 0)
 			rc |= undo_number(machines->journal, machines->group_records[use], e);
+	for (int extra = 0; extra < CGROUP_EXTRAS; extra++)
+		if (machines->extra_records[extra] > 0)
+			rc |= undo_number(machines->journal, machines->extra_records[extra], e);
 	rc |= undo_number(machines->journal, machines->run_record, e);
 	close_namespaces(machines);
 	return rc ? -1 : 0;

@@ -28,7 +28,12 @@ struct machine {
 	/* Its cgroup of each use, and the two in it: of its own processes, and of those beside
 	 * them. (With version 2 a group that hands controllers on has no processes itself.) */
 	const char *groups[CGROUP_USES], *main[CGROUP_USES], *beside[CGROUP_USES];
-	pid_t pid; /* of its first process; 0: none is running */
+	/* Made when needed, of version 1 only; with version 2 `groups` has them. */
+	const char *extra[CGROUP_EXTRAS];
+	struct cgroup_device denied[CGROUP_DENIED_MAX];
+	size_t denied_count;
+	int device_filter; /* a BPF program; -1: none */
+	pid_t pid;         /* of its first process; 0: none is running */
 	uint64_t start;
 	uint64_t kill_record; /* in the journal; 0: its cgroup stands there */
 	int output;           /* its standard output; -1: none */
@@ -51,6 +56,9 @@ struct machines {
 	int router;          /* network namespace */
 	uint64_t run_record; /* in the journal */
 	uint64_t group_records[CGROUP_USES];
+	struct cgroup_place extras[CGROUP_EXTRAS];
+	bool extras_known;
+	uint64_t extra_records[CGROUP_EXTRAS];
 	const char *lost[MACHINE_LOST_MAX + 1];
 	size_t lost_count;
 	uint32_t ports;              /* given out on loopback */
@@ -65,6 +73,8 @@ int machine_enter_user(struct error *e);
 /* Makes the router, the bridges and every machine's network. */
 int machine_build_network(struct machines *machines, struct error *e);
 
+/* Puts a process that is being born into the groups that the machine has got since. */
+int machine_join_extras(const struct machine *machine, pid_t pid, struct error *e);
 /* Writes the file of one stand-in GPU. Needs no memory: also for a child before its exec. */
 int machine_make_device(const struct machine *machine, uint32_t index);
 

@@ -337,7 +337,8 @@ static int register_child(struct machine *machine, struct error *e)
 	struct undo kill = {.kind = UNDO_KILL, .pid = machine->pid, .start = machine->start};
 	bool joined;
 
-	if (join_groups(machine->main, machine->pid, &joined, e))
+	if (join_groups(machine->main, machine->pid, &joined, e) ||
+	    machine_join_extras(machine, machine->pid, e))
 		return -1;
 	if (joined)
 		return 0;

@@ -52,7 +52,7 @@ static const char *find_library(struct arena *arena)
 	const char *path, *slash;
 	Dl_info info;
 
-	if (dladdr((void *)(uintptr_t)&environ, &info) && info.dli_fname &&
+	if (dladdr(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"), &info) && info.dli_fname &&
 	    (slash = strrchr(info.dli_fname, '/')) != NULL) {
 		int length = (int)(slash - info.dli_fname);
 

@@ -15,6 +15,7 @@
 
 #include "drivers/drivers.h"
 #include "drivers/host/undo.h"
+#include "drivers/linux/doctor.h"
 #include "drivers/process/services.h"
 #include "drivers/process/training.h"
 
@@ -670,6 +671,7 @@ static void real_doctor(struct arena *arena,
 			void (*say)(const char *what, bool yes, const char *detail))
 {
 	host_doctor(arena, say);
+	linux_doctor(arena, say);
 }
 
 static int real_require_clean(struct arena *arena, struct error *e)
