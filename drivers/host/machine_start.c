@@ -31,7 +31,7 @@ enum stage {
 	STAGE_DISK,
 	STAGE_STREAMS,
 	STAGE_PROGRAM,
-	STAGE_FILTER
+	STAGE_FILTER,
 	STAGE_CLOCKS
 };
 static const char *const stage_words[] = {
@@ -55,7 +55,6 @@ struct birth {
 	char *const *argv, *const *envp;
 	int go[2], status[2], output[2], listener[2], log;
 	const struct syscall_launch *filter; /* NULL: none */
-	int go[2], status[2], output[2], log;
 	nanos monotonic_ahead, boottime_ahead;
 	bool beside; /* what runs there already: in its PID namespace, and nothing else of it */
 };
