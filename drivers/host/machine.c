@@ -212,6 +212,9 @@ static int make_folders(const struct machines *machines, struct error *e)
 		if (make_folder(machines, machine->disk, e) ||
 		    make_folder(machines, machine->devices, e))
 			return -1;
+		for (size_t k = 0; k < machine->mount_count; k++)
+			if (make_folder(machines, machine->mounts[k].path, e))
+				return -1;
 		if (machines->isolation == MACHINE_LOOPBACK &&
 		    make_devices(&machines->items[i], e))
 			return -1;

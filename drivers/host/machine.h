@@ -46,6 +46,12 @@ struct machine_site {
 	const char *storage;
 };
 
+/* One more mount in a machine's own mount namespace, as mount(2) takes it. */
+struct machine_mount {
+	const char *source, *path, *type, *options;
+	unsigned long flags;
+};
+
 struct machine_config {
 	const char *name; /* "primary/node[0]", for messages and as DRSIM_MACHINE */
 	uint32_t site;    /* index in sites */
@@ -58,6 +64,10 @@ struct machine_config {
 	 * own mount namespace too; NULL: none. */
 	const char *devices;
 	uint32_t device_count;
+	/* Made at its birth, in this order, after its disk and devices: what lies over them. A path
+	 * below the work folder that is not there is made. Nothing on loopback. */
+	const struct machine_mount *mounts;
+	size_t mount_count;
 };
 
 struct machines_config {

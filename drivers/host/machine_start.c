@@ -130,6 +130,12 @@ static int mount_own(const struct machine *machine)
 		if (i != config->site && all->sites[i].storage &&
 		    mount("drsim", all->sites[i].storage, "tmpfs", MS_RDONLY, "size=4k,mode=555"))
 			return -1;
+	for (size_t i = 0; i < config->mount_count; i++) {
+		const struct machine_mount *more = &config->mounts[i];
+
+		if (mount(more->source, more->path, more->type, more->flags, more->options))
+			return -1;
+	}
 	return 0;
 }
 
