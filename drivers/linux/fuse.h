@@ -35,6 +35,7 @@
 #define FUSE_FAULTS_MAX 32 /* at a time on one layer */
 #define FUSE_RANGES_MAX 64
 #define FUSE_PARTS_MAX 64
+#define FUSE_BITS_MAX 64
 #define FUSE_PATH_MAX 1024                    /* of a pattern, and of what it is compared with */
 #define FUSE_UNSYNCED_MAX ((size_t)256 << 20) /* bytes kept to take back what was not synced */
 #define FUSE_UNSYNCED_FILES_MAX 512
@@ -105,7 +106,7 @@ int fuse_layer_disk(uint64_t bytes, uint64_t inodes, int *ret_fd, struct error *
 
 /* ---- faults ---- */
 
-/* What a program asks for. An open with O_TRUNC is OPEN; ftruncate() is TRUNCATE. */
+/* What a program asks for. An open with O_TRUNC is OPEN and TRUNCATE. */
 enum fuse_method {
 	FUSE_ON_LOOKUP, /* a name in a path */
 	FUSE_ON_GETATTR,
