@@ -31,6 +31,7 @@
 #define MACHINE_NAME_MAX 255
 #define MACHINE_PORT_MAX 16
 #define MACHINE_LINK "eth0"
+#define MACHINE_UPLINKS "u*" /* what comes in there has come into another bridge before */
 #define MACHINE_SITE_BITS 16 /* of the network 10.S.0.0 that the machines of one site are in */
 
 enum machine_isolation {

@@ -135,6 +135,9 @@ static int set_up(struct builder *builder, int index, bool forwards)
 	if (link && change) {
 		rtnl_link_set_ifindex(link, index);
 		rtnl_link_set_flags(change, IFF_UP);
+		/* Who has not the address asked for must not answer for who has: a bridge would take
+		 * what belongs to the router behind one of its ports. */
+		rtnl_link_inet_set_conf(change, IPV4_DEVCONF_ARP_IGNORE, 1);
 		if (forwards)
 			rtnl_link_inet_set_conf(change, IPV4_DEVCONF_FORWARDING, 1);
 		rc = rtnl_link_change(builder->socket, link, change, 0);

@@ -139,6 +139,7 @@ struct net_fault {
 	enum impair_direction direction;
 	const char *name, *match;
 	uint32_t address;
+	const char *port;
 	nanos lease;
 	struct impair_config config;
 	struct tc *tc[IMPAIR_DIRECTIONS]; /* [IMPAIR_TO]: on the port; NULL: not there */
@@ -178,7 +179,7 @@ static int begin_tc(struct net_fault *fault, const struct net_place *place, uint
 	return rc;
 }
 
-/* As nftables says it: by the machine's address. */
+/* As nftables says it: by the machine's address, or all at the port. */
 static struct nft_config nft_config_of(const struct net_fault *fault, struct nft_pair pairs[2])
 {
 	const struct impair_config *config = &fault->config;
@@ -192,9 +193,15 @@ static struct nft_config nft_config_of(const struct net_fault *fault, struct nft
 		.lease = fault->lease,
 	};
 
-	if (goes(fault->direction, IMPAIR_TO))
+	if (fault->address == 0) {
+		result.links = &fault->port;
+		result.link_count = 1;
+		result.pairs = NULL;
+		result.direction = fault->direction;
+	} else if (goes(fault->direction, IMPAIR_TO)) {
 		pairs[result.pair_count++] = (struct nft_pair){.to = fault->address, .to_bits = 32};
-	if (goes(fault->direction, IMPAIR_FROM))
+	}
+	if (fault->address != 0 && goes(fault->direction, IMPAIR_FROM))
 		pairs[result.pair_count++] =
 			(struct nft_pair){.from = fault->address, .from_bits = 32};
 	if (config->loss.model == IMPAIR_LOSS_RANDOM)
@@ -244,6 +251,7 @@ int net_begin(const struct net_place *place, const struct net_ask *ask, enum net
 		.name = arena_strdup(arena, name),
 		.match = ask->match ? arena_strdup(arena, ask->match) : NULL,
 		.address = place->address,
+		.port = place->port,
 		.lease = lease,
 		.config = ask->config,
 	};

@@ -80,7 +80,7 @@ struct net_place {
 	const char *port;      /* the router's end of the machine's link */
 	int machine;           /* namespace of the machine */
 	const char *interface; /* its own end */
-	uint32_t address;      /* IPv4, host order */
+	uint32_t address;      /* IPv4, host order; 0: all that passes the port is meant */
 	const char *bridge;    /* in the router's namespace, where the port is in */
 	/* Of that namespace, and the number of this machine's; NULL: no user-space link here. */
 	struct user_links *links;

@@ -15,6 +15,7 @@
 
 #include "drivers/lazy/nftables.h"
 #include "drivers/linux/interface.h"
+#include "drivers/host/machine.h"
 #include "drivers/linux/netns.h"
 
 #define BURST ((uint64_t)65536) /* bytes: one packet of TSO */
@@ -246,6 +247,9 @@ static void put_chain(FILE *out, const struct nft *nft, const struct nft_config 
 	fprintf(out, "%spriority 0; policy accept; }\n", nft->link_count ? " } " : "");
 	fprintf(out, "add rule %s %s%u meta protocol != @live accept\n", nft->table, chain,
 		nft->generation);
+	if (nft->link_count == 0)
+		fprintf(out, "add rule %s %s%u iifname \"%s\" accept\n", nft->table, chain,
+			nft->generation, MACHINE_UPLINKS);
 	if (config->port_count == 0) {
 		put_rule(out, nft, config, chain, NULL);
 		return;

@@ -53,7 +53,7 @@ struct nft_pair {
 struct nft_config {
 	const char *name;         /* [a-z0-9_]+, of this fault alone */
 	/* Links in the namespace where its rules stand; none: where packets come into a bridge of
-	 * it. NFT_RESET needs links: the ports of those that shall get resets. */
+	 * it first, which is from a machine and not from another site's. NFT_RESET needs links: the ports of those that shall get resets. */
 	const char *const *links;
 	size_t link_count;
 	/* Which packets of each link, as the machine behind it sees it: FROM those that it sends,

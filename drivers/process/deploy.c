@@ -658,7 +658,7 @@ int deploy_open(struct real *real, struct error *e)
 	if (!real->guarded || folder(e, real->log) || make_machines(real, e) ||
 	    make_copies(real, e) || training_open(real, e) || planned_open(real, e) ||
 	    network_open(real, e) || calls_open(real, e) ||
-	    files_open(real, real->machine_configs, e))
+	    disks_open(real, real->machine_configs, e))
 		return -1;
 	real->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	/* The agents first: machines are started before the first thread is. */

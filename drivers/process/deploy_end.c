@@ -239,7 +239,7 @@ static void clean(struct real *real, struct arena *arena, struct measured *ret)
 		machines_close(real->machines, &error);
 	real->machines = NULL;
 	calls_close(real);
-	files_close(real);
+	disks_close(real);
 	if (!real->journal)
 		return;
 	undo_all(real->journal, &sum);

@@ -138,7 +138,7 @@ static int kill_node(struct real *real, struct node *node, void *context, struct
 	node->power = node->power && !power;
 	if (machine_kill(node->machine, e))
 		return -1;
-	return files_crash(real, node, e);
+	return disks_crash(real, node, e);
 }
 
 static int start_node(struct real *real, struct node *node, void *context, struct error *e)
@@ -631,25 +631,25 @@ static const struct way ways[EFFECTS] = {
 	[EFFECT_NET_REORDER] = {"packets overtake others: in netem, or in a link of our own",
 				FIDELITY_REAL, SILENT, network_break, network_mend, network_broken},
 	[EFFECT_DISK_ERROR] = {LAYER "reads, writes and syncs fail with EIO", FIDELITY_REAL, SEEN,
-			       files_break, files_mend, files_broken},
+			       disks_break, disks_mend, disks_broken},
 	[EFFECT_DISK_RATE] = {LAYER "reads and writes share a token bucket", FIDELITY_REAL, SILENT,
-			      files_break, files_mend, files_broken},
+			      disks_break, disks_mend, disks_broken},
 	[EFFECT_DISK_READONLY] = {LAYER "what writes fails with EROFS", FIDELITY_REAL, SEEN,
-				  files_break, files_mend, files_broken},
-	[EFFECT_DISK_HANG] = {LAYER "operations do not come back", FIDELITY_REAL, SEEN, files_break,
-			      files_mend, files_broken},
+				  disks_break, disks_mend, disks_broken},
+	[EFFECT_DISK_HANG] = {LAYER "operations do not come back", FIDELITY_REAL, SEEN, disks_break,
+			      disks_mend, disks_broken},
 	[EFFECT_DISK_BADBLOCKS] = {LAYER "ranges of files cannot be read", FIDELITY_REAL, SILENT,
-				   files_break, files_mend, files_broken},
-	[EFFECT_IO_ERROR] = {LAYER "chosen operations fail", FIDELITY_REAL, SILENT, files_break,
-			     files_mend, files_broken},
+				   disks_break, disks_mend, disks_broken},
+	[EFFECT_IO_ERROR] = {LAYER "chosen operations fail", FIDELITY_REAL, SILENT, disks_break,
+			     disks_mend, disks_broken},
 	[EFFECT_IO_LATENCY] = {LAYER "chosen operations take longer", FIDELITY_REAL, SILENT,
-			       files_break, files_mend, files_broken},
+			       disks_break, disks_mend, disks_broken},
 	[EFFECT_FS_UNSYNCED] = {LAYER "what was not synced is gone after a crash", FIDELITY_REAL,
-				SILENT, files_break, files_mend, files_broken},
+				SILENT, disks_break, disks_mend, disks_broken},
 	[EFFECT_FS_TORN_OP] = {LAYER "a write is half done, and the machine crashes", FIDELITY_REAL,
-			       SEEN, files_break, files_mend, files_broken},
+			       SEEN, disks_break, disks_mend, disks_broken},
 	[EFFECT_FS_TORN_SEQ] = {LAYER "of some writes a part is done, and the machine crashes",
-				FIDELITY_REAL, SEEN, files_break, files_mend, files_broken},
+				FIDELITY_REAL, SEEN, disks_break, disks_mend, disks_broken},
 	[EFFECT_DISK_INODES] = {"empty files take the inodes of the volume, which are limited",
 				FIDELITY_REAL, SILENT, inodes_fill, inodes_free, inodes_filled},
 	[EFFECT_SYS_ERROR] = {NOTIFIED "the call fails", FIDELITY_REAL, SILENT, calls_break,
@@ -676,7 +676,7 @@ struct mechanism effects_mechanism(enum effect_kind kind)
 		privilege = "cgroups that we may make";
 	if (EFFECT_BIT(kind) & EFFECTS_OF_NETWORK)
 		privilege = "namespaces";
-	if (EFFECT_BIT(kind) & EFFECTS_OF_FILES)
+	if (EFFECT_BIT(kind) & EFFECTS_OF_STORAGE)
 		privilege = "namespaces, /dev/fuse";
 	return (struct mechanism){.text = way->text ? way->text : "none on this driver",
 				  .fidelity = way->fidelity,
@@ -814,7 +814,7 @@ void effects_look(struct real *real)
 		if (fault->used && fault->net)
 			network_look(real, fault);
 		else if (fault->used && fault->layer_fault > 0)
-			files_look(real, fault);
+			disks_look(real, fault);
 		else if (fault->used && fault->rule_count > 0)
 			calls_look(real, fault);
 		else if (fault->used && fault->due <= real_now(real))

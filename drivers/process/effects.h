@@ -42,19 +42,19 @@ int oom_kill(struct real *real, struct fault_state *fault, struct error *e);
 /* While the fault stands: what is left now; a process that was started again is held too. */
 void resources_look(struct real *real, struct fault_state *fault);
 
-/* ---- effects_files.c ---- */
+/* ---- effects_storage.c ---- */
 /* Layers over what the nodes see of their site's storage, where a step may hit it. After the
  * machines and the data are made, before a machine is started. */
-int files_open(struct real *real, struct machine_config *machines, struct error *e);
-void files_close(struct real *real);
-int files_break(struct real *real, struct fault_state *fault, struct error *e);
-int files_mend(struct real *real, struct fault_state *fault, struct error *e);
-bool files_broken(struct real *real, const struct fault_state *fault);
+int disks_open(struct real *real, struct machine_config *machines, struct error *e);
+void disks_close(struct real *real);
+int disks_break(struct real *real, struct fault_state *fault, struct error *e);
+int disks_mend(struct real *real, struct fault_state *fault, struct error *e);
+bool disks_broken(struct real *real, const struct fault_state *fault);
 /* The power of a node failed: what it had not synced is gone. */
-int files_crash(struct real *real, const struct node *node, struct error *e);
-void files_look(struct real *real, struct fault_state *fault);
+int disks_crash(struct real *real, const struct node *node, struct error *e);
+void disks_look(struct real *real, struct fault_state *fault);
 /* By a look of its own; false: there is no layer. */
-bool files_read(struct real *real, const struct entity *entity, struct reading *ret);
+bool disks_read(struct real *real, const struct entity *entity, struct reading *ret);
 int inodes_fill(struct real *real, struct fault_state *fault, struct error *e);
 int inodes_free(struct real *real, struct fault_state *fault, struct error *e);
 bool inodes_filled(struct real *real, const struct fault_state *fault);

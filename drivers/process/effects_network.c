@@ -22,13 +22,15 @@
 #define TRIP_SHARE 0.10     /* and a delay within this share of what was asked for, */
 #define TRIP_FLOOR 200000.0 /* or within so many ns */
 
+#define NETWORK_PAIRS_MAX (2 * (PROCESS_NODES_MAX + SCENARIO_SITES_MAX + 1))
+
 /* What stands of one effect. */
 struct network_fault {
 	struct nft *nft;
 	struct nft_config config;
-	const char *links[2];
+	const char *links[PROCESS_NODES_MAX + 3];
 	char names[2][MACHINE_PORT_MAX], label[32];
-	struct nft_pair pairs[2 * PROCESS_NODES_MAX];
+	struct nft_pair pairs[NETWORK_PAIRS_MAX];
 	uint16_t ports[SERVICE_PORTS];
 	struct net_fault *packets;
 	struct interface *interface;
@@ -42,59 +44,75 @@ static struct arena *memory(struct real *real)
 	return &real->arena;
 }
 
-/* ---- where ---- */
+/* ---- who ---- */
 
 static bool is_node(const struct entity *entity)
 {
 	return entity->kind == ENTITY_NODE;
 }
 
-static void port_of(struct real *real, const struct entity *entity, char name[MACHINE_PORT_MAX])
+static const struct machine *machine_of(struct real *real, const struct entity *entity)
 {
-	if (is_node(entity))
-		snprintf(name, MACHINE_PORT_MAX, "%s",
-			 machine_port(real_node(real, entity->site, (uint32_t)entity->index)
-					      ->machine));
-	else
-		machines_uplink(entity->site, name);
+	return is_node(entity) ? real_node(real, entity->site, (uint32_t)entity->index)->machine
+			       : real->network->place[entity->site];
 }
 
-static void prefix_of(struct real *real, const struct entity *entity, uint32_t *ret_prefix,
-		      uint8_t *ret_bits)
+/* A node's address, or a site's network; the edge's too, which is the site behind the last one. */
+static uint32_t prefix_of(struct real *real, const struct entity *entity, uint8_t *ret_bits)
 {
-	const struct machine *machine =
-		is_node(entity) ? real_node(real, entity->site, (uint32_t)entity->index)->machine
-				: real->site_machines[entity->site];
 	struct in_addr address = {0};
 
-	inet_pton(AF_INET, machine_address(machine), &address);
+	inet_pton(AF_INET, machine_address(machine_of(real, entity)), &address);
 	*ret_bits = is_node(entity) ? 32 : MACHINE_SITE_BITS;
-	*ret_prefix = ntohl(address.s_addr) & (is_node(entity) ? ~0u : ~0u << (32 - MACHINE_SITE_BITS));
+	return ntohl(address.s_addr) & (is_node(entity) ? ~0u : ~0u << (32 - MACHINE_SITE_BITS));
+}
+
+static struct entity site_entity(uint32_t site)
+{
+	return (struct entity){.kind = ENTITY_SITE, .site = site};
 }
 
 static struct entity end_of_link(const struct real *real, const struct entity *link, int end)
 {
-	return (struct entity){
-		.kind = ENTITY_SITE,
-		.site = real->scenario->deployment.links[link->index].site[end],
-	};
+	return site_entity(real->scenario->deployment.links[link->index].site[end]);
 }
 
+/* What one sends to the other; NULL: anyone. */
 static void add_pair(struct real *real, struct network_fault *net, const struct entity *from,
 		     const struct entity *to)
 {
 	struct nft_pair *pair = &net->pairs[net->config.pair_count++];
 
-	prefix_of(real, from, &pair->from, &pair->from_bits);
-	prefix_of(real, to, &pair->to, &pair->to_bits);
+	assert(net->config.pair_count <= NETWORK_PAIRS_MAX);
+	*pair = (struct nft_pair){.from = 0};
+	if (from)
+		pair->from = prefix_of(real, from, &pair->from_bits);
+	if (to)
+		pair->to = prefix_of(real, to, &pair->to_bits);
 }
 
-static void add_link(struct real *real, struct network_fault *net, const struct entity *entity)
+static void add_both(struct real *real, struct network_fault *net, enum direction direction,
+		     const struct entity *one, const struct entity *other)
 {
-	size_t i = net->config.link_count++;
+	if (direction != DIRECTION_TO)
+		add_pair(real, net, one, other);
+	if (direction != DIRECTION_FROM)
+		add_pair(real, net, other, one);
+}
 
-	port_of(real, entity, net->names[i]);
-	net->links[i] = net->names[i];
+/* From all others: a node from anyone, a site from other sites and the edge. */
+static void add_all(struct real *real, struct network_fault *net, enum direction direction,
+		    const struct entity *entity)
+{
+	if (is_node(entity)) {
+		add_both(real, net, direction, entity, NULL);
+		return;
+	}
+	for (uint32_t s = 0; s <= real->network->site_count; s++) {
+		const struct entity other = site_entity(s);
+		if (s != entity->site)
+			add_both(real, net, direction, entity, &other);
+	}
 }
 
 static enum impair_direction direction_of(enum direction direction)
@@ -110,74 +128,88 @@ static enum impair_direction direction_of(enum direction direction)
 	return IMPAIR_BOTH;
 }
 
+static enum direction asked_direction(const struct effect *effect)
+{
+	if (effect->partition)
+		return effect->partition->direction;
+	return effect->impairment ? effect->impairment->direction : DIRECTION_BOTH;
+}
+
 /* ---- cuts ---- */
 
 /* A link is cut between its sites; a target is cut off from all, or from those of its partition. */
 static void choose_cut(struct real *real, const struct effect *effect, struct network_fault *net)
 {
 	const struct partition *partition = effect->partition;
-	const struct entity *entity = &effect->entity;
-	enum direction direction = partition ? partition->direction : DIRECTION_BOTH;
+	enum direction direction = asked_direction(effect);
 
-	if (entity->kind == ENTITY_LINK) {
-		const struct entity a = end_of_link(real, entity, 0);
-		const struct entity b = end_of_link(real, entity, 1);
-		net->config.direction = IMPAIR_FROM;
-		add_link(real, net, &a);
-		add_link(real, net, &b);
-		if (direction != DIRECTION_TO)
-			add_pair(real, net, &a, &b);
-		if (direction != DIRECTION_FROM)
-			add_pair(real, net, &b, &a);
+	if (effect->entity.kind == ENTITY_LINK) {
+		const struct entity a = end_of_link(real, &effect->entity, 0);
+		const struct entity b = end_of_link(real, &effect->entity, 1);
+		add_both(real, net, direction, &a, &b);
 		return;
 	}
-	add_link(real, net, entity);
-	net->config.direction = direction_of(direction);
-	if (!partition || partition->shape == PARTITION_ALL)
+	if (!partition || partition->shape == PARTITION_ALL) {
+		add_all(real, net, direction, &effect->entity);
 		return;
-	/* Each of them has an effect of its own, so that what it sends is enough. */
-	if (direction == DIRECTION_BOTH)
-		net->config.direction = IMPAIR_FROM;
-	for (size_t i = 0; i < partition->count; i++) {
-		const struct entity *other = &partition->entities[i];
-		if (!partition_between(partition, *entity, *other))
-			continue;
-		if (net->config.direction == IMPAIR_TO)
-			add_pair(real, net, other, entity);
-		else
-			add_pair(real, net, entity, other);
 	}
+	/* Each of them has an effect of its own, but for the direction it would be cut twice. */
+	for (size_t i = 0; i < partition->count; i++)
+		if (partition_between(partition, effect->entity, partition->entities[i]))
+			add_both(real, net,
+				 direction == DIRECTION_BOTH ? DIRECTION_FROM : direction,
+				 &effect->entity, &partition->entities[i]);
 }
 
+static void add_link(struct real *real, struct network_fault *net, const struct machine *machine)
+{
+	(void)real;
+	net->links[net->config.link_count++] = machine_port(machine);
+}
+
+/* Resets go to whoever sends there: from the ports of all others. */
+static void choose_senders(struct real *real, const struct entity *entity,
+			   struct network_fault *net)
+{
+	for (size_t n = 0; n < real->node_count; n++) {
+		const struct node *node = &real->nodes[n];
+		bool own = node->site == entity->site &&
+			   (!is_node(entity) || node->index == (uint32_t)entity->index);
+		if (!own)
+			add_link(real, net, node->machine);
+	}
+	add_link(real, net, real->control_machine);
+	add_link(real, net, real->gateway_machine);
+	add_link(real, net, real->client_machine);
+}
+
+/* Nodes have the same ports, each in a network of its own. */
 static void choose_ports(struct real *real, const struct effect *effect, struct network_fault *net)
 {
 	const struct entity *entity = &effect->entity;
-	const struct deployment *d = &real->scenario->deployment;
 
-	add_link(real, net, entity);
-	net->config.direction = IMPAIR_FROM;
-	if (effect->kind == EFFECT_NET_DROP)
-		net->config.direction = effect->impairment
-						? direction_of(effect->impairment->direction)
-						: IMPAIR_TO;
 	net->config.protocol = IPPROTO_TCP;
-	/* Nodes have the same ports, each in a network of its own. */
-	for (uint32_t n = 0; n < d->sites[entity->site].nodes && net->config.port_count == 0; n++) {
+	for (uint32_t n = 0; n < real->scenario->deployment.sites[entity->site].nodes; n++) {
 		const struct node *node = real_node(real, entity->site, n);
-		if (node->port == 0)
+		if (node->port == 0 || net->config.port_count > 0)
 			continue;
 		for (uint16_t i = 0; i < SERVICE_PORTS; i++)
 			net->ports[net->config.port_count++] = (uint16_t)(node->port + 1 + i);
 	}
 	net->config.ports = net->ports;
-	if (effect->kind == EFFECT_NET_RESET)
-		net->config.verdict = NFT_RESET;
+	add_all(real, net, effect->kind == EFFECT_NET_RESET ? DIRECTION_TO : asked_direction(effect),
+		entity);
+	if (effect->kind != EFFECT_NET_RESET)
+		return;
+	net->config.verdict = NFT_RESET;
+	choose_senders(real, entity, net);
 }
 
 static int begin_nft(struct real *real, struct network_fault *net, struct error *e)
 {
 	net->config.name = net->label;
-	net->config.links = net->links;
+	net->config.direction = IMPAIR_FROM;
+	net->config.links = net->config.link_count > 0 ? net->links : NULL;
 	net->config.pairs = net->config.pair_count > 0 ? net->pairs : NULL;
 	net->config.share_ppm = NFT_ALL_PPM;
 	net->config.lease = LEASE;
@@ -200,7 +232,11 @@ static int end_nft(struct network_fault *net, struct error *e)
 static int interface_down(struct real *real, const struct entity *entity, struct network_fault *net,
 			  struct error *e)
 {
-	port_of(real, entity, net->names[0]);
+	if (is_node(entity))
+		snprintf(net->names[0], MACHINE_PORT_MAX, "%s",
+			 machine_port(machine_of(real, entity)));
+	else
+		machines_uplink(entity->site, net->names[0]);
 	if (!net->interface && interface_open(machines_router(real->machines), net->names[0],
 					      memory(real), &net->interface, e))
 		return -1;
@@ -287,17 +323,47 @@ static const char *match_of(struct real *real, const struct effect *effect)
 	const char *wanted = effect->impairment ? effect->impairment->match : NULL;
 	char text[INET_ADDRSTRLEN];
 	struct in_addr network;
-	uint32_t prefix;
 	uint8_t bits;
 
 	if (effect->entity.kind != ENTITY_LINK)
 		return wanted;
-	struct entity other = end_of_link(real, &effect->entity, 1);
-	prefix_of(real, &other, &prefix, &bits);
-	network.s_addr = htonl(prefix);
+	const struct entity other = end_of_link(real, &effect->entity, 1);
+	network.s_addr = htonl(prefix_of(real, &other, &bits));
 	inet_ntop(AF_INET, &network, text, sizeof(text));
 	return wanted ? arena_printf(memory(real), "net %s/%u and (%s)", text, bits, wanted)
 		      : arena_printf(memory(real), "net %s/%u", text, bits);
+}
+
+/* At a machine's port all mechanisms stand in the same place. A site's link has two ends in the
+ * router's namespace: a queue stands at that end from which packets leave, the link of our own at
+ * the port of the bridge, for which the site is the far side. */
+static void find_place(struct real *real, const struct entity *entity, enum net_backend backend,
+		       struct net_ask *ask, struct network_fault *net, struct net_place *ret)
+{
+	uint8_t bits;
+
+	*ret = (struct net_place){
+		.router = machines_router(real->machines),
+		.bridge = arena_printf(memory(real), "site%u", entity->site),
+		.links = real->network->links,
+	};
+	if (is_node(entity)) {
+		const struct node *node = real_node(real, entity->site, (uint32_t)entity->index);
+		ret->port = machine_port(node->machine);
+		ret->machine = machine_network(node->machine);
+		ret->interface = MACHINE_LINK;
+		ret->number = (uint64_t)(node - real->nodes);
+		ret->address = prefix_of(real, entity, &bits);
+		return;
+	}
+	machines_gateway(entity->site, net->names[0]);
+	machines_uplink(entity->site, net->names[1]);
+	ret->machine = ret->router;
+	ret->number = PROCESS_NODES_MAX + entity->site;
+	ret->port = net->names[backend == NET_LINK ? 1 : 0];
+	ret->interface = net->names[backend == NET_LINK ? 0 : 1];
+	if (backend == NET_LINK && ask->direction != IMPAIR_BOTH)
+		ask->direction = ask->direction == IMPAIR_TO ? IMPAIR_FROM : IMPAIR_TO;
 }
 
 static int begin_packets(struct real *real, struct fault_state *fault, struct error *e)
@@ -309,27 +375,20 @@ static int begin_packets(struct real *real, struct fault_state *fault, struct er
 				       : effect->entity;
 	struct net_ask ask = {
 		.config = config_of(effect),
-		.direction = direction_of(effect->impairment ? effect->impairment->direction
-							     : DIRECTION_BOTH),
+		.direction = direction_of(asked_direction(effect)),
 		.match = match_of(real, effect),
 		.repeatable = false,
 	};
 	struct net_choice choice;
-	struct net_place place = {.router = machines_router(real->machines)};
+	struct net_place place;
 
-	port_of(real, &entity, net->names[0]);
-	place.port = net->names[0];
-	place.machine = place.router;
-	place.interface = net->names[1];
-	if (is_node(&entity)) {
-		const struct node *node = real_node(real, entity.site, (uint32_t)entity.index);
-		place.machine = machine_network(node->machine);
-		place.interface = MACHINE_LINK;
-	} else {
-		machines_gateway(entity.site, net->names[1]);
-	}
-	if (net_choose(&real->network->host, &ask, &choice, e) ||
-	    net_begin(&place, &ask, choice.backend, net->label, real->seed, LEASE, memory(real),
+	if (net_choose(&real->network->host, &ask, &choice, e))
+		return -1;
+	if (choice.backend == NET_LINK && !real->network->links &&
+	    user_links_open(machines_router(real->machines), real->seed, &real->network->links, e))
+		return -1;
+	find_place(real, &entity, choice.backend, &ask, net, &place);
+	if (net_begin(&place, &ask, choice.backend, net->label, real->seed, LEASE, memory(real),
 		      &net->packets, e))
 		return -1;
 	net->renew = real_now(real) + RENEW;

@@ -13,15 +13,16 @@
 #include "drivers/linux/echo.h"
 #include "drivers/linux/flood.h"
 #include "drivers/process/network_private.h"
+#include "drivers/process/planned.h"
 #include "drivers/process/thread.h"
 
-#define ROUND (50 * NANOS_MS)          /* from one look to the next, but so long for each echo: */
+#define ROUND (50 * NANOS_MS) /* from one look to the next, but so long for each echo: */
 #define ROUND_ECHO (50 * NANOS_US)
-#define PATIENCE (400 * NANOS_MS)      /* for an answer */
-#define MISSES 3                       /* looks in a row without an answer: it is not reached */
-#define FRESH (5 * NANOS_S)            /* until a reader has the rounds that it wants */
-#define TRIP_ROUNDS 21                 /* echoes of which the round trip is the median */
-#define SHARE_ROUNDS 2000              /* echoes of which a share is told */
+#define PATIENCE (250 * NANOS_MS) /* for an answer, where no step delays packets by more */
+#define MISSES 3                  /* looks in a row without an answer: it is not reached */
+#define PATH_ROUNDS 3             /* echoes of which one has to be answered */
+#define TRIP_ROUNDS 21            /* of which the round trip is the median */
+#define SHARE_ROUNDS 2000         /* of which a share is told */
 #define SHARE_SPACING (100 * NANOS_US)
 #define RATE_TIME (500 * NANOS_MS)
 #define KNOCK_PATIENCE (500 * NANOS_MS)
@@ -78,13 +79,16 @@ static void *open_sockets(void *context)
 	return NULL;
 }
 
-static effect_mask needs_of(const struct scenario *scenario)
+/* What is told of the network costs time: only what a step may change. */
+static void note_planned(void *self, const struct effect *effect)
 {
-	effect_mask needs = 0;
+	struct network *network = self;
+	bool delays = effect->kind == EFFECT_NET_DELAY || effect->kind == EFFECT_NET_REORDER;
+	nanos patience = 2 * effect->amount + 8 * effect->spread + PATIENCE;
 
-	for (size_t i = 0; i < scenario->step_count; i++)
-		needs |= scenario->steps[i].fault->needs;
-	return needs;
+	network->needs |= EFFECT_BIT(effect->kind);
+	if (delays && patience > network->patience)
+		network->patience = patience;
 }
 
 int network_open(struct real *real, struct error *e)
@@ -95,7 +99,8 @@ int network_open(struct real *real, struct error *e)
 	pthread_t thread;
 
 	network->site_count = real->scenario->deployment.site_count;
-	network->needs = needs_of(real->scenario) & EFFECTS_OF_NETWORK;
+	network->patience = PATIENCE;
+	planned_each(real, EFFECTS_OF_NETWORK, note_planned, network);
 	network->watched = network->needs != 0;
 	network->target_count = real->node_count + places(network);
 	network->place = arena_array(arena, places(network), sizeof(struct machine *));
@@ -140,11 +145,19 @@ static void note(struct network *network, uint32_t place, const struct echo_sum 
 	}
 }
 
+struct watcher {
+	struct real *real;
+	uint32_t place;
+	pthread_t thread;
+	bool running;
+};
+
 static void *watch(void *context)
 {
-	struct real *real = context;
+	const struct watcher *watcher = context;
+	struct real *real = watcher->real;
 	struct network *network = real->network;
-	const struct echo_plan plan = {.rounds = 1, .patience = PATIENCE};
+	const struct echo_plan plan = {.rounds = 1, .patience = network->patience};
 	struct echo_sum *sums = calloc(network->target_count, sizeof(*sums));
 	nanos each = (nanos)(places(network) * network->target_count) * ROUND_ECHO;
 	nanos pause = each > ROUND ? each : ROUND;
@@ -153,15 +166,9 @@ static void *watch(void *context)
 	while (!atomic_load(&network->ends)) {
 		struct error error = {.kind = ERROR_NONE};
 		nanos begun = real_now(real);
-		for (uint32_t p = 0; p < places(network); p++) {
-			echo_run(network->watch[p], network->address, network->target_count, &plan,
-				 sums, &error);
-			note(network, p, sums);
-		}
-		pthread_mutex_lock(&real->lock);
-		network->rounds++;
-		pthread_cond_broadcast(&real->changed);
-		pthread_mutex_unlock(&real->lock);
+		echo_run(network->watch[watcher->place], network->address, network->target_count,
+			 &plan, sums, &error);
+		note(network, watcher->place, sums);
 		real_sleep(real, begun + pause, &network->ends);
 	}
 	free(sums);
@@ -172,12 +179,16 @@ int network_start(struct real *real, struct error *e)
 {
 	struct network *network = real->network;
 
-	if (!network->watched)
-		return 0;
-	network->running = thread_start(&network->thread, watch, real) == 0;
-	return network->running ? 0
-				: error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
-					    "cannot start the thread that watches the network");
+	network->watchers = arena_array(&real->arena, places(network), sizeof(struct watcher));
+	for (uint32_t p = 0; network->watched && p < places(network); p++) {
+		struct watcher *watcher = &network->watchers[p];
+		*watcher = (struct watcher){.real = real, .place = p};
+		if (thread_start(&watcher->thread, watch, watcher))
+			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+					 "cannot start a thread that watches the network");
+		watcher->running = true;
+	}
+	return 0;
 }
 
 void network_stop(struct real *real)
@@ -186,14 +197,16 @@ void network_stop(struct real *real)
 
 	if (!network)
 		return;
-	if (network->running) {
-		atomic_store(&network->ends, true);
-		pthread_mutex_lock(&real->lock);
-		pthread_cond_broadcast(&real->changed);
-		pthread_mutex_unlock(&real->lock);
-		pthread_join(network->thread, NULL);
-		network->running = false;
-	}
+	atomic_store(&network->ends, true);
+	pthread_mutex_lock(&real->lock);
+	pthread_cond_broadcast(&real->changed);
+	pthread_mutex_unlock(&real->lock);
+	for (uint32_t p = 0; network->watchers && p < places(network); p++)
+		if (network->watchers[p].running)
+			pthread_join(network->watchers[p].thread, NULL);
+	network->watchers = NULL;
+	user_links_close(network->links);
+	network->links = NULL;
 	for (uint32_t p = 0; p < places(network); p++) {
 		echo_close(network->watch[p]);
 		echo_close(network->measure[p]);
@@ -238,48 +251,49 @@ bool network_wait(struct real *real, uint32_t from, uint32_t to, nanos until,
 
 /* ---- readings ---- */
 
-static void wait_rounds(struct real *real)
+/* What counts as a way to what it names: from the other places, to a node from its own site too. */
+static bool leads_to(const struct real *real, const struct entity *entity, uint32_t place,
+		     size_t target)
 {
-	struct network *network = real->network;
-	nanos end = real_now(real) + FRESH;
-
-	pthread_mutex_lock(&real->lock);
-	/* The one under way may have asked before; then as many as it takes to miss. */
-	uint64_t wanted = network->rounds + 1 + MISSES;
-	while (network->rounds < wanted && real_now(real) < end) {
-		int64_t at = end + real->start;
-		const struct timespec until = {.tv_sec = (time_t)(at / NANOS_S),
-					       .tv_nsec = (long)(at % NANOS_S)};
-		pthread_cond_clockwait(&real->changed, &real->lock, CLOCK_MONOTONIC, &until);
-	}
-	pthread_mutex_unlock(&real->lock);
-}
-
-/* From the other places to what it names; a node from its own site too. */
-static void count_paths(const struct real *real, const struct entity *entity, struct reading *ret)
-{
-	const struct network *network = real->network;
 	const struct deployment *d = &real->scenario->deployment;
+	const struct node *node = &real->nodes[target];
 
-	ret->paths = ret->paths_open = 0;
 	if (entity->kind == ENTITY_LINK) {
 		const struct link *link = &d->links[entity->index];
-		ret->paths = 1;
-		ret->paths_open = open_between(real, link->site[0],
-					       target_of(real, link->site[1]));
-		return;
+		return place == link->site[0] && target == target_of(real, link->site[1]);
 	}
+	if (target >= real->node_count || node->site != entity->site ||
+	    !readings_holds_node(&d->sites[entity->site], entity, node->index))
+		return false;
+	return place != entity->site ||
+	       (entity->kind != ENTITY_SITE && entity->kind != ENTITY_STANDBY);
+}
+
+/* As the watch saw them, or by echoes of its own. */
+static void count_paths(struct real *real, const struct entity *entity, bool fresh,
+			struct reading *ret)
+{
+	struct network *network = real->network;
+	const struct echo_plan plan = {
+		.rounds = PATH_ROUNDS, .spacing = 20 * NANOS_MS, .patience = network->patience};
+
+	ret->paths = ret->paths_open = 0;
 	for (uint32_t p = 0; p < places(network); p++) {
-		bool own = p == entity->site;
-		if (own && (entity->kind == ENTITY_SITE || entity->kind == ENTITY_STANDBY))
-			continue;
-		for (uint32_t n = 0; n < d->sites[entity->site].nodes; n++) {
-			if (!readings_holds_node(&d->sites[entity->site], entity, n))
+		uint32_t addresses[PROCESS_NODES_MAX + 1];
+		struct echo_sum sums[PROCESS_NODES_MAX + 1];
+		struct error error = {.kind = ERROR_NONE};
+		size_t count = 0;
+		for (size_t t = 0; t < network->target_count; t++) {
+			if (!leads_to(real, entity, p, t))
 				continue;
 			ret->paths++;
-			ret->paths_open +=
-				open_between(real, p, real->first_node[entity->site] + n);
+			ret->paths_open += !fresh && open_between(real, p, t);
+			addresses[count++] = network->address[t];
 		}
+		if (fresh && count > 0)
+			echo_run(network->measure[p], addresses, count, &plan, sums, &error);
+		for (size_t i = 0; fresh && i < count; i++)
+			ret->paths_open += sums[i].answered > 0;
 	}
 }
 
@@ -308,7 +322,10 @@ void network_measure(struct real *real, const struct entity *entity, uint32_t ro
 {
 	struct network *network = real->network;
 	const struct echo_plan plan = {
-		.rounds = rounds, .spacing = spacing, .patience = 2 * PATIENCE, .bytes = bytes};
+		.rounds = rounds,
+		.spacing = spacing,
+		.patience = network->patience,
+		.bytes = bytes};
 	struct error error = {.kind = ERROR_NONE};
 	uint32_t place;
 	size_t target;
@@ -325,16 +342,16 @@ static uint32_t share(uint32_t part, uint32_t whole)
 /* The largest packet that comes through whole, by halving. */
 static uint32_t measure_mtu(struct real *real, const struct entity *entity)
 {
-	uint32_t low = ECHO_BYTES + 20, high = NETWORK_MTU;
+	uint32_t low = ECHO_BYTES + 20, high = NETWORK_MTU, middle = high;
 	struct echo_sum sum;
 
 	while (low < high) {
-		uint32_t middle = (low + high + 1) / 2;
 		network_measure(real, entity, 3, 2 * NANOS_MS, middle - 20, &sum);
 		if (sum.answered > 0)
 			low = middle;
 		else
 			high = middle - 1;
+		middle = (low + high + 1) / 2;
 	}
 	return low;
 }
@@ -367,6 +384,8 @@ static void measure(struct real *real, const struct entity *entity, struct readi
 
 	network_measure(real, entity, TRIP_ROUNDS, 2 * NANOS_MS, 0, &sum);
 	ret->round_trip = sum.round_trip;
+	if (sum.answered == 0)
+		return; /* nothing comes through of which more could be told */
 	if (network->needs & EFFECT_BIT(EFFECT_NET_MTU))
 		ret->mtu = measure_mtu(real, entity);
 	if (network->needs & EFFECT_BIT(EFFECT_NET_RATE))
@@ -454,9 +473,7 @@ void network_read(struct real *real, const struct view *view, struct entity enti
 		ret->round_trip = link || ret->nodes_reachable > 0 ? NANOS_MS : NANOS_NEVER;
 		return;
 	}
-	if (fresh)
-		wait_rounds(real);
-	count_paths(real, &entity, ret);
+	count_paths(real, &entity, fresh, ret);
 	if (fresh) {
 		measure(real, &entity, ret);
 		if (!link && network->needs & EFFECTS_OF_PORTS)

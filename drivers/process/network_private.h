@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "drivers/linux/echo.h"
+#include "drivers/linux/link.h"
 #include "drivers/linux/net.h"
 #include "drivers/process/network.h"
 
@@ -27,12 +28,12 @@ struct network {
 	uint32_t *address;             /* network order: of each node, then of each place */
 	size_t target_count;
 	struct seen *seen; /* [place][target] */
-	uint64_t rounds;   /* of the watch; under real->lock */
+	struct user_links *links; /* where packets are touched by ourselves; NULL: not yet */
 	size_t faults;     /* so far, for their names */
 	uint64_t resets;   /* connections of looks that were reset, so far */
 	double *rate;      /* bytes/s to each target, as it was first; 0: not measured */
-	pthread_t thread;
-	bool running;
+	nanos patience;    /* for an answer */
+	struct watcher *watchers; /* of each place; NULL: not started */
 	atomic_bool ends;
 };
 

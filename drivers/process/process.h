@@ -50,7 +50,7 @@
 #define EFFECTS_OF_NETWORK                                                                         \
 	(EFFECTS_OF_PACKETS | EFFECT_BIT(EFFECT_NET_CUT) | EFFECT_BIT(EFFECT_NET_FLAP) |           \
 	 EFFECT_BIT(EFFECT_NET_DROP) | EFFECT_BIT(EFFECT_NET_RESET))
-#define EFFECTS_OF_FILES                                                                           \
+#define EFFECTS_OF_STORAGE                                                                           \
 	(EFFECT_BIT(EFFECT_DISK_ERROR) | EFFECT_BIT(EFFECT_DISK_RATE) |                            \
 	 EFFECT_BIT(EFFECT_DISK_READONLY) | EFFECT_BIT(EFFECT_DISK_HANG) |                         \
 	 EFFECT_BIT(EFFECT_DISK_BADBLOCKS) | EFFECT_BIT(EFFECT_IO_ERROR) |                         \
@@ -74,7 +74,7 @@
 	 EFFECT_BIT(EFFECT_RESTORE_STOP) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                          \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
-	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK | EFFECTS_OF_FILES |                    \
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK | EFFECTS_OF_STORAGE |                    \
 	 EFFECTS_OF_CALLS | EFFECT_BIT(EFFECT_DISK_INODES))
 
 /* A node of the scenario: a machine with an agent. */

@@ -157,7 +157,7 @@ static void read_machines(struct real *real, const struct view *view, struct ent
 	read_replicas(real, view, &entity, ret);
 	network_read(real, view, entity, fresh, ret);
 	if (fresh)
-		files_read(real, &entity, ret);
+		disks_read(real, &entity, ret);
 	calls_read(real, &entity, ret);
 	ret->usable = real_site_usable(real, entity.site) && ret->nodes_responding > 0;
 	ret->sites_without_api = !view->control;

@@ -45,14 +45,14 @@ static int open_layer(struct real *real, const char *below, const char *name, co
 	return 0;
 }
 
-int files_open(struct real *real, struct machine_config *machines, struct error *e)
+int disks_open(struct real *real, struct machine_config *machines, struct error *e)
 {
 	bool namespaces = machines_isolation(real->machines) == MACHINE_NAMESPACES;
 
 	for (uint32_t n = 0; n < real->node_count; n++) {
 		const struct node *node = &real->nodes[n];
 		const char *folder = copies_site_folder(real->copies, node->site);
-		if (!planned_on_node(real, EFFECTS_OF_FILES, n))
+		if (!planned_on_node(real, EFFECTS_OF_STORAGE, n))
 			continue;
 		if (!namespaces)
 			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
@@ -62,13 +62,13 @@ int files_open(struct real *real, struct machine_config *machines, struct error 
 			       &machines[n], &real->layers[n], e))
 			return -1;
 	}
-	if (!planned_on_store(real, EFFECTS_OF_FILES))
+	if (!planned_on_store(real, EFFECTS_OF_STORAGE))
 		return 0;
 	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 			 "this driver breaks the disks of nodes, not that of the store");
 }
 
-void files_close(struct real *real)
+void disks_close(struct real *real)
 {
 	struct error error = {.kind = ERROR_NONE};
 
@@ -195,7 +195,7 @@ static struct fuse_fault fault_of(const struct effect *effect)
 
 /* ---- the door ---- */
 
-int files_break(struct real *real, struct fault_state *fault, struct error *e)
+int disks_break(struct real *real, struct fault_state *fault, struct error *e)
 {
 	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
 	struct fuse_fault asked = fault_of(&fault->effect);
@@ -206,7 +206,7 @@ int files_break(struct real *real, struct fault_state *fault, struct error *e)
 	return fuse_layer_set(layer, &asked, &fault->layer_fault, e);
 }
 
-int files_mend(struct real *real, struct fault_state *fault, struct error *e)
+int disks_mend(struct real *real, struct fault_state *fault, struct error *e)
 {
 	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
 	struct node *node = real_node(real, fault->effect.entity.site,
@@ -221,7 +221,7 @@ int files_mend(struct real *real, struct fault_state *fault, struct error *e)
 	return node->down ? deploy_node(real, node, e) : 0;
 }
 
-bool files_broken(struct real *real, const struct fault_state *fault)
+bool disks_broken(struct real *real, const struct fault_state *fault)
 {
 	const struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
 
@@ -229,7 +229,7 @@ bool files_broken(struct real *real, const struct fault_state *fault)
 }
 
 /* The power of a node fails: what was not synced there is gone. After its processes are. */
-int files_crash(struct real *real, const struct node *node, struct error *e)
+int disks_crash(struct real *real, const struct node *node, struct error *e)
 {
 	struct fuse_layer *layer = real->layers[node - real->nodes];
 	struct fuse_loss loss;
@@ -238,7 +238,7 @@ int files_crash(struct real *real, const struct node *node, struct error *e)
 }
 
 /* A write was torn, or a hanging operation has waited for its time. */
-void files_look(struct real *real, struct fault_state *fault)
+void disks_look(struct real *real, struct fault_state *fault)
 {
 	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
 	struct node *node = real_node(real, fault->effect.entity.site,
@@ -257,7 +257,7 @@ void files_look(struct real *real, struct fault_state *fault)
 	fault->crashed = true;
 	node->down = true;
 	machine_kill(node->machine, &error);
-	files_crash(real, node, &error);
+	disks_crash(real, node, &error);
 }
 
 /* ---- seen from outside ---- */
@@ -288,7 +288,7 @@ static void add_counts(const struct real *real, const struct fuse_layer *layer,
 	}
 }
 
-bool files_read(struct real *real, const struct entity *entity, struct reading *ret)
+bool disks_read(struct real *real, const struct entity *entity, struct reading *ret)
 {
 	const struct fuse_layer *layer = layer_of(real, entity);
 	struct error error = {.kind = ERROR_NONE};
