@@ -24,6 +24,7 @@
 	X(pcap_, get_selectable_fd)                                                                \
 	X(pcap_, geterr)                                                                           \
 	X(pcap_, next_ex)                                                                          \
+	X(pcap_, open_dead)                                                                        \
 	X(pcap_, open_offline_with_tstamp_precision)                                               \
 	X(pcap_, set_buffer_size)                                                                  \
 	X(pcap_, set_snaplen)                                                                      \
@@ -32,7 +33,8 @@
 	X(pcap_, setfilter)                                                                        \
 	X(pcap_, setnonblock)                                                                      \
 	X(pcap_, stats)                                                                            \
-	X(pcap_, statustostr)
+	X(pcap_, statustostr)                                                                      \
+	X(bpf_, filter)
 
 struct lazy_pcap {
 	LAZY_PCAP(LAZY_POINTER)
@@ -58,6 +60,7 @@ const struct lazy_pcap *lazy_pcap(void);
 #define pcap_get_selectable_fd lazy_pcap()->get_selectable_fd
 #define pcap_geterr lazy_pcap()->geterr
 #define pcap_next_ex lazy_pcap()->next_ex
+#define pcap_open_dead lazy_pcap()->open_dead
 #define pcap_open_offline_with_tstamp_precision lazy_pcap()->open_offline_with_tstamp_precision
 #define pcap_set_buffer_size lazy_pcap()->set_buffer_size
 #define pcap_set_snaplen lazy_pcap()->set_snaplen
@@ -67,5 +70,6 @@ const struct lazy_pcap *lazy_pcap(void);
 #define pcap_setnonblock lazy_pcap()->setnonblock
 #define pcap_stats lazy_pcap()->stats
 #define pcap_statustostr lazy_pcap()->statustostr
+#define bpf_filter lazy_pcap()->filter
 
 #endif
