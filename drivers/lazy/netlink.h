@@ -69,6 +69,7 @@
 	X(rtnl_, link_get_ifindex)                                                                 \
 	X(rtnl_, link_get_kernel)                                                                  \
 	X(rtnl_, link_get_mtu)                                                                     \
+	X(rtnl_, link_get_stat)                                                                    \
 	X(rtnl_, link_inet_set_conf)                                                               \
 	X(rtnl_, link_put)                                                                         \
 	X(rtnl_, link_set_flags)                                                                   \
@@ -173,6 +174,7 @@ const struct lazy_netlink *lazy_netlink(void);
 #define rtnl_link_get_ifindex lazy_netlink()->rtnl.link_get_ifindex
 #define rtnl_link_get_kernel lazy_netlink()->rtnl.link_get_kernel
 #define rtnl_link_get_mtu lazy_netlink()->rtnl.link_get_mtu
+#define rtnl_link_get_stat lazy_netlink()->rtnl.link_get_stat
 #define rtnl_link_inet_set_conf lazy_netlink()->rtnl.link_inet_set_conf
 #define rtnl_link_put lazy_netlink()->rtnl.link_put
 #define rtnl_link_set_flags lazy_netlink()->rtnl.link_set_flags

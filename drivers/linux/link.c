@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "drivers/linux/link_private.h"
 
@@ -112,8 +113,17 @@ struct begin {
 static void begin_copying(struct user_links *links, void *arg)
 {
 	struct begin *begin = arg;
+	struct user_link *link = begin->link;
+	uint8_t *bytes = links->spare, *first = links->spare + FRAME_MAX;
+	ssize_t first_size = read(link->sides[IMPAIR_FROM].fd, first, FRAME_MAX), size;
 
-	begin->link->used = true;
+	link->used = true;
+	/* In the order in which the machine sent them: what was caught before the device had its
+	 * first frame, then that. */
+	while ((size = link_wire_caught(link, bytes, first, first_size)) > 0)
+		link_engine_feed(links, link, IMPAIR_FROM, bytes, (uint32_t)size);
+	if (first_size > 0)
+		link_engine_feed(links, link, IMPAIR_FROM, first, (uint32_t)first_size);
 	begin->rc = link_engine_add(links, begin->link);
 }
 
@@ -146,6 +156,7 @@ int user_links_open(int network, uint64_t seed, struct user_links **ret_links, s
 	struct arena arena = {0};
 	struct user_links *links = arena_alloc(&arena, sizeof(*links));
 
+	links->spare = arena_alloc(&arena, 2 * (size_t)FRAME_MAX);
 	links->network = network;
 	links->seed = seed;
 	links->arena = arena;
@@ -232,6 +243,7 @@ int user_link_begin(struct user_links *links, const struct user_link_config *con
 		.owner = links,
 		.number = config->number,
 		.lease = config->lease,
+		.catch = -1,
 		.sides = {{link, -1, IMPAIR_TO}, {link, -1, IMPAIR_FROM}},
 	};
 	if (set_names(link, config, e) || begin_in(links, link, config, e))
@@ -294,10 +306,11 @@ struct impair_counters user_link_counters(struct user_link *link, size_t rule,
 	return arg.counters;
 }
 
-struct user_link_stats user_link_stats(struct user_link *link)
+int user_link_stats(struct user_link *link, struct user_link_stats *ret_stats, struct error *e)
 {
 	struct look arg = {.link = link};
 
 	link_engine_call(link->owner, look, &arg);
-	return arg.stats;
+	*ret_stats = arg.stats;
+	return link_wire_overrun(link, link->owner->network, &ret_stats->overrun, e);
 }

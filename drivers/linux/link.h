@@ -95,6 +95,7 @@ int user_link_end(struct user_link *link, struct error *e);
 /* Of rule i in one direction: how often it acted since the link began. */
 struct impair_counters user_link_counters(struct user_link *link, size_t rule,
 					  enum impair_direction direction);
-struct user_link_stats user_link_stats(struct user_link *link);
+/* -1: the kernel does not tell what its devices lost; the rest is there. */
+int user_link_stats(struct user_link *link, struct user_link_stats *ret_stats, struct error *e);
 
 #endif

@@ -325,6 +325,15 @@ static void read_side(struct user_links *links, struct link_side *side, nanos no
 	}
 }
 
+void link_engine_feed(struct user_links *links, struct user_link *link,
+		      enum impair_direction direction, uint8_t *bytes, uint32_t size)
+{
+	struct trip trip = {links, link, direction, link_now()};
+
+	if (size >= FRAME_HEADER + IMPAIR_FRAME_HEADER)
+		travel(&trip, bytes, size, 0);
+}
+
 /* ---- leases ---- */
 
 void link_engine_leases(struct user_links *links)

@@ -35,6 +35,7 @@ struct link_side {
 struct user_link {
 	struct user_links *owner;
 	bool used;
+	int catch; /* packet socket on the port while it is moved; -1: none */
 	char port[IFNAMSIZ], bridge[IFNAMSIZ];
 	char near[IFNAMSIZ], far[IFNAMSIZ], inner[IFNAMSIZ]; /* the TAP devices, and the bridge of
 								port and near */
@@ -71,6 +72,7 @@ struct user_links {
 	struct arena arena; /* of the calls */
 	int network;
 	uint64_t seed;
+	uint8_t *spare; /* two frames, for whoever moves a port */
 	struct user_link *items[USER_LINKS_MAX];
 	size_t count;
 
@@ -100,6 +102,9 @@ void link_engine_stop(struct user_links *links);
 /* Runs it in the thread, between two packets, and waits for its end. */
 void link_engine_call(struct user_links *links, void (*run)(struct user_links *, void *arg),
 		      void *arg);
+/* In the thread: a frame that was read elsewhere. */
+void link_engine_feed(struct user_links *links, struct user_link *link,
+		      enum impair_direction direction, uint8_t *bytes, uint32_t size);
 /* In the thread: begins and ends to read a link's sides. What waits goes on at once. */
 int link_engine_add(struct user_links *links, struct user_link *link);
 void link_engine_remove(struct user_links *links, struct user_link *link);
@@ -110,11 +115,16 @@ nanos link_now(void);
 /* ---- devices ---- */
 /* Makes them; the port is in the inner bridge then. On an error all is as it was. */
 int link_wire_in(struct user_link *link, int network, struct error *e);
+/* What the machine sent while its port was moved in, one frame at a time, up to one that is equal to
+ * `stop`; 0: no more. */
+ssize_t link_wire_caught(struct user_link *link, uint8_t *bytes, const uint8_t *stop,
+			 ssize_t stop_size);
 /* The port is in its bridge, the devices are gone. */
 int link_wire_out(struct user_link *link, int network, struct error *e);
 /* In a child with a namespace of its own: ERROR_UNAVAILABLE says what does not work. */
 int link_wire_try(struct error *e);
 /* Frames that the devices lost because nobody read them in time. */
-uint64_t link_wire_overrun(const struct user_link *link, int network);
+int link_wire_overrun(const struct user_link *link, int network, uint64_t *ret_frames,
+		      struct error *e);
 
 #endif

@@ -7,8 +7,12 @@
  * The port changes bridges; it stays up and so do its hooks: queueing disciplines and nftables on
  * it act as before. (A packet socket on the port would read what nftables drops there.)
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -20,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "drivers/lazy/netlink.h"
 #include "drivers/linux/link_private.h"
 #include "drivers/linux/netns.h"
 
@@ -27,6 +32,9 @@
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
 #endif
+
+#define QUEUE 4096            /* frames in a device: much may come while the port is moved */
+#define CATCH_ROOM (16 << 20) /* bytes */
 
 struct wire {
 	struct user_link *link;
@@ -121,6 +129,9 @@ static int open_tap(struct wire *wire, const char *name, int mtu, int *ret_fd)
 	tap.ifr_mtu = mtu;
 	if (call(wire, SIOCSIFMTU, &tap))
 		return fail(wire, "set the MTU of", name);
+	tap.ifr_qlen = QUEUE;
+	if (call(wire, SIOCSIFTXQLEN, &tap))
+		return fail(wire, "set the queue of", name);
 	return set_up(wire, name, true);
 }
 
@@ -179,9 +190,80 @@ static void remove_devices(struct wire *wire)
 			close(link->sides[i].fd);
 		link->sides[i].fd = -1;
 	}
+	if (link->catch >= 0)
+		close(link->catch);
+	link->catch = -1;
 	inner.ifr_flags = 0;
 	call(wire, SIOCSIFFLAGS, &inner);
 	ioctl(wire->control, SIOCBRDELBR, link->inner);
+}
+
+/* ---- the switch, while traffic flows ---- */
+
+static void leave_out_all(int fd)
+{
+	struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog program = {.len = 1, .filter = &nothing};
+
+	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
+/*
+ * Between two bridges a port hands what the machine sends to nobody, for as long as the kernel
+ * needs to move it. A packet socket sees it nevertheless.
+ */
+static int open_catch(struct wire *wire, int *ret_fd)
+{
+	struct sockaddr_ll port = {
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = (int)if_nametoindex(wire->link->port),
+	};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1, room = CATCH_ROOM;
+
+	if (fd < 0)
+		return fail(wire, "open a packet socket on", wire->link->port);
+	/* The first needs rights on the host, the second is cut down to what everybody may. */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)))
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)&port, sizeof(port))) {
+		fail(wire, "listen on", wire->link->port);
+		close(fd);
+		return -1;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* What came until now has gone its way. */
+static void forget(int fd)
+{
+	uint8_t byte;
+
+	for (int i = 0; i < QUEUE && read(fd, &byte, 1) > 0; i++)
+		;
+}
+
+/* From one bridge to the other. What comes from the machine meanwhile is in the catch, and perhaps
+ * a little of what came just before. On an error the port is where it was. */
+static int move_port(struct wire *wire, int catch, const char *from, const char *to)
+{
+	const char *port = wire->link->port;
+	struct wire back = *wire;
+
+	back.e = NULL;
+	forget(catch);
+	if (change_port(wire, SIOCBRDELIF, from, port))
+		return -1;
+	if (change_port(wire, SIOCBRADDIF, to, port)) {
+		change_port(&back, SIOCBRADDIF, from, port);
+		return -1;
+	}
+	leave_out_all(catch);
+	return 0;
 }
 
 static int go_in(void *self, struct error *e)
@@ -194,14 +276,13 @@ static int go_in(void *self, struct error *e)
 	if (wire.control < 0)
 		return fail(&wire, "reach", link->port);
 	rc = make_devices(&wire);
-	if (rc == 0 && change_port(&wire, SIOCBRDELIF, link->bridge, link->port))
-		rc = -1;
-	if (rc == 0 && change_port(&wire, SIOCBRADDIF, link->inner, link->port)) {
-		struct wire back = {.link = link, .control = wire.control};
-
-		change_port(&back, SIOCBRADDIF, link->bridge, link->port);
-		rc = -1;
-	}
+	if (rc == 0)
+		rc = open_catch(&wire, &link->catch);
+	/* What all ports get the machine has got already. */
+	if (rc == 0)
+		forget(link->sides[IMPAIR_TO].fd);
+	if (rc == 0)
+		rc = move_port(&wire, link->catch, link->bridge, link->inner);
 	if (rc)
 		remove_devices(&wire);
 	close(wire.control);
@@ -213,18 +294,75 @@ int link_wire_in(struct user_link *link, int network, struct error *e)
 	return netns_call(network, go_in, link, e);
 }
 
+static bool same(const uint8_t *a, ssize_t a_size, const uint8_t *b, ssize_t b_size)
+{
+	return a_size == b_size && a_size > FRAME_HEADER &&
+	       memcmp(a + FRAME_HEADER, b + FRAME_HEADER, (size_t)a_size - FRAME_HEADER) == 0;
+}
+
+ssize_t link_wire_caught(struct user_link *link, uint8_t *bytes, const uint8_t *stop,
+			 ssize_t stop_size)
+{
+	ssize_t size = link->catch < 0 ? -1 : read(link->catch, bytes, FRAME_MAX);
+
+	if (size > 0 && !same(bytes, size, stop, stop_size))
+		return size;
+	if (link->catch >= 0)
+		close(link->catch);
+	link->catch = -1;
+	return 0;
+}
+
+static void put(struct user_link *link, int fd, const uint8_t *bytes, ssize_t size)
+{
+	link->stats.refused += write(fd, bytes, (size_t)size) != size;
+}
+
+/*
+ * Nobody reads the devices any more. What the machine sent waits in the near one, and what came
+ * after that in the catch; the first ones there are the last ones of the device.
+ */
+static void empty_near(struct user_link *link, uint8_t *bytes, uint8_t *first)
+{
+	int near = link->sides[IMPAIR_FROM].fd, far = link->sides[IMPAIR_TO].fd;
+	ssize_t first_size = recv(link->catch, first, FRAME_MAX, MSG_PEEK), size;
+	uint8_t byte;
+	bool met = false;
+
+	for (int i = 0; i < QUEUE && (size = read(near, bytes, FRAME_MAX)) > 0; i++) {
+		put(link, far, bytes, size);
+		met = met || same(bytes, size, first, first_size);
+		if (met && read(link->catch, &byte, 1) <= 0)
+			break;
+	}
+	for (int i = 0; i < QUEUE && (size = read(link->catch, bytes, FRAME_MAX)) > 0; i++)
+		put(link, far, bytes, size);
+}
+
 static int go_out(void *self, struct error *e)
 {
 	struct wire wire = {.link = self, .e = e};
 	struct user_link *link = self;
+	uint8_t *bytes = link->owner->spare;
+	ssize_t size;
 	int rc;
 
 	wire.control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (wire.control < 0)
 		return fail(&wire, "reach", link->port);
-	rc = change_port(&wire, SIOCBRDELIF, link->inner, link->port);
-	if (change_port(&wire, SIOCBRADDIF, link->bridge, link->port))
-		rc = -1;
+	rc = open_catch(&wire, &link->catch);
+	if (rc == 0)
+		rc = move_port(&wire, link->catch, link->inner, link->bridge);
+	if (rc == 0) {
+		empty_near(link, bytes, bytes + FRAME_MAX);
+		rc = change_port(&wire, SIOCBRDELIF, link->bridge, link->far);
+		for (int i = 0; i < QUEUE; i++) {
+			size = read(link->sides[IMPAIR_TO].fd, bytes, FRAME_MAX);
+			if (size <= 0)
+				break;
+			put(link, link->catch, bytes, size);
+		}
+	}
 	remove_devices(&wire);
 	close(wire.control);
 	return rc;
@@ -235,12 +373,57 @@ int link_wire_out(struct user_link *link, int network, struct error *e)
 	return netns_call(network, go_out, link, e);
 }
 
+/* ---- what was lost ---- */
+
+static uint64_t dropped(struct nl_sock *socket, const char *name)
+{
+	struct rtnl_link *device;
+	uint64_t count;
+
+	if (rtnl_link_get_kernel(socket, 0, name, &device))
+		return 0;
+	count = rtnl_link_get_stat(device, RTNL_LINK_TX_DROPPED);
+	rtnl_link_put(device);
+	return count;
+}
+
+struct overrun {
+	const struct user_link *link;
+	uint64_t frames;
+};
+
+static int look(void *self, struct error *e)
+{
+	struct overrun *overrun = self;
+	struct nl_sock *socket;
+
+	if (netns_socket(&socket, e))
+		return -1;
+	overrun->frames =
+		dropped(socket, overrun->link->near) + dropped(socket, overrun->link->far);
+	nl_socket_free(socket);
+	return 0;
+}
+
+int link_wire_overrun(const struct user_link *link, int network, uint64_t *ret_frames,
+		      struct error *e)
+{
+	struct overrun overrun = {.link = link};
+
+	if (netns_call(network, look, &overrun, e))
+		return -1;
+	*ret_frames = overrun.frames;
+	return 0;
+}
+
 /* ---- can it be done here ---- */
 
 /* All of it in a namespace of its own, with a TAP device for the machine's port. */
-static int try_it(struct error *e)
+static int try_it(struct user_links *links, struct error *e)
 {
 	struct user_link link = {
+		.owner = links,
+		.catch = -1,
 		.port = "try",
 		.bridge = "site",
 		.near = "near",
@@ -268,6 +451,7 @@ static int try_it(struct error *e)
 /* A child, so that this process stays where it is; what it made ends with it. */
 int link_wire_try(struct error *e)
 {
+	struct user_links links = {0};
 	struct error error = {0};
 	int ends[2], status;
 	bool told;
@@ -276,11 +460,13 @@ int link_wire_try(struct error *e)
 	if (pipe2(ends, O_CLOEXEC))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot make a pipe: %s",
 				 strerror(errno));
+	links.spare = arena_alloc(&links.arena, 2 * (size_t)FRAME_MAX);
 	pid = fork();
 	if (pid == 0) {
-		try_it(&error);
+		try_it(&links, &error);
 		_exit(write(ends[1], &error, sizeof(error)) != sizeof(error));
 	}
+	arena_free(&links.arena);
 	close(ends[1]);
 	/* Less than a pipe holds: it comes in one piece, or not at all. */
 	told = pid > 0 && read(ends[0], &error, sizeof(error)) == sizeof(error);
