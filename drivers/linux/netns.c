@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Threads that go into a network namespace and end there. */
+/* Threads and children that go into a network namespace and end there. */
 #include "drivers/linux/netns.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "drivers/lazy/netlink.h"
 
-#define OF_ITS_OWN -1
-
 struct visit {
-	int netns; /* or OF_ITS_OWN */
+	int netns;
 	netns_work work;
 	void *self;
 	struct error *e;
@@ -24,43 +25,78 @@ static void *visit_in_thread(void *self)
 {
 	struct visit *visit = self;
 
-	if (visit->netns == OF_ITS_OWN ? unshare(CLONE_NEWNET) : setns(visit->netns, CLONE_NEWNET))
-		visit->rc = error_set(
-			visit->e, ERROR_UNAVAILABLE, NO_PLACE, "cannot %s a network namespace: %s",
-			visit->netns == OF_ITS_OWN ? "make" : "enter", strerror(errno));
+	if (setns(visit->netns, CLONE_NEWNET))
+		visit->rc = error_set(visit->e, ERROR_UNAVAILABLE, NO_PLACE,
+				      "cannot enter a network namespace: %s", strerror(errno));
 	else
 		visit->rc = visit->work(visit->self, visit->e);
 	return NULL;
 }
 
-static int run(struct visit *visit)
-{
-	pthread_t thread;
-	int rc = pthread_create(&thread, NULL, visit_in_thread, visit);
-
-	if (rc)
-		return error_set(visit->e, ERROR_UNAVAILABLE, NO_PLACE, "cannot start a thread: %s",
-				 strerror(rc));
-	pthread_join(thread, NULL);
-	return visit->rc;
-}
-
 int netns_call(int netns, netns_work work, void *self, struct error *e)
 {
 	struct visit visit = {.netns = netns, .work = work, .self = self, .e = e};
+	pthread_t thread;
+	int rc;
 
 	if (netns < 0)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "there is no network namespace: without the right to make them, "
 				 "networks cannot be broken");
-	return run(&visit);
+	rc = pthread_create(&thread, NULL, visit_in_thread, &visit);
+	if (rc)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot start a thread: %s",
+				 strerror(rc));
+	pthread_join(thread, NULL);
+	return visit.rc;
+}
+
+/* What a child has found out. */
+struct verdict {
+	int rc;
+	enum error_kind kind;
+	char text[ERROR_TEXT_MAX];
+};
+
+static struct verdict try_in_child(netns_work work, void *self)
+{
+	struct verdict verdict = {0};
+	struct error error = {.kind = ERROR_NONE};
+
+	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		verdict.rc = error_set(&error, ERROR_UNAVAILABLE, NO_PLACE,
+				       "cannot make a network namespace: %s", strerror(errno));
+	else
+		verdict.rc = work(self, &error);
+	verdict.kind = error.kind;
+	snprintf(verdict.text, sizeof(verdict.text), "%s", error.text);
+	return verdict;
 }
 
 int netns_try(netns_work work, void *self, struct error *e)
 {
-	struct visit visit = {.netns = OF_ITS_OWN, .work = work, .self = self, .e = e};
+	struct verdict verdict;
+	int ends[2];
+	ssize_t got;
+	pid_t pid;
 
-	return run(&visit);
+	if (pipe2(ends, O_CLOEXEC))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot make a pipe: %s",
+				 strerror(errno));
+	pid = fork();
+	if (pid == 0) {
+		verdict = try_in_child(work, self);
+		_exit(write(ends[1], &verdict, sizeof(verdict)) == sizeof(verdict) ? 0 : 1);
+	}
+	close(ends[1]);
+	got = read(ends[0], &verdict, sizeof(verdict));
+	close(ends[0]);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (pid < 0 || got != sizeof(verdict))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "a child that tries it %s",
+				 pid < 0 ? "cannot be started" : "ended before it could say");
+	return verdict.rc ? error_set(e, verdict.kind, NO_PLACE, "%s", verdict.text) : 0;
 }
 
 int netns_here(int *ret_netns, struct error *e)

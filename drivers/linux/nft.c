@@ -516,5 +516,5 @@ static int try_here(void *self, struct error *e)
 
 int nft_probe(enum nft_verdict verdict, struct error *e)
 {
-	return netns_try(try_here, &verdict, e);
+	return lazy_nftables_open(e) ? -1 : netns_try(try_here, &verdict, e);
 }

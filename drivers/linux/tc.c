@@ -276,7 +276,7 @@ static int set_here(void *self, struct error *e)
 	const struct request *request = self;
 	const struct tc *tc = request->tc;
 	struct nl_sock *socket;
-	int index, rc;
+	int index = 0, rc;
 
 	if (netns_socket(&socket, e))
 		return -1;
@@ -428,5 +428,5 @@ static int try_here(void *self, struct error *e)
 
 int tc_probe(enum tc_kind kind, struct error *e)
 {
-	return netns_try(try_here, &kind, e);
+	return lazy_netlink_open(e) ? -1 : netns_try(try_here, &kind, e);
 }
