@@ -234,8 +234,10 @@ struct driver_ops {
 		      struct error *e);
 	/* Takes it back. Safe to call twice. */
 	int (*revert)(void *self, struct undo_record *undo, struct error *e);
-	/* Looks at one entity, now. Never fails: what cannot be seen is counted as not there. */
-	void (*read)(void *self, struct entity entity, struct reading *ret);
+	/* Looks at one entity, now. Never fails: what cannot be seen is counted as not there.
+	 * `about`: the EFFECT_BITs that are judged by it; what would take time to see and tells of
+	 * others only may be left out. */
+	void (*read)(void *self, struct entity entity, effect_mask about, struct reading *ret);
 	int (*start)(void *self, const struct action *action, struct error *e);
 	/* Hands over what ended since the last call, in order of `at`. Returns how many, 0: nothing
 	 * more. */

@@ -238,7 +238,7 @@ bool run_is_of_job(const struct run *run, struct entity entity)
 		return false;
 	entity.kind = ENTITY_NODE;
 	entity.part = 0;
-	run->options.driver->read(run->driver, entity, &reading);
+	run->options.driver->read(run->driver, entity, 0, &reading);
 	return reading.replicas == 0;
 }
 

@@ -431,7 +431,7 @@ static bool is_pausing(struct run *run, const struct injection *injection)
 	struct reading now;
 	if (effect->kind != EFFECT_NET_FLAP)
 		return false;
-	run->options.driver->read(run->driver, effect->entity, &now);
+	run->options.driver->read(run->driver, effect->entity, EFFECT_BIT(effect->kind), &now);
 	return !effect_visible(effect->kind, &injection->before[0], &now, text);
 }
 

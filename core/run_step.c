@@ -240,7 +240,7 @@ void injection_look(struct run *run, struct injection *injection, size_t i)
 	const struct effect *effect = &injection->effects[i];
 	char text[OBSERVED_MAX];
 	struct reading after;
-	run->options.driver->read(run->driver, effect->entity, &after);
+	run->options.driver->read(run->driver, effect->entity, EFFECT_BIT(effect->kind), &after);
 	bool visible = effect_visible(effect->kind, &injection->before[i], &after, text);
 	/* Told is the first effect, or the first of those that were never seen. */
 	if ((i == 0 && visible) ||
@@ -258,7 +258,7 @@ int injection_apply(struct run *run, struct injection *injection, size_t i, doub
 {
 	const struct driver_ops *driver = run->options.driver;
 	struct effect effect = effect_scaled(injection->effects[i], share);
-	driver->read(run->driver, effect.entity, &injection->before[i]);
+	driver->read(run->driver, effect.entity, EFFECT_BIT(effect.kind), &injection->before[i]);
 	injection->undos[i].effect = effect;
 	if (driver->apply(run->driver, &effect, &injection->undos[i], e))
 		return -1;
@@ -435,7 +435,8 @@ static bool proven_undone(struct run *run, const struct injection *injection, si
 		return false;
 	if ((UNREADABLE >> injection->effects[i].kind & 1) || run->active_count > 1)
 		return true;
-	driver->read(run->driver, injection->effects[i].entity, &after);
+	driver->read(run->driver, injection->effects[i].entity,
+		     EFFECT_BIT(injection->effects[i].kind), &after);
 	return !effect_visible(injection->effects[i].kind, &injection->before[i], &after, text);
 }
 

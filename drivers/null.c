@@ -108,11 +108,12 @@ static void see_ranks(uint32_t ranks, struct reading *ret)
 	ret->process_starts = ranks;
 }
 
-static void null_read(void *self, struct entity entity, struct reading *ret)
+static void null_read(void *self, struct entity entity, effect_mask about, struct reading *ret)
 {
 	const struct null_driver *driver = self;
 	const struct deployment *deployment = &driver->scenario->deployment;
 
+	(void)about;
 	*ret = (struct reading){
 		.at = driver->now, .usable = true, .pace_ppm = EFFECT_PPM, .writers = 1};
 	switch (entity.kind) {
@@ -206,7 +207,7 @@ static void finish(struct null_driver *driver, const struct action *action, stru
 		break;
 	case ACTION_DIAGNOSE:
 		null_read(driver, (struct entity){.kind = ENTITY_SITE, .site = action->site},
-			  &ret->site_reading);
+			  EFFECTS_ALL, &ret->site_reading);
 		see_links(&scenario->deployment, action->site, &ret->link_reading);
 		break;
 	case ACTION_PROBE:

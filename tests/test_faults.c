@@ -1154,10 +1154,10 @@ static void check_invisible(struct golden_case *golden, void *self)
 		struct error e = {0};
 
 		ck_assert(run->ops->effects & EFFECT_BIT(effect->kind));
-		run->ops->read(run->self, effect->entity, &before);
+		run->ops->read(run->self, effect->entity, EFFECTS_ALL, &before);
 		ck_assert_int_eq(run->ops->apply(run->self, effect, &undo, &e), 0);
 		ck_assert(undo.applied);
-		run->ops->read(run->self, effect->entity, &after);
+		run->ops->read(run->self, effect->entity, EFFECTS_ALL, &after);
 		ck_assert_msg(!effect_visible(effect->kind, &before, &after, text), "%s", text);
 		ck_assert_int_eq(run->ops->revert(run->self, &undo, &e), 0);
 		ck_assert_int_eq(run->ops->revert(run->self, &undo, &e), 0);
@@ -1190,7 +1190,7 @@ START_TEST(null_reads_the_deployment)
 	void *self;
 
 	ck_assert_int_eq(ops->open(&self, &scenario, 1, 0, NULL, NULL), 0);
-	ops->read(self, (struct entity){.kind = ENTITY_SITE}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_SITE}, EFFECTS_ALL, &reading);
 	ck_assert_uint_eq(reading.nodes, 4);
 	ck_assert_uint_eq(reading.nodes_responding, 4);
 	ck_assert_uint_eq(reading.gpus_visible, 32);
@@ -1198,15 +1198,15 @@ START_TEST(null_reads_the_deployment)
 	ck_assert_uint_eq(reading.paths_open, 1);
 	ck_assert_int_eq(reading.round_trip, 24 * NANOS_MS);
 	ck_assert_uint_eq(reading.copies, 2);
-	ops->read(self, (struct entity){.kind = ENTITY_RACK, .index = 1}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_RACK, .index = 1}, EFFECTS_ALL, &reading);
 	ck_assert_uint_eq(reading.nodes_powered, 2);
-	ops->read(self, (struct entity){.kind = ENTITY_GPU, .index = 1, .part = 3}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_GPU, .index = 1, .part = 3}, EFFECTS_ALL, &reading);
 	ck_assert_uint_eq(reading.gpus_visible, 1);
-	ops->read(self, (struct entity){.kind = ENTITY_STANDBY, .site = 1}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_STANDBY, .site = 1}, EFFECTS_ALL, &reading);
 	ck_assert(reading.usable);
 	ck_assert_uint_eq(reading.nodes_schedulable, 4);
 	ck_assert_uint_eq(reading.writers, 1);
-	ops->read(self, (struct entity){.kind = ENTITY_NODE, .index = 1}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_NODE, .index = 1}, EFFECTS_ALL, &reading);
 	ck_assert_uint_eq(reading.pace_ppm, EFFECT_PPM);
 	ck_assert_uint_eq(reading.cpu_left_ppm, EFFECT_PPM);
 	ck_assert_uint_eq(reading.memory_left_ppm, EFFECT_PPM);
@@ -1214,18 +1214,18 @@ START_TEST(null_reads_the_deployment)
 	ck_assert_uint_eq(reading.ports_open, 1);
 	ck_assert_double_eq(reading.rate, 25e9);
 	ck_assert_double_eq(reading.disk_rate, 6e9);
-	ops->read(self, (struct entity){.kind = ENTITY_LINK}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_LINK}, EFFECTS_ALL, &reading);
 	ck_assert_double_eq(reading.rate, 1e9);
 	ck_assert_uint_eq(reading.loss_ppm, 1000);
-	ops->read(self, (struct entity){.kind = ENTITY_ENDPOINT}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_ENDPOINT}, EFFECTS_ALL, &reading);
 	ck_assert_double_eq(reading.request_rate, 120);
 	ck_assert_uint_eq(reading.content_bytes, 280);
-	ops->read(self, (struct entity){.kind = ENTITY_REPLICA}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_REPLICA}, EFFECTS_ALL, &reading);
 	ck_assert_double_eq(reading.request_rate, 60);
 	ck_assert_uint_eq(reading.quota_ppm, EFFECT_PPM);
-	ops->read(self, (struct entity){.kind = ENTITY_DATA, .index = DATA_IO}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_DATA, .index = DATA_IO}, EFFECTS_ALL, &reading);
 	ck_assert_uint_eq(reading.content_bytes, 20);
-	ops->read(self, (struct entity){.kind = ENTITY_STORE}, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_STORE}, EFFECTS_ALL, &reading);
 	ck_assert_double_eq(reading.disk_rate, 4e9);
 	ck_assert_double_eq(reading.restore_rate, 8e9);
 	ops->close(self);

@@ -86,7 +86,7 @@ static void note_planned(void *self, const struct effect *effect)
 	bool delays = effect->kind == EFFECT_NET_DELAY || effect->kind == EFFECT_NET_REORDER;
 	nanos patience = 2 * effect->amount + 8 * effect->spread + PATIENCE;
 
-	network->needs |= EFFECT_BIT(effect->kind);
+	network->watched = true;
 	if (delays && patience > network->patience)
 		network->patience = patience;
 }
@@ -101,7 +101,6 @@ int network_open(struct real *real, struct error *e)
 	network->site_count = real->scenario->deployment.site_count;
 	network->patience = PATIENCE;
 	planned_each(real, EFFECTS_OF_NETWORK, note_planned, network);
-	network->watched = network->needs != 0;
 	network->target_count = real->node_count + places(network);
 	network->place = arena_array(arena, places(network), sizeof(struct machine *));
 	network->watch = arena_array(arena, places(network), sizeof(struct echo *));
@@ -379,18 +378,17 @@ static void measure(struct real *real, const struct entity *entity, struct readi
 	const effect_mask shares =
 		EFFECT_BIT(EFFECT_NET_LOSS) | EFFECT_BIT(EFFECT_NET_DUPLICATE) |
 		EFFECT_BIT(EFFECT_NET_CORRUPT) | EFFECT_BIT(EFFECT_NET_REORDER);
-	const struct network *network = real->network;
 	struct echo_sum sum;
 
 	network_measure(real, entity, TRIP_ROUNDS, 2 * NANOS_MS, 0, &sum);
 	ret->round_trip = sum.round_trip;
 	if (sum.answered == 0)
 		return; /* nothing comes through of which more could be told */
-	if (network->needs & EFFECT_BIT(EFFECT_NET_MTU))
+	if (real->about & EFFECT_BIT(EFFECT_NET_MTU))
 		ret->mtu = measure_mtu(real, entity);
-	if (network->needs & EFFECT_BIT(EFFECT_NET_RATE))
+	if (real->about & EFFECT_BIT(EFFECT_NET_RATE))
 		ret->rate = measure_rate(real, entity);
-	if (!(network->needs & shares))
+	if (!(real->about & shares))
 		return;
 	network_measure(real, entity, SHARE_ROUNDS, SHARE_SPACING, 0, &sum);
 	ret->loss_ppm = (uint32_t)lround(echo_loss(&sum) * EFFECT_PPM);
@@ -473,10 +471,11 @@ void network_read(struct real *real, const struct view *view, struct entity enti
 		ret->round_trip = link || ret->nodes_reachable > 0 ? NANOS_MS : NANOS_NEVER;
 		return;
 	}
+	fresh = fresh && real->about & EFFECTS_OF_NETWORK;
 	count_paths(real, &entity, fresh, ret);
 	if (fresh) {
 		measure(real, &entity, ret);
-		if (!link && network->needs & EFFECTS_OF_PORTS)
+		if (!link && real->about & EFFECTS_OF_PORTS)
 			read_ports(real, view, &entity, ret);
 		return;
 	}

@@ -21,7 +21,6 @@ struct seen {
 struct network {
 	uint32_t site_count;
 	bool watched;      /* the scenario breaks it somewhere */
-	effect_mask needs; /* by these effects */
 	struct net_host host;
 	struct machine **place;        /* of each site, then the edge's */
 	struct echo **watch, **measure; /* from each place: the watch's, the main thread's */

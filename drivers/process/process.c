@@ -469,9 +469,13 @@ static bool real_present(void *self, const struct undo_record *undo)
 	return effects_present(self, undo);
 }
 
-static void real_read(void *self, struct entity entity, struct reading *ret)
+static void real_read(void *self, struct entity entity, effect_mask about, struct reading *ret)
 {
-	readings_take(self, entity, ret);
+	struct real *real = self;
+
+	real->about = about;
+	readings_take(real, entity, ret);
+	real->about = 0;
 }
 
 /* ---- accounts ---- */

@@ -231,6 +231,7 @@ struct real {
 	struct machine *control_machine, *gateway_machine, *store_machine, *client_machine;
 	struct machine *site_machines[SCENARIO_SITES_MAX]; /* each site's place in the network */
 	struct network *network;
+	effect_mask about; /* what a reading that is taken now is asked for */
 	struct effects planned;                      /* of all steps, on all that they may hit */
 	double disk_rate[PROCESS_NODES_MAX]; /* as it was first; 0: not measured */
 	struct fuse_layer *layers[PROCESS_NODES_MAX]; /* over the storage, as a node sees it */

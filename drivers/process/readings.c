@@ -156,7 +156,7 @@ static void read_machines(struct real *real, const struct view *view, struct ent
 			read_node(real, view, entity, n, ret);
 	read_replicas(real, view, &entity, ret);
 	network_read(real, view, entity, fresh, ret);
-	if (fresh)
+	if (fresh && real->about & EFFECTS_OF_STORAGE)
 		disks_read(real, &entity, ret);
 	calls_read(real, &entity, ret);
 	ret->usable = real_site_usable(real, entity.site) && ret->nodes_responding > 0;
