@@ -132,7 +132,31 @@ static const struct model_row rows[EFFECTS] = {
 	[EFFECT_PROC_OOM] = {"model: the process is killed for want of memory", true},
 	[EFFECT_DATA_ZERO] = {"model: ranges are zeros, digests no longer match", false},
 	[EFFECT_DATA_MISDIRECT] = {"model: a block is another one, nobody is told", false},
+	[EFFECT_GPU_HANG] = {"model: what computes on the GPU does not come back", false},
+	[EFFECT_NET_DUPLICATE] = {"model: copies take their share of the bandwidth", false},
+	[EFFECT_NET_CORRUPT] = {"model: damaged packets fail their checksum and are lost", false},
+	[EFFECT_NET_REORDER] = {"model: packets are held back; TCP takes overtaking for loss",
+				false},
+	[EFFECT_NET_RESET] = {"model: connections to its ports are reset", false},
+	[EFFECT_NET_MTU] = {"model: headers take a larger share of smaller packets", false},
+	[EFFECT_IO_ERROR] = {"model: a share of operations on files fails, on whatever path",
+			     false},
+	[EFFECT_IO_LATENCY] = {"model: each record that is written, each piece that is read takes "
+			       "longer, on whatever path",
+			       false},
+	[EFFECT_DISK_HANG] = {"model: what reads or writes is held", false},
+	[EFFECT_DISK_BADBLOCKS] = {"model: what lies there cannot be read any more", false},
+	[EFFECT_DISK_INODES] = {"model: no new file can be made", true},
+	[EFFECT_FS_UNSYNCED] = {"model: a crash of the node damages the log if the disk lies",
+				false},
+	[EFFECT_FS_TORN_OP] = {"model: a crash of the node damages the log", false},
+	[EFFECT_FS_TORN_SEQ] = {"model: a crash of the node damages the log", false},
 };
+
+/* It has requests and files, but no system calls. */
+#define WITHOUT                                                                                    \
+	(EFFECT_BIT(EFFECT_SYS_ERROR) | EFFECT_BIT(EFFECT_SYS_RETVAL) |                            \
+	 EFFECT_BIT(EFFECT_SYS_DELAY))
 
 static struct mechanism sim_mechanism(enum effect_kind kind)
 {
@@ -155,7 +179,7 @@ static int sim_apply(void *self, const struct effect *effect, struct undo_record
 	(void)e;
 	undo->applied = true;
 	effect_apply(w, effect, &undo->token);
-	if (rows[effect->kind].noticed && !again)
+	if (rows[effect->kind].noticed && !again && !wire_is_shaped(effect))
 		engine_at(w->engine, world_now(w) + scenario_time(w->scenario, NOTICE_AFTER),
 			  notice, w, effect->injection);
 	return 0;
@@ -264,7 +288,7 @@ const struct driver_ops driver_sim = {
 	.name = "sim",
 	.help = "a simulated Lepton deployment in virtual time; nothing real is touched",
 	.kind = "simulated",
-	.effects = EFFECT_BIT(EFFECTS) - 1,
+	.effects = EFFECTS_ALL & ~WITHOUT,
 	.detectors = 1u << DETECTOR_PROBE | 1u << DETECTOR_PHI | 1u << DETECTOR_POLL |
 		     1u << DETECTOR_FIXED | 1u << DETECTOR_CANARY | 1u << DETECTOR_SLO |
 		     1u << DETECTOR_WATCHDOG,

@@ -4,9 +4,10 @@
  *
  * In the field a disk wears out in places: what lies there is read with EIO, what is written there
  * again is remapped and well. Nobody notices until somebody reads what was not read for long, which
- * for a backup is the day it is needed (Bairavasundaram et al., "An Analysis of Latent Sector Errors
- * in Disk Drives", SIGMETRICS 2007: 3.45 % of disks in 32 months). The effect makes `share` of the
- * blocks that are there, in so many `ranges`, unreadable until they are written, as dm-dust does.
+ * for a backup is the day it is needed (Bairavasundaram et al., "An Analysis of Latent Sector
+ * Errors in Disk Drives", SIGMETRICS 2007: 3.45 % of disks in 32 months). The effect makes `share`
+ * of the blocks that are there, in so many `ranges`, unreadable until they are written, as dm-dust
+ * does.
  */
 #include "faults/faults.h"
 

@@ -2,12 +2,12 @@
 /*
  * disk.inode_fill: a disk has no room for another file.
  *
- * In the field a cache, a spool or a broken cleanup makes millions of small files: `df` shows space,
- * `df -i` shows none, and every new file fails with ENOSPC while open ones grow on. What appends to
- * its log goes on serving; what makes a file for each thing (a store of objects, a container that
- * starts, a temporary file and rename) does not. With less than 5 % left the kubelet reports
- * DiskPressure (nodefs.inodesFree<5%). The effect uses `percent` of the inodes. With `ramp` they get
- * fewer.
+ * In the field a cache, a spool or a broken cleanup makes millions of small files: `df` shows
+ * space, `df -i` shows none, and every new file fails with ENOSPC while open ones grow on. What
+ * appends to its log goes on serving; what makes a file for each thing (a store of objects, a
+ * container that starts, a temporary file and rename) does not. With less than 5 % left the kubelet
+ * reports DiskPressure (nodefs.inodesFree<5%). The effect uses `percent` of the inodes. With `ramp`
+ * they get fewer.
  */
 #include "faults/faults.h"
 

@@ -2,11 +2,11 @@
 /*
  * fs.lost_fsync: a crash takes what was not synced, or even what was.
  *
- * In the field the page cache holds a write for 30 s before it is on the disk, so that a program that
- * forgets fsync loses what it acknowledged as soon as the power fails, and never in a test that only
- * kills it; and there are disks that say of their volatile cache that it is on the platter. The effect
- * makes a crash of the node take all that was written and not synced since it began; with `lies` also
- * what was synced.
+ * In the field the page cache holds a write for 30 s before it is on the disk, so that a program
+ * that forgets fsync loses what it acknowledged as soon as the power fails, and never in a test
+ * that only kills it; and there are disks that say of their volatile cache that it is on the
+ * platter. The effect makes a crash of the node take all that was written and not synced since it
+ * began; with `lies` also what was synced.
  */
 #include "faults/faults.h"
 

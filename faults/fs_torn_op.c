@@ -2,11 +2,11 @@
 /*
  * fs.torn_op: a crash leaves a write half done.
  *
- * In the field a write of 16 KiB is four of the disk's, and the power fails between two of them: the
- * page is neither the old one nor the new one. Databases write pages twice or keep checksums for
- * that; what does neither reads a mixture and takes it for good. The effect makes a crash of the node
- * leave of the `occurrence`-th write only the parts that `persist` names, of `parts` of equal size
- * (as LazyFS' torn-op; Ramos et al., "When Amnesia Strikes", VLDB 2024).
+ * In the field a write of 16 KiB is four of the disk's, and the power fails between two of them:
+ * the page is neither the old one nor the new one. Databases write pages twice or keep checksums
+ * for that; what does neither reads a mixture and takes it for good. The effect makes a crash of
+ * the node leave of the `occurrence`-th write only the parts that `persist` names, of `parts` of
+ * equal size (as LazyFS' torn-op; Ramos et al., "When Amnesia Strikes", VLDB 2024).
  */
 #include "faults/faults.h"
 

@@ -2,11 +2,11 @@
 /*
  * fs.torn_seq: a crash leaves only some of several writes in a row.
  *
- * In the field the kernel writes dirty pages back in the order that suits it: after a crash the third
- * write may be there and the first not, so that a log has a hole, or an index points to what was
- * never written. The effect makes a crash of the node leave of the `occurrence`-th group of `group`
- * operations in a row only those that `persist` names (as LazyFS' torn-seq; Ramos et al., "When
- * Amnesia Strikes", VLDB 2024).
+ * In the field the kernel writes dirty pages back in the order that suits it: after a crash the
+ * third write may be there and the first not, so that a log has a hole, or an index points to what
+ * was never written. The effect makes a crash of the node leave of the `occurrence`-th group of
+ * `group` operations in a row only those that `persist` names (as LazyFS' torn-seq; Ramos et al.,
+ * "When Amnesia Strikes", VLDB 2024).
  */
 #include "faults/faults.h"
 

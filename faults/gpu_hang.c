@@ -5,8 +5,8 @@
  * In the field a driver that waits for firmware, a lock that is never released, a fault on the bus
  * that nobody reports: the process sits in an uninterruptible call, no signal ends it, nvidia-smi
  * hangs as well. Nothing is missing in any inventory and no log line is written, so a training job
- * waits in its collective operation until the watchdog's time-out (10 min for NCCL in PyTorch), and a
- * probe that only opens a port sees nothing. The effect keeps all that computes on the GPU from
+ * waits in its collective operation until the watchdog's time-out (10 min for NCCL in PyTorch), and
+ * a probe that only opens a port sees nothing. The effect keeps all that computes on the GPU from
  * coming back while it stands; its processes stay.
  */
 #include "faults/faults.h"

@@ -2,10 +2,10 @@
 /*
  * io.errno: operations on files fail.
  *
- * In the field a quota is used up for one user, permissions change under a running service, a network
- * file system goes stale, or one directory is damaged: some operations on some files fail with an
- * error of their own while the rest of the disk is well. The effect lets `percent` of the operations
- * that are chosen fail with `error`. The preset is a failing disk.
+ * In the field a quota is used up for one user, permissions change under a running service, a
+ * network file system goes stale, or one directory is damaged: some operations on some files fail
+ * with an error of their own while the rest of the disk is well. The effect lets `percent` of the
+ * operations that are chosen fail with `error`. The preset is a failing disk.
  */
 #include "core/errno_names.h"
 #include "faults/files.h"

@@ -4,9 +4,9 @@
  *
  * In the field a disk that retries, a volume that is being rebuilt, a noisy neighbour on shared
  * storage: throughput may look well while each operation takes ten times as long. What writes and
- * syncs before it answers, as a database does, gets slower with each sync; what reads in large pieces
- * hardly notices. The effect adds `time` to each operation that is chosen, with `jitter` as the
- * standard deviation. The preset is a disk whose cache does not help.
+ * syncs before it answers, as a database does, gets slower with each sync; what reads in large
+ * pieces hardly notices. The effect adds `time` to each operation that is chosen, with `jitter` as
+ * the standard deviation. The preset is a disk whose cache does not help.
  */
 #include "faults/files.h"
 

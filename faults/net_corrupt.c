@@ -3,11 +3,11 @@
  * net.corrupt: packets are damaged on the way.
  *
  * In the field a bad cable, a dirty connector or a failing card flips bits. A checksum finds it and
- * the packet is dropped, so that it looks like loss to whoever does not read the counters of the card;
- * one in 65536 that only the TCP checksum looks at is not found (Stone and Partridge, "When the CRC
- * and TCP Checksum Disagree", SIGCOMM 2000), and then wrong bytes are taken for right ones. The effect
- * flips one bit of `percent` of the packets of the target, in each direction. The preset is a choice
- * for a drill.
+ * the packet is dropped, so that it looks like loss to whoever does not read the counters of the
+ * card; one in 65536 that only the TCP checksum looks at is not found (Stone and Partridge, "When
+ * the CRC and TCP Checksum Disagree", SIGCOMM 2000), and then wrong bytes are taken for right ones.
+ * The effect flips one bit of `percent` of the packets of the target, in each direction. The preset
+ * is a choice for a drill.
  */
 #include "faults/packets.h"
 

@@ -5,10 +5,10 @@
  * In the field traffic is rerouted over a longer way, a queue fills up, or a link retransmits:
  * nothing is lost, but every packet comes later, and not equally so. Replication falls behind,
  * tight probe time-outs call a healthy target dead, requests miss their limit. The effect adds
- * `latency` to each packet in each direction, with `jitter` as the standard deviation; a round
- * trip grows by twice that. On a link it is replication that gets older, and every transfer that
- * ends later, by one way; jitter averages out over the packets of a transfer. A model without
- * packets takes all of them, both ways, and jitter as normal.
+ * `latency` to each packet in each direction, with `jitter` as the standard deviation; a round trip
+ * grows by twice that. On a link it is replication that gets older, and every transfer that ends
+ * later, by one way; jitter averages out over the packets of a transfer. A model without packets
+ * takes all of them, both ways, and jitter as normal.
  */
 #include "faults/packets.h"
 

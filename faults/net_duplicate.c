@@ -2,11 +2,11 @@
 /*
  * net.duplicate: packets come twice.
  *
- * In the field a loop in the network, a bonded interface that sends on both of its ports, or a switch
- * that floods while it learns: every copy takes its share of the bandwidth, and what does not count
- * its packets sees a message twice. TCP drops the copies. The effect sends `percent` of the packets of
- * the target twice, in each direction. The preset is a choice for a drill. A model without packets
- * takes the bandwidth alone.
+ * In the field a loop in the network, a bonded interface that sends on both of its ports, or a
+ * switch that floods while it learns: every copy takes its share of the bandwidth, and what does
+ * not count its packets sees a message twice. TCP drops the copies. The effect sends `percent` of
+ * the packets of the target twice, in each direction. The preset is a choice for a drill. A model
+ * without packets takes the bandwidth alone.
  */
 #include "faults/packets.h"
 

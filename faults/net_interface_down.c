@@ -2,11 +2,11 @@
 /*
  * net.interface_down: the network interface of a node is down.
  *
- * In the field somebody runs `ip link set down` on the wrong machine, a driver resets the card, or an
- * update of the network's configuration takes it away. Unlike behind a cut, the node itself knows:
- * its programs get ENETDOWN at once, its addresses are gone, and local services that listened on them
- * stop. To everybody else it looks like a crash. The effect takes all paths of the node away and
- * leaves its processes running.
+ * In the field somebody runs `ip link set down` on the wrong machine, a driver resets the card, or
+ * an update of the network's configuration takes it away. Unlike behind a cut, the node itself
+ * knows: its programs get ENETDOWN at once, its addresses are gone, and local services that
+ * listened on them stop. To everybody else it looks like a crash. The effect takes all paths of the
+ * node away and leaves its processes running.
  */
 #include "faults/faults.h"
 

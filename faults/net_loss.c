@@ -2,17 +2,17 @@
 /*
  * net.loss: packets are lost.
  *
- * In the field a dirty fibre, an overrun buffer or a failing switch: most packets come through,
- * the others must be sent again. TCP takes loss for congestion and slows down far more than the
- * share that is lost; probes miss now and then, so a detector that wants one miss raises false
- * alarms, and one that wants many sees nothing. The effect loses `percent` of the packets of the
- * target, in each direction. The preset is a choice for a drill.
+ * In the field a dirty fibre, an overrun buffer or a failing switch: most packets come through, the
+ * others must be sent again. TCP takes loss for congestion and slows down far more than the share
+ * that is lost; probes miss now and then, so a detector that wants one miss raises false alarms,
+ * and one that wants many sees nothing. The effect loses `percent` of the packets of the target, in
+ * each direction. The preset is a choice for a drill.
  *
  * In the field losses come in bursts. `model: gemodel` (Gilbert 1960, Elliott 1963) has a good and
  * a bad state: p leads into the bad one, r out of it, 1-h is lost while it is bad, 1-k while it is
  * good; its presets are bursts of ten packets, one in a hundred. `model: state` has the four states
- * of Salsano et al. (2012) as in netem's manual. The share that is lost follows from the states, and
- * `percent` counts for `random` alone. A model without packets takes that share, each packet by
+ * of Salsano et al. (2012) as in netem's manual. The share that is lost follows from the states,
+ * and `percent` counts for `random` alone. A model without packets takes that share, each packet by
  * itself.
  */
 #include "faults/packets.h"

@@ -3,10 +3,10 @@
  * net.mtu: large packets do not pass.
  *
  * In the field a tunnel or an overlay takes its bytes of each packet, one switch of many has jumbo
- * frames off, or a firewall drops the messages that path MTU discovery lives on (RFC 1191, RFC 2923:
- * a black hole). Small requests, probes among them, pass; what fills a packet does not, so that a
- * connection opens and then hangs. The effect lets packets of the target pass up to `bytes`, counted
- * from the IP header on. The preset is the least that IPv6 asks of any link.
+ * frames off, or a firewall drops the messages that path MTU discovery lives on (RFC 1191, RFC
+ * 2923: a black hole). Small requests, probes among them, pass; what fills a packet does not, so
+ * that a connection opens and then hangs. The effect lets packets of the target pass up to `bytes`,
+ * counted from the IP header on. The preset is the least that IPv6 asks of any link.
  */
 #include "faults/faults.h"
 

@@ -2,9 +2,9 @@
 /*
  * net.partition: the network around the target is cut.
  *
- * In the field a fibre is dug up, a router loses its routes, or a firewall rule goes wrong:
- * packets are dropped in both directions without an answer, while everything on the far side goes
- * on running. A primary cut off like this still believes that it is the primary, and what it
+ * In the field a fibre is dug up, a router loses its routes, or a firewall rule goes wrong: packets
+ * are dropped in both directions without an answer, while everything on the far side goes on
+ * running. A primary cut off like this still believes that it is the primary, and what it
  * acknowledges inside the cut is lost at the takeover (two primaries, "split brain", when nobody
  * fences it). The effect closes all paths of the target, both ways.
  *
@@ -12,8 +12,8 @@
  * takes part is cut off from some of the others and reached from everywhere else, clients and
  * gateway included. The shapes are those that quorums are broken with (Jepsen's nemesis): `halves`,
  * `one` alone, the smallest `majority` against the rest, a `ring` in which each sees a majority and
- * no two the same one, halves with a `bridge` between them, or `custom` groups, of which a thing can
- * be in several. A `direction` drops packets one way only, as an asymmetric route or a firewall
+ * no two the same one, halves with a `bridge` between them, or `custom` groups, of which a thing
+ * can be in several. A `direction` drops packets one way only, as an asymmetric route or a firewall
  * does; to a connection that is as bad as both.
  */
 #include "faults/faults.h"

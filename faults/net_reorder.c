@@ -3,11 +3,11 @@
  * net.reorder: packets overtake each other.
  *
  * In the field traffic is spread over several ways that are not equally long, or a queue serves
- * another first: nothing is lost, but it comes in another order. TCP takes three later segments in a
- * row for the loss of an earlier one (RFC 5681, section 3.2), sends it again and slows down; what
+ * another first: nothing is lost, but it comes in another order. TCP takes three later segments in
+ * a row for the loss of an earlier one (RFC 5681, section 3.2), sends it again and slows down; what
  * reads datagrams has to sort them. The effect holds all packets of the target back for `delay` but
- * for `percent` of them, which go at once, past those that wait, as netem does; with `gap` only each
- * gap-th packet may do so. The presets are those of netem's manual.
+ * for `percent` of them, which go at once, past those that wait, as netem does; with `gap` only
+ * each gap-th packet may do so. The presets are those of netem's manual.
  */
 #include "faults/packets.h"
 

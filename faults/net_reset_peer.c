@@ -2,12 +2,12 @@
 /*
  * net.reset_peer: connections to the target's service ports are reset.
  *
- * In the field a firewall or load balancer forgets its connections, a proxy is restarted, or a process
- * runs out of descriptors: the peer gets a RST instead of an answer, `connection reset by peer`. It
- * is told at once, so that a client with retries goes elsewhere within a round trip, and one without
- * sees an error each time; whether what it had sent was carried out, nobody can tell it. The effect
- * resets each connection to the service ports `timeout` after it was opened, those that are open
- * included; 0 resets it at once.
+ * In the field a firewall or load balancer forgets its connections, a proxy is restarted, or a
+ * process runs out of descriptors: the peer gets a RST instead of an answer, `connection reset by
+ * peer`. It is told at once, so that a client with retries goes elsewhere within a round trip, and
+ * one without sees an error each time; whether what it had sent was carried out, nobody can tell
+ * it. The effect resets each connection to the service ports `timeout` after it was opened, those
+ * that are open included; 0 resets it at once.
  */
 #include "faults/faults.h"
 

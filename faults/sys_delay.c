@@ -5,8 +5,8 @@
  * In the field a call that takes microseconds takes seconds now and then: a journal that commits, a
  * device that collects garbage, a lock in the kernel. The median stays, the tail does not, and what
  * waits behind that call waits with it. The effect holds the calls that are chosen back for `time`,
- * before they are carried out (`enter`) or after it (`exit`: others see what it did, the caller waits).
- * A model without system calls refuses it.
+ * before they are carried out (`enter`) or after it (`exit`: others see what it did, the caller
+ * waits). A model without system calls refuses it.
  */
 #include "faults/calls.h"
 

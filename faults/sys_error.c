@@ -5,9 +5,9 @@
  * In the field a full disk, a lost mount, an exhausted table or a signal at the wrong moment make
  * single calls fail with an error that the program's author never saw: what is done with it decides
  * whether one write is lost or all of them (fsync that fails once and is tried again loses data:
- * Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). The effect lets
- * the calls that are chosen return `error` without being carried out. The preset is that of a worn
- * disk. A model without system calls refuses it.
+ * Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). The effect
+ * lets the calls that are chosen return `error` without being carried out. The preset is that of a
+ * worn disk. A model without system calls refuses it.
  */
 #include "core/errno_names.h"
 #include "faults/calls.h"

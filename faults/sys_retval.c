@@ -4,8 +4,8 @@
  *
  * In the field a read comes back short, a write takes only a part, or a call says that all is well
  * and did nothing: a broken file system in user space, an interposed library, a container runtime
- * that stubs a call out. The effect does not carry out the calls that are chosen and returns `value`;
- * 0 from a read is the end of the file. A model without system calls refuses it.
+ * that stubs a call out. The effect does not carry out the calls that are chosen and returns
+ * `value`; 0 from a read is the end of the file. A model without system calls refuses it.
  */
 #include "faults/calls.h"
 

@@ -34,7 +34,7 @@ bool link_open(const struct world *w, size_t link)
 {
 	struct entity entity = {.kind = ENTITY_LINK, .index = (int32_t)link};
 	return w->links[link].cut == 0 && w->scenario->deployment.links[link].loss < 1 &&
-	       condition_loss(w, entity) < 1;
+	       wire_loss(w, entity) < 1;
 }
 
 bool sites_connected(const struct world *w, uint32_t a, uint32_t b)
@@ -42,6 +42,10 @@ bool sites_connected(const struct world *w, uint32_t a, uint32_t b)
 	if (a == b)
 		return true;
 	int link = scenario_link_between(w->scenario, a, b);
+	if (w->sites[a].parted && w->sites[b].parted &&
+	    wire_parted(w, (struct entity){.kind = ENTITY_SITE, .site = a},
+			(struct entity){.kind = ENTITY_SITE, .site = b}))
+		return false;
 	return w->sites[a].cut == 0 && w->sites[b].cut == 0 &&
 	       (link < 0 || link_open(w, (size_t)link));
 }

@@ -20,18 +20,17 @@
 	 EFFECT_BIT(EFFECT_LOAD_SURGE) | EFFECT_BIT(EFFECT_MODEL_BAD) |                            \
 	 EFFECT_BIT(EFFECT_DATA_CUT) | EFFECT_BIT(EFFECT_DATA_OLD) |                               \
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
-	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_DISK_FULL))
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_DISK_FULL) |                             \
+	 EFFECT_BIT(EFFECT_GPU_HANG) | EFFECT_BIT(EFFECT_NET_DUPLICATE) |                          \
+	 EFFECT_BIT(EFFECT_NET_CORRUPT) | EFFECT_BIT(EFFECT_NET_REORDER) |                         \
+	 EFFECT_BIT(EFFECT_NET_RESET) | EFFECT_BIT(EFFECT_NET_MTU) | EFFECT_BIT(EFFECT_IO_ERROR) | \
+	 EFFECT_BIT(EFFECT_IO_LATENCY) | EFFECT_BIT(EFFECT_DISK_BADBLOCKS) |                       \
+	 EFFECT_BIT(EFFECT_DISK_INODES) | EFFECT_BIT(EFFECT_FS_UNSYNCED) |                         \
+	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
 
 bool condition_kind(enum effect_kind kind)
 {
 	return (CONDITIONS >> kind & 1) != 0;
-}
-
-/* The k-th that stands, or NULL when it is of another kind. */
-static const struct effect *standing(const struct world *w, size_t k, enum effect_kind kind)
-{
-	const struct token *token = &w->tokens[w->standing[k]];
-	return token->effect.kind == kind ? &token->effect : NULL;
 }
 
 static double share_of(const struct effect *effect)
@@ -51,7 +50,7 @@ double gpus_pace(const struct world *w, uint32_t node, uint64_t mask)
 {
 	double pace = 1;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_GPU_SLOW);
+		const struct effect *effect = condition_standing(w, k, EFFECT_GPU_SLOW);
 		if (effect && on_gpus(w, effect, node, mask))
 			pace = fmin(pace, 1 - share_of(effect));
 	}
@@ -62,11 +61,21 @@ double gpus_wrong(const struct world *w, uint32_t node, uint64_t mask)
 {
 	double right = 1;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_GPU_WRONG);
+		const struct effect *effect = condition_standing(w, k, EFFECT_GPU_WRONG);
 		if (effect && on_gpus(w, effect, node, mask))
 			right *= 1 - share_of(effect);
 	}
 	return 1 - right;
+}
+
+bool gpus_hang(const struct world *w, uint32_t node, uint64_t mask)
+{
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = condition_standing(w, k, EFFECT_GPU_HANG);
+		if (effect && on_gpus(w, effect, node, mask))
+			return true;
+	}
+	return false;
 }
 
 /* ---- CPU and memory ---- */
@@ -93,7 +102,7 @@ double node_cpu(const struct world *w, uint32_t node)
 {
 	double left = 1;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_CPU_TAKEN);
+		const struct effect *effect = condition_standing(w, k, EFFECT_CPU_TAKEN);
 		double workers = 1;
 		if (!effect || nodes_of(w, effect->entity).first != node)
 			continue;
@@ -108,7 +117,7 @@ double node_memory(const struct world *w, uint32_t node)
 {
 	double left = 1;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_MEM_TAKEN);
+		const struct effect *effect = condition_standing(w, k, EFFECT_MEM_TAKEN);
 		if (!effect || nodes_of(w, effect->entity).first != node)
 			continue;
 		left -= effect->spread ? (double)effect->spread / (double)site_of(w, effect)->memory
@@ -131,22 +140,11 @@ static double host_pace(double left, bool gpus)
 
 /* ---- the network, disks, the store ---- */
 
-double condition_loss(const struct world *w, struct entity entity)
-{
-	double kept = 1;
-	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_NET_LOSS);
-		if (effect && entity_equal(effect->entity, entity))
-			kept *= 1 - share_of(effect);
-	}
-	return 1 - kept;
-}
-
 double condition_rate(const struct world *w, enum effect_kind kind, struct entity entity)
 {
 	double rate = INFINITY;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, kind);
+		const struct effect *effect = condition_standing(w, k, kind);
 		if (effect && entity_equal(effect->entity, entity))
 			rate = fmin(rate, (double)effect->amount);
 	}
@@ -157,7 +155,7 @@ double condition_surge(const struct world *w, uint32_t endpoint)
 {
 	double times = 1;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_LOAD_SURGE);
+		const struct effect *effect = condition_standing(w, k, EFFECT_LOAD_SURGE);
 		if (effect && effect->entity.index == (int32_t)endpoint)
 			times += share_of(effect);
 	}
@@ -168,7 +166,7 @@ nanos condition_clock(const struct world *w, uint32_t site, uint32_t node, bool 
 {
 	nanos offset = 0, tolerance = NANOS_NEVER;
 	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = standing(w, k, EFFECT_CLOCK_SKEW);
+		const struct effect *effect = condition_standing(w, k, EFFECT_CLOCK_SKEW);
 		if (!effect || effect->entity.site != site ||
 		    (effect->entity.kind == ENTITY_NODE &&
 		     nodes_of(w, effect->entity).first != node))
@@ -200,7 +198,7 @@ static void add(const struct effect *effect, struct conditions *ret)
 	enum effect_kind kind = effect->kind;
 	if (kind == EFFECT_SERVE_ERROR)
 		combine(&ret->error, share_of(effect));
-	if (kind == EFFECT_NET_LOSS)
+	if (kind == EFFECT_NET_LOSS || kind == EFFECT_NET_CORRUPT)
 		combine(&ret->loss, share_of(effect));
 	if (kind == EFFECT_MODEL_BAD)
 		ret->wrong = 1;
@@ -212,6 +210,7 @@ static void add(const struct effect *effect, struct conditions *ret)
 		ret->loops = effect->amount;
 	if (kind == EFFECT_CPU_QUOTA)
 		ret->squeezed = fmax(ret->squeezed, share_of(effect));
+	ret->hangs |= kind == EFFECT_GPU_HANG;
 	ret->stopped |= kind == EFFECT_PROC_FREEZE;
 	ret->unready |= kind == EFFECT_REPLICA_UNREADY;
 }
@@ -223,20 +222,40 @@ bool condition_damages(const struct world *w, const struct token *token, enum ef
 	       token->copy == w->sites[world_data_site(w)].damage[c].copy;
 }
 
+/* A connection that is reset before its answer is there. */
+static double reset_early(const struct world *w, const struct replica *replica,
+			  const struct effect *effect)
+{
+	const struct load *load = &w->scenario->deployment.endpoints[replica->endpoint].load;
+	if (effect->kind != EFFECT_NET_RESET || effect->amount == 0 || load->rate <= 0)
+		return 0;
+	return 1 - dist_cdf(&load->service_time, (double)effect->amount);
+}
+
+static bool keeps_log(const struct world *w, const struct replica *replica)
+{
+	return world_domain(w, replica->endpoint) == DOMAIN_OF_DATA &&
+	       w->scenario->deployment.data[DATA_IO].declared;
+}
+
+/* A record is written and synced before the request is answered. */
+#define LOG_WRITE (FILE_BIT(FILE_WRITE) | FILE_BIT(FILE_SYNC))
+
 /* Where the input and output log cannot be written or read, no request is answered. */
 static double log_lost(const struct world *w, const struct replica *replica)
 {
 	const struct node *node = &w->nodes[replica->node];
 	const struct site_state *site = &w->sites[replica->site];
 	double lost = 0;
-	if (world_domain(w, replica->endpoint) != DOMAIN_OF_DATA ||
-	    !w->scenario->deployment.data[DATA_IO].declared)
+	if (!keeps_log(w, replica))
 		return 0;
 	if (node->disk_full || node->disk_failing || node->disk_readonly ||
 	    site->damage[DATA_IO].sealed || site->damage[DATA_IO].gone)
 		return 1;
+	if (w->standing_count > 0)
+		lost = disk_errors(w, node_entity(w, replica->node), LOG_WRITE);
 	if (!site->damage[DATA_IO].cut)
-		return 0;
+		return lost;
 	for (size_t k = 0; k < w->standing_count; k++) {
 		const struct token *token = &w->tokens[w->standing[k]];
 		if (condition_damages(w, token, EFFECT_DATA_CUT, DATA_IO))
@@ -253,18 +272,23 @@ void conditions_of(const struct world *w, const struct replica *replica, struct 
 		const struct token *token = &w->tokens[w->standing[k]];
 		/* What a start waits for, a new one waits for wherever it is. */
 		bool start = token->effect.kind == EFFECT_START_SLOW;
-		if (replica_is_of(w, replica, token->effect.entity,
-				  start ? replica->site : token->site))
-			add(&token->effect, ret);
+		if (!replica_is_of(w, replica, token->effect.entity,
+				   start ? replica->site : token->site))
+			continue;
+		add(&token->effect, ret);
+		combine(&ret->error, reset_early(w, replica, &token->effect));
 	}
 	if (replica->node == NODE_NONE)
 		return;
 	combine(&ret->error, log_lost(w, replica));
+	ret->hangs |= keeps_log(w, replica) && w->nodes[replica->node].disk_hanging > 0;
 	if (w->standing_count == 0)
 		return;
 	ret->pace = gpus_pace(w, replica->node, gpus_of(w, replica)) *
 		    host_pace(fmin(node_cpu(w, replica->node), 1 - ret->squeezed),
 			      gpus_of(w, replica) != 0);
+	if (keeps_log(w, replica))
+		ret->added += disk_added(w, node_entity(w, replica->node), LOG_WRITE);
 	combine(&ret->wrong, gpus_wrong(w, replica->node, gpus_of(w, replica)));
 	condition_clock(w, replica->site, replica->node, &refused);
 	if (refused)
@@ -274,5 +298,5 @@ void conditions_of(const struct world *w, const struct replica *replica, struct 
 bool conditions_well(const struct conditions *now)
 {
 	return now->pace == 1 && now->wrong == 0 && now->error == 0 && now->loss == 0 &&
-	       now->added == 0 && !now->stopped && !now->unready;
+	       now->added == 0 && !now->stopped && !now->unready && !now->hangs;
 }

@@ -92,13 +92,21 @@ static void change_xid(struct world *w, struct token *token, bool on)
 static void change_power(struct world *w, struct token *token, bool on)
 {
 	struct node_range range = nodes_of(w, token->effect.entity);
-	for (uint32_t n = range.first; n < range.end; n++)
+	for (uint32_t n = range.first; n < range.end; n++) {
+		if (on && node_up(w, n))
+			disk_crashed(w, n);
 		count(&w->nodes[n].power_off, on);
+	}
 }
 
+/* A reboot in good order syncs all disks before. */
 static void change_crash(struct world *w, struct token *token, bool on)
 {
-	count(&node_of(w, token->effect.entity)->crashed, on);
+	uint32_t n = nodes_of(w, token->effect.entity).first;
+	bool orderly = token->effect.kind == EFFECT_NODE_REBOOT && token->effect.spread;
+	if (on && node_up(w, n) && !orderly)
+		disk_crashed(w, n);
+	count(&w->nodes[n].crashed, on);
 }
 
 static void change_freeze(struct world *w, struct token *token, bool on)
@@ -145,7 +153,16 @@ static void cut(struct world *w, struct entity entity, bool on)
 
 static void change_cut(struct world *w, struct token *token, bool on)
 {
-	cut(w, token->effect.entity, on);
+	struct entity entity = token->effect.entity;
+	if (!wire_is_shaped(&token->effect)) {
+		cut(w, entity, on);
+		return;
+	}
+	w->parted += on ? 1 : -(size_t)1;
+	if (entity.kind == ENTITY_NODE)
+		count(&node_of(w, entity)->parted, on);
+	else
+		count(&w->sites[entity.site].parted, on);
 }
 
 static void turned(void *context, uint64_t id, nanos now)
@@ -174,9 +191,8 @@ static void change_flap(struct world *w, struct token *token, bool on)
 
 /* The effect is on each packet, what is kept is for a round trip: two packets, whose deviations are
  * independent of each other. */
-static void change_delay(struct world *w, struct token *token, bool on)
+static void delay(struct world *w, struct entity entity, nanos amount, nanos jitter, bool on)
 {
-	struct entity entity = token->effect.entity;
 	int by = on ? 1 : -1;
 	nanos *to = &w->sites[entity.site].delay, *spread = &w->sites[entity.site].jitter;
 	if (entity.kind == ENTITY_LINK) {
@@ -186,9 +202,41 @@ static void change_delay(struct world *w, struct token *token, bool on)
 		to = &node_of(w, entity)->delay;
 		spread = &node_of(w, entity)->jitter;
 	}
-	*to += by * 2 * token->effect.amount;
+	*to += by * 2 * amount;
 	if (spread)
-		*spread += by * (nanos)llround(sqrt(2) * (double)token->effect.spread);
+		*spread += by * (nanos)llround(sqrt(2) * (double)jitter);
+}
+
+static void change_delay(struct world *w, struct token *token, bool on)
+{
+	delay(w, token->effect.entity, token->effect.amount, token->effect.spread, on);
+}
+
+static void change_reorder(struct world *w, struct token *token, bool on)
+{
+	delay(w, token->effect.entity, wire_held(&token->effect), 0, on);
+}
+
+static void change_width(struct world *w, struct token *token, bool on)
+{
+	(void)token;
+	w->narrowed |= on;
+}
+
+/* Those that are open, and whoever comes: its checks by the gateway too. With a time-out only what
+ * takes longer meets it, which is a condition. */
+static void change_reset(struct world *w, struct token *token, bool on)
+{
+	struct entity entity = token->effect.entity;
+	struct node_range range = nodes_of(w, entity);
+	for (uint32_t n = range.first; n < range.end && on; n++)
+		w->nodes[n].resets += node_up(w, n);
+	if (token->effect.amount > 0)
+		return;
+	if (entity.kind == ENTITY_NODE)
+		count(&node_of(w, entity)->reset, on);
+	else
+		count(&w->sites[entity.site].reset, on);
 }
 
 static void change_drop(struct world *w, struct token *token, bool on)
@@ -472,11 +520,17 @@ static change_fn *const changes[EFFECTS] = {
 	[EFFECT_CKPT_SHARD] = change_checkpoint,   [EFFECT_CKPT_TORN] = change_checkpoint,
 	[EFFECT_MEM_TAKEN] = change_memory,        [EFFECT_PROC_OOM] = change_oom,
 	[EFFECT_DATA_ZERO] = change_data_zero,     [EFFECT_DATA_MISDIRECT] = change_data_misdirect,
+	[EFFECT_NET_REORDER] = change_reorder,     [EFFECT_NET_DUPLICATE] = change_width,
+	[EFFECT_NET_MTU] = change_width,           [EFFECT_NET_RESET] = change_reset,
+	[EFFECT_DISK_HANG] = disk_change_hang,     [EFFECT_DISK_BADBLOCKS] = disk_change_badblocks,
+	[EFFECT_DISK_INODES] = disk_change_inodes, [EFFECT_FS_UNSYNCED] = disk_change_tearing,
+	[EFFECT_FS_TORN_OP] = disk_change_tearing, [EFFECT_FS_TORN_SEQ] = disk_change_tearing,
 };
 
 void effects_reset(struct world *w)
 {
-	w->token_count = w->standing_count = 0;
+	w->token_count = w->standing_count = w->parted = 0;
+	w->narrowed = false;
 }
 
 static void stand(struct world *w, uint32_t index, bool on)
@@ -534,7 +588,9 @@ void effect_adjust(struct world *w, const struct effect *effect, uint64_t id)
 #define DEADLY                                                                                     \
 	((EFFECT_BIT(EFFECT_GPU_SLOW) - 1) | EFFECT_BIT(EFFECT_NODE_REBOOT) |                      \
 	 EFFECT_BIT(EFFECT_PROC_LOOP) | EFFECT_BIT(EFFECT_DISK_ERROR) |                            \
-	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM))
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) |                              \
+	 EFFECT_BIT(EFFECT_DISK_HANG) | EFFECT_BIT(EFFECT_IO_ERROR) |                              \
+	 EFFECT_BIT(EFFECT_DISK_BADBLOCKS) | EFFECT_BIT(EFFECT_DISK_INODES))
 
 /* What was broken comes back; processes that died of it are started again by those who mended it.
  */

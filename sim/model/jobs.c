@@ -339,16 +339,18 @@ static bool node_failed(const struct world *w, uint32_t node)
 	return !node_up(w, node) || w->nodes[node].gpus_gone;
 }
 
-/* Its processes may be there, but no step ends. */
-static bool node_hangs(const struct world *w, const struct job_state *job, uint32_t node)
-{
-	return w->nodes[node].frozen || w->nodes[node].cut || w->sites[job->config->site].cut;
-}
-
 static uint64_t all_gpus(const struct world *w, const struct job_state *job)
 {
 	uint32_t gpus = w->scenario->deployment.sites[job->config->site].gpus;
 	return gpus >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << gpus) - 1;
+}
+
+/* Its processes may be there, but no step ends. */
+static bool node_hangs(const struct world *w, const struct job_state *job, uint32_t node)
+{
+	if (w->standing_count > 0 && gpus_hang(w, node, all_gpus(w, job)))
+		return true;
+	return w->nodes[node].frozen || w->nodes[node].cut || w->sites[job->config->site].cut;
 }
 
 static bool node_fit(const struct world *w, const struct job_state *job, uint32_t node)
@@ -360,10 +362,21 @@ static bool node_fit(const struct world *w, const struct job_state *job, uint32_
 	       gpus_wrong(w, node, all_gpus(w, job)) <= 0;
 }
 
+/* Two of its ranks do not see each other. */
+static bool gang_parted(const struct world *w, const struct job_state *job)
+{
+	for (uint32_t i = 0; i < job->config->nodes && w->parted > 0; i++)
+		for (uint32_t k = 0; k < i && w->nodes[job->ranks[i]].parted; k++)
+			if (wire_parted(w, node_entity(w, job->ranks[i]),
+					node_entity(w, job->ranks[k])))
+				return true;
+	return false;
+}
+
 static double gang_pace(const struct world *w, const struct job_state *job)
 {
 	double pace = 1;
-	if (job->stopped)
+	if (job->stopped || gang_parted(w, job))
 		return 0;
 	for (uint32_t k = 0; k < job->config->nodes; k++) {
 		if (node_hangs(w, job, job->ranks[k]))
@@ -717,6 +730,14 @@ int32_t jobs_save_by_index(const struct world *w, uint32_t index, int32_t which)
 static void count(uint32_t *counter, uint32_t by, bool on)
 {
 	*counter = on ? *counter + by : *counter - (*counter < by ? *counter : by);
+}
+
+void jobs_badblocks(struct world *w, nanos since, uint64_t ranges, bool on)
+{
+	for (size_t i = 0; i < w->job_count; i++)
+		for (size_t k = 0; k < w->jobs[i].save_count; k++)
+			if (w->jobs[i].saves[k].as_of <= since)
+				w->jobs[i].saves[k].flips += on ? ranges : -ranges;
 }
 
 void jobs_damage(struct world *w, const struct effect *effect, bool on)

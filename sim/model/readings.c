@@ -12,6 +12,29 @@ static uint32_t count_bits(uint64_t word)
 	return (uint32_t)__builtin_popcountll(word);
 }
 
+static void most(uint32_t *to, double value)
+{
+	uint32_t whole = (uint32_t)lround(value);
+	*to = whole > *to ? whole : *to;
+}
+
+/* Of one disk, by operations on its files; of several the worst counts. */
+static void read_files(const struct world *w, struct entity disk, struct reading *ret)
+{
+	double failing = 0, left = condition_rate(w, EFFECT_DISK_INODES, disk);
+	for (int i = 0; i < FILE_OPERATIONS; i++) {
+		nanos added = disk_added(w, disk, FILE_BIT(i));
+		failing = fmax(failing, disk_errors(w, disk, FILE_BIT(i)));
+		ret->io_added = added > ret->io_added ? added : ret->io_added;
+	}
+	most(&ret->io_failing_ppm, failing * EFFECT_PPM);
+	most(&ret->bad_blocks_ppm, wire_share(w, EFFECT_DISK_BADBLOCKS, disk) * EFFECT_PPM);
+	if (left < ret->inodes_left_ppm)
+		ret->inodes_left_ppm = (uint32_t)left;
+	ret->disks_unsynced += disk_tearing(w, disk, true);
+	ret->disks_tearing += disk_tearing(w, disk, false);
+}
+
 /* What a node that is up says of its GPUs, disk, ports and clock. */
 static void read_condition(const struct world *w, struct entity entity, uint32_t n,
 			   struct reading *ret)
@@ -31,6 +54,7 @@ static void read_condition(const struct world *w, struct entity entity, uint32_t
 	ret->disks_readonly += node->disk_readonly > 0;
 	ret->ports++;
 	ret->ports_open += node->dropped == 0 && w->sites[entity.site].dropped == 0;
+	ret->disks_hanging += node->disk_hanging > 0;
 	if (w->standing_count == 0)
 		return;
 	for (uint32_t g = 0; g < site->gpus; g++) {
@@ -40,7 +64,9 @@ static void read_condition(const struct world *w, struct entity entity, uint32_t
 		uint32_t pace = (uint32_t)lround(gpus_pace(w, n, bit) * EFFECT_PPM);
 		ret->pace_ppm = pace < ret->pace_ppm ? pace : ret->pace_ppm;
 		ret->gpus_wrong += gpus_wrong(w, n, bit) > 0;
+		ret->gpus_hanging += gpus_hang(w, n, bit);
 	}
+	read_files(w, itself, ret);
 	ret->disk_rate = fmin(ret->disk_rate, condition_rate(w, EFFECT_DISK_RATE, itself));
 	uint32_t left = (uint32_t)fmin(condition_rate(w, EFFECT_DISK_FULL, itself), EFFECT_PPM);
 	ret->disk_left_ppm = left < ret->disk_left_ppm ? left : ret->disk_left_ppm;
@@ -76,6 +102,7 @@ static void read_nodes(const struct world *w, struct entity entity, struct node_
 		ret->xid_lines += node->xid_lines;
 		if (node->xid)
 			ret->xid = node->xid;
+		ret->resets += node->resets;
 		read_condition(w, entity, n, ret);
 	}
 }
@@ -123,7 +150,7 @@ static void read_replicas(const struct world *w, struct entity entity, struct re
 
 static void read_path(const struct world *w, struct entity entity, struct reading *ret)
 {
-	bool open = true;
+	bool open = true, parted = false;
 	nanos trip = scenario_time(w->scenario, ROUND_TRIP_BASE);
 	if (entity.kind == ENTITY_LINK) {
 		const struct link *link = &w->scenario->deployment.links[entity.index];
@@ -131,19 +158,25 @@ static void read_path(const struct world *w, struct entity entity, struct readin
 		trip = 2 * link->latency + w->links[entity.index].delay;
 	} else {
 		open = w->sites[entity.site].cut == 0;
+		parted = w->sites[entity.site].parted > 0;
 		trip += w->sites[entity.site].delay;
 		if (entity.kind == ENTITY_NODE || entity.kind == ENTITY_GPU) {
 			const struct node *node = &w->nodes[nodes_of(w, entity).first];
 			open = open && node->cut == 0;
+			parted = parted || node->parted > 0;
 			trip += node->delay;
 		}
 	}
 	ret->paths++;
-	ret->paths_open += open;
+	ret->paths_open += open && !parted;
 	if (entity.kind == ENTITY_GPU)
 		entity.kind = ENTITY_NODE;
 	entity.part = 0;
-	ret->loss_ppm = (uint32_t)lround(condition_loss(w, entity) * EFFECT_PPM);
+	most(&ret->loss_ppm, wire_share(w, EFFECT_NET_LOSS, entity) * EFFECT_PPM);
+	most(&ret->duplicated_ppm, wire_share(w, EFFECT_NET_DUPLICATE, entity) * EFFECT_PPM);
+	most(&ret->corrupted_ppm, wire_share(w, EFFECT_NET_CORRUPT, entity) * EFFECT_PPM);
+	most(&ret->reordered_ppm, wire_share(w, EFFECT_NET_REORDER, entity) * EFFECT_PPM);
+	ret->mtu = wire_mtu(w, entity);
 	ret->rate = condition_rate(w, EFFECT_NET_RATE, entity);
 	ret->round_trip = open ? trip : NANOS_NEVER;
 }
@@ -192,6 +225,8 @@ static void read_store(const struct world *w, struct reading *ret)
 	ret->disk_rate = fmin(condition_rate(w, EFFECT_STORE_RATE, entity),
 			      condition_rate(w, EFFECT_DISK_RATE, entity));
 	ret->disk_rate = fmin(ret->disk_rate, fmax(store->read, store->write));
+	ret->disks_hanging = w->store.hanging > 0;
+	read_files(w, entity, ret);
 	ret->disk_left_ppm =
 		(uint32_t)fmin(condition_rate(w, EFFECT_DISK_FULL, entity), EFFECT_PPM);
 	ret->restore_rate = fmin(store->read, condition_rate(w, EFFECT_RESTORE_RATE, entity));
@@ -221,7 +256,7 @@ static void begin(const struct world *w, struct reading *ret)
 	*ret = (struct reading){.at = world_now(w), .pace_ppm = EFFECT_PPM};
 	ret->rate = ret->disk_rate = ret->restore_rate = INFINITY;
 	ret->cpu_left_ppm = ret->memory_left_ppm = ret->quota_ppm = EFFECT_PPM;
-	ret->disk_left_ppm = EFFECT_PPM;
+	ret->disk_left_ppm = ret->inodes_left_ppm = EFFECT_PPM;
 }
 
 void reading_hardware(const struct world *w, struct entity entity, struct reading *ret)

@@ -127,6 +127,10 @@ enum serve replica_serve(const struct world *w, const struct replica *replica)
 		return SERVE_HANG;
 	if (node->dropped || site->dropped || replica->now.stopped)
 		return SERVE_HANG;
+	if (node->reset || site->reset)
+		return SERVE_REFUSE;
+	if (replica->now.hangs && replica->stage == STAGE_RUNNING)
+		return SERVE_HANG;
 	if (replica->stage != STAGE_RUNNING || (site->fenced & domain_bit(w, replica)) ||
 	    site->standby_out || replica->now.unready)
 		return SERVE_REFUSE;
@@ -250,9 +254,15 @@ void replica_weights_done(struct world *w, uint32_t r)
 static bool cannot_load(const struct world *w, const struct replica *replica)
 {
 	bool declared = w->scenario->deployment.data[DATA_MODEL].declared;
+	struct entity node = node_entity(w, replica->node);
+	if (w->nodes[replica->node].no_inodes)
+		return true; /* nor can its container make a file */
 	if (endpoint_of(w, replica)->model_bytes == 0)
 		return false;
+	/* Of the many reads that it takes some meet what a share of them meets. */
 	return w->nodes[replica->node].disk_failing > 0 ||
+	       disk_errors(w, node, FILE_BIT(FILE_OPEN) | FILE_BIT(FILE_READ)) > 0 ||
+	       disk_has_bad_blocks(w, node) ||
 	       (declared && world_domain(w, replica->endpoint) == DOMAIN_OF_DATA &&
 		content_missing(&w->sites[replica->site], DATA_MODEL));
 }

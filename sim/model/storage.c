@@ -67,7 +67,9 @@ static bool writes(const struct world *w, uint32_t site)
 			continue;
 		home |= replica->home;
 		bool runs = replica->stage == STAGE_RUNNING && node_up(w, replica->node) &&
-			    !w->nodes[replica->node].dropped && !w->sites[site].dropped;
+			    !w->nodes[replica->node].dropped && !w->sites[site].dropped &&
+			    !w->nodes[replica->node].reset && !w->sites[site].reset &&
+			    !replica->now.hangs;
 		alive |= runs && replica->now.error < 1 && !replica->now.unready;
 		hidden |= runs && w->nodes[replica->node].cut;
 	}
@@ -228,7 +230,19 @@ static double node_rate(const struct world *w, const struct transfer *transfer)
 	struct entity entity = {.kind = ENTITY_NODE,
 				.site = site,
 				.index = (int32_t)(node - w->sites[site].first_node)};
-	return condition_rate(w, EFFECT_NET_RATE, entity);
+	double width = wire_width(w, entity), rate = condition_rate(w, EFFECT_NET_RATE, entity);
+	return width < 1 ? fmin(rate, w->scenario->deployment.sites[site].nic) * width : rate;
+}
+
+/* Share of packets that TCP does not take for lost; segments are as long as the shortest. */
+static double connection_kept(const struct world *w, struct entity entity, int link,
+			      double *segment)
+{
+	double rate = link < 0 ? INFINITY : w->scenario->deployment.links[link].rate;
+	if (w->standing_count == 0)
+		return 1;
+	*segment = fmin(*segment, wire_segment(w, entity));
+	return (1 - wire_loss(w, entity)) * (1 - wire_overtaken(w, entity, rate));
 }
 
 /*
@@ -240,20 +254,22 @@ static double connection_cap(const struct world *w, const struct transfer *trans
 {
 	uint32_t from = transfer->from, to = transfer->to;
 	int link = from == to ? -1 : scenario_link_between(w->scenario, from, to);
-	double kept = 1;
+	double kept = 1, segment = TCP_SEGMENT;
 	nanos trip = 2 * sites_way(w, from, to);
 	if (from == to)
 		return node_rate(w, transfer);
 	if (link >= 0) {
 		struct entity entity = {.kind = ENTITY_LINK, .index = link};
 		kept *= 1 - w->scenario->deployment.links[link].loss;
-		kept *= 1 - condition_loss(w, entity);
+		kept *= connection_kept(w, entity, link, &segment);
 	}
-	kept *= 1 - condition_loss(w, (struct entity){.kind = ENTITY_SITE, .site = from});
-	kept *= 1 - condition_loss(w, (struct entity){.kind = ENTITY_SITE, .site = to});
+	kept *= connection_kept(w, (struct entity){.kind = ENTITY_SITE, .site = from}, link,
+				&segment);
+	kept *= connection_kept(w, (struct entity){.kind = ENTITY_SITE, .site = to}, link,
+				&segment);
 	if (kept >= 1 || trip <= 0)
 		return node_rate(w, transfer);
-	return fmin(node_rate(w, transfer), TCP_SEGMENT * w->scenario->scale.bytes_scale /
+	return fmin(node_rate(w, transfer), segment * w->scenario->scale.bytes_scale /
 						    ((double)trip / 1e9) * sqrt(1.5) /
 						    sqrt(1 - kept));
 }
@@ -383,7 +399,12 @@ static void backup_end(struct world *w, uint32_t id)
 static void backup_timed(void *context, uint64_t id, nanos now)
 {
 	struct world *w = context;
-	(void)now;
+	if (w->store.hanging) { /* its last write does not come back */
+		w->backups[id].event =
+			engine_at(w->engine, now + scenario_time(w->scenario, RETRANSMIT),
+				  backup_timed, w, id);
+		return;
+	}
 	w->backups[id].event = EVENT_NONE;
 	backup_end(w, (uint32_t)id);
 }
@@ -419,6 +440,20 @@ static bool store_usable(const struct world *w, uint32_t from)
 	       sites_connected(w, from, store->site);
 }
 
+/* Operations on its files that a copy to it, or from it, needs. */
+static const char *store_failing(const struct world *w, bool save)
+{
+	static const uint32_t reads = FILE_BIT(FILE_OPEN) | FILE_BIT(FILE_READ);
+	static const uint32_t writes = FILE_BIT(FILE_OPEN) | FILE_BIT(FILE_CREATE) |
+				       FILE_BIT(FILE_WRITE) | FILE_BIT(FILE_SYNC) |
+				       FILE_BIT(FILE_RENAME);
+	if (save && w->store.no_inodes)
+		return "no inodes left on the store";
+	if (disk_errors(w, (struct entity){.kind = ENTITY_STORE}, save ? writes : reads) > 0)
+		return "operations on the store's files fail";
+	return NULL;
+}
+
 static const char *backup_obstacle(const struct world *w, uint32_t site)
 {
 	if (!agents_run(w, site) || data_fenced(w, site))
@@ -431,7 +466,7 @@ static const char *backup_obstacle(const struct world *w, uint32_t site)
 		return "no space left on the store";
 	if (w->store.readonly)
 		return "the store is read-only";
-	return NULL;
+	return store_failing(w, true);
 }
 
 void storage_backup(struct world *w, const struct action *action)
@@ -529,7 +564,7 @@ static const char *restore_obstacle(const struct world *w, const struct action *
 		return "the standby is not usable";
 	if (action->backup != BACKUP_REPLICA && !store_usable(w, action->to))
 		return "the store cannot be reached";
-	return NULL;
+	return action->backup != BACKUP_REPLICA ? store_failing(w, false) : NULL;
 }
 
 void storage_restore(struct world *w, const struct action *action)
@@ -673,15 +708,10 @@ void storage_weights(struct world *w, uint32_t r)
 
 static double disk_rate(const struct world *w, uint32_t node)
 {
-	uint32_t site = 0;
-	while (site + 1 < w->scenario->deployment.site_count &&
-	       w->sites[site + 1].first_node <= node)
-		site++;
-	struct entity entity = {.kind = ENTITY_NODE,
-				.site = site,
-				.index = (int32_t)(node - w->sites[site].first_node)};
-	return fmin(w->scenario->deployment.sites[site].disk,
-		    condition_rate(w, EFFECT_DISK_RATE, entity));
+	struct entity entity = node_entity(w, node);
+	double rate = fmin(w->scenario->deployment.sites[entity.site].disk,
+			   condition_rate(w, EFFECT_DISK_RATE, entity));
+	return w->nodes[node].disk_hanging ? 0 : disk_left(w, entity, rate, FILE_BIT(FILE_READ));
 }
 
 /* Replicas that load from the same disk at a time share it. */
@@ -732,7 +762,7 @@ const char *storage_job_obstacle(const struct world *w, uint32_t site, bool save
 		return "the store cannot be reached";
 	if (save && w->store.full)
 		return "no space left on the store";
-	return save && w->store.readonly ? "the store is read-only" : NULL;
+	return save && w->store.readonly ? "the store is read-only" : store_failing(w, save);
 }
 
 /* ---- ends of transfers ---- */
@@ -882,13 +912,23 @@ static void look_store(struct world *w)
 		return;
 	double left = fmin(condition_rate(w, EFFECT_STORE_RATE, entity),
 			   condition_rate(w, EFFECT_DISK_RATE, entity));
-	bool works = w->store.out == 0 && w->store.failing == 0;
-	flow_set_capacity(w->flows, w->store.read, works ? fmin(store->read, left) : 0,
-			  world_now(w));
-	flow_set_capacity(w->flows, w->store.write, works ? fmin(store->write, left) : 0,
-			  world_now(w));
+	bool works = w->store.out == 0 && w->store.failing == 0 && w->store.hanging == 0;
+	double read = disk_left(w, entity, fmin(store->read, left), FILE_BIT(FILE_READ));
+	double write = disk_left(w, entity, fmin(store->write, left),
+				 FILE_BIT(FILE_WRITE) | FILE_BIT(FILE_SYNC));
+	flow_set_capacity(w->flows, w->store.read, works ? read : 0, world_now(w));
+	flow_set_capacity(w->flows, w->store.write, works ? write : 0, world_now(w));
 	flow_set_capacity(w->flows, w->store.restore,
 			  condition_rate(w, EFFECT_RESTORE_RATE, entity), world_now(w));
+}
+
+/* What takes bandwidth of all packets of a site takes it on the way as well. */
+static double link_width(const struct world *w, struct entity link)
+{
+	const uint32_t *site = w->scenario->deployment.links[link.index].site;
+	return wire_width(w, link) *
+	       wire_width(w, (struct entity){.kind = ENTITY_SITE, .site = site[0]}) *
+	       wire_width(w, (struct entity){.kind = ENTITY_SITE, .site = site[1]});
 }
 
 static void look_network(struct world *w)
@@ -897,6 +937,8 @@ static void look_network(struct world *w)
 	for (size_t l = 0; l < d->link_count; l++) {
 		struct entity entity = {.kind = ENTITY_LINK, .index = (int32_t)l};
 		double rate = fmin(d->links[l].rate, condition_rate(w, EFFECT_NET_RATE, entity));
+		if (w->narrowed)
+			rate *= link_width(w, entity);
 		flow_set_capacity(w->flows, w->links[l].resource, link_open(w, l) ? rate : 0,
 				  world_now(w));
 	}
@@ -905,6 +947,11 @@ static void look_network(struct world *w)
 		flow_set_capacity(w->flows, w->sites[s].uplink,
 				  w->sites[s].cut ? 0 : condition_rate(w, EFFECT_NET_RATE, entity),
 				  world_now(w));
+		if (w->narrowed)
+			flow_set_capacity(w->flows, w->sites[s].port,
+					  d->sites[s].nic * d->sites[s].nodes *
+						  wire_width(w, entity),
+					  world_now(w));
 	}
 	for (uint32_t n = 0; n < w->node_count && w->disks_used; n++)
 		if (w->nodes[n].disk)

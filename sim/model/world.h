@@ -60,6 +60,10 @@ struct node {
 	/* how many effects: drop requests to its ports; keep pods off it; of its disk */
 	uint16_t dropped, cordoned, disk_full, disk_failing, disk_readonly;
 	uint16_t disk_low; /* effects: hardly any space, so that it takes no pods */
+	/* how many effects: hold its disk, leave it no inodes, reset its connections, cut it off
+	 * from some others */
+	uint16_t disk_hanging, no_inodes, reset, parted;
+	uint64_t resets; /* of connections, so far */
 };
 
 /* What is wrong with the content of one data class at a site, by how many effects. */
@@ -80,6 +84,7 @@ struct site_state {
 	uint32_t data_ready; /* DATA_BIT mask: usable here (primaries: what is declared) */
 	struct damage_state damage[DATA_CLASSES]; /* of the site's copy of each class */
 	uint16_t dropped, full, api_out; /* effects: requests vanish; pods stay pending; no API */
+	uint16_t reset, parted; /* effects: connections are reset; cut off from some sites */
 	uint64_t pending;  /* domains whose pods stay pending here: the scheduler will look again */
 	nanos lag_added;   /* a standby: its copies are later by */
 	double split;      /* a standby: share of the clients whose writes it takes by itself */
@@ -98,7 +103,7 @@ struct link_state {
 };
 
 struct store_state { /* how many effects hold it so */
-	uint16_t out, full, failing, readonly, jobs_failing;
+	uint16_t out, full, failing, readonly, jobs_failing, hanging, no_inodes;
 	uint64_t restores_stopped;     /* so far */
 	uint32_t read, write, restore; /* flow resources; restore: of restores alone */
 };
@@ -129,6 +134,7 @@ struct conditions {
 	nanos added, start_added; /* a request, a start takes longer */
 	nanos loops;              /* it exits so long after each start; 0: it does not */
 	bool stopped, unready;
+	bool hangs;      /* its GPU or its disk does not come back */
 	double squeezed; /* share of the CPU that it uses which its quota takes away */
 };
 
@@ -310,6 +316,7 @@ struct token {                /* one applied effect */
 	uint32_t site;       /* that served the endpoint it hit */
 	uint64_t generation; /* of the job whose processes it stopped; 0: none */
 	uint64_t copy;       /* of the content that it damaged */
+	nanos since;         /* what was written before it is hit */
 	event_id event;      /* the next turn of a flap, the end of a reboot */
 };
 
@@ -368,6 +375,8 @@ struct world {
 	size_t token_count, token_capacity;
 	uint32_t *standing; /* active tokens that conditions.c looks up */
 	size_t standing_count, standing_capacity;
+	size_t parted; /* effects that cut some off from some others */
+	bool narrowed; /* something took bandwidth of all packets, once */
 
 	struct completion *done;
 	size_t done_first, done_count, done_capacity; /* ring */
@@ -422,6 +431,14 @@ bool effect_present(const struct world *world, uint64_t token); /* is anything o
 
 /* conditions.c: the effects of the kinds that it names, while they stand */
 bool condition_kind(enum effect_kind kind);
+/* The k-th that stands, or NULL when it is of another kind. */
+static inline const struct effect *condition_standing(const struct world *world, size_t k,
+						      enum effect_kind kind)
+{
+	const struct token *token = &world->tokens[world->standing[k]];
+	return token->effect.kind == kind ? &token->effect : NULL;
+}
+bool gpus_hang(const struct world *world, uint32_t node, uint64_t mask);
 void conditions_of(const struct world *world, const struct replica *replica,
 		   struct conditions *ret);
 bool conditions_well(const struct conditions *now); /* nothing changes what it answers */
@@ -433,8 +450,7 @@ double gpus_wrong(const struct world *world, uint32_t node, uint64_t mask);
 double node_cpu(const struct world *world, uint32_t node);
 double node_memory(const struct world *world, uint32_t node);
 bool node_starved(const struct world *world, uint32_t node);
-/* Share of packets lost, bandwidth left (INFINITY: all), by effects on exactly that thing. */
-double condition_loss(const struct world *world, struct entity entity);
+/* Bandwidth left (INFINITY: all), by effects on exactly that thing. */
 double condition_rate(const struct world *world, enum effect_kind kind, struct entity entity);
 /* Is it of this kind, and is the content of that class still the copy that it damaged? */
 bool condition_damages(const struct world *world, const struct token *token, enum effect_kind kind,
@@ -443,6 +459,31 @@ bool condition_damages(const struct world *world, const struct token *token, enu
 double condition_surge(const struct world *world, uint32_t endpoint);
 /* By how much a site's or node's clock is off; *ret_refused: more than the platform tolerates. */
 nanos condition_clock(const struct world *world, uint32_t site, uint32_t node, bool *ret_refused);
+
+/* wire.c: effects on the packets of exactly that thing */
+double wire_share(const struct world *world, enum effect_kind kind, struct entity entity);
+double wire_loss(const struct world *world, struct entity entity); /* that never arrive */
+uint32_t wire_mtu(const struct world *world, struct entity entity);
+double wire_width(const struct world *world, struct entity entity); /* of its bandwidth, left */
+double wire_segment(const struct world *world, struct entity entity);
+/* Share that TCP takes for lost, where a connection could have `rate`. */
+double wire_overtaken(const struct world *world, struct entity entity, double rate);
+nanos wire_held(const struct effect *effect);     /* by reordering, one way */
+bool wire_is_shaped(const struct effect *effect); /* a cut with somebody on either side */
+bool wire_parted(const struct world *world, struct entity a, struct entity b);
+
+/* disks.c: effects on a node's disk or on the store's */
+struct entity node_entity(const struct world *world, uint32_t node);
+double disk_errors(const struct world *world, struct entity entity, uint32_t files);
+nanos disk_added(const struct world *world, struct entity entity, uint32_t files);
+bool disk_has_bad_blocks(const struct world *world, struct entity entity);
+double disk_left(const struct world *world, struct entity entity, double rate, uint32_t files);
+void disk_change_hang(struct world *world, struct token *token, bool on);
+void disk_change_badblocks(struct world *world, struct token *token, bool on);
+void disk_change_inodes(struct world *world, struct token *token, bool on);
+void disk_change_tearing(struct world *world, struct token *token, bool on);
+void disk_crashed(struct world *world, uint32_t node); /* it went down without a warning */
+uint32_t disk_tearing(const struct world *world, struct entity entity, bool unsynced);
 
 /* readings.c */
 void reading_take(const struct world *world, struct entity entity, struct reading *ret);
@@ -519,6 +560,8 @@ void jobs_go_on(struct world *world, struct entity entity, uint64_t generation);
 bool jobs_stopped(const struct world *world, struct entity entity, uint64_t generation);
 /* -1 the newest kept one, -2 the one before, 0 the first ever; -1: not there (any more). */
 int32_t jobs_save_by_index(const struct world *world, uint32_t job, int32_t which);
+/* The saves from before `since` cannot be read as they were written, or can again. */
+void jobs_badblocks(struct world *world, nanos since, uint64_t ranges, bool on);
 /* An effect on a checkpoint whose part is settled comes or goes. */
 void jobs_damage(struct world *world, const struct effect *effect, bool on);
 void jobs_read(const struct world *world, struct entity entity, struct reading *ret);
