@@ -177,7 +177,8 @@ struct fault_ops {
 	effect_mask needs; /* EFFECT_BITs, checked against the driver before t = 0 */
 	uint32_t targets;  /* mask of 1 << enum entity_kind it accepts; others are an error with a
 			     place */
-	/* Pure: the effects of this fault on the `count` selected entities, at least one on each.
+	/* Pure: the effects of this fault on the `count` selected entities, at least one on each
+	 * (but for who sees all others in a partition).
 	 * -1: the parameters cannot stand together; found when the scenario is loaded. */
 	int (*plan)(const void *params, const struct entity *entities, size_t count,
 		    struct prng *prng, struct effects *out, struct error *e);

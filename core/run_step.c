@@ -51,10 +51,15 @@ int steps_new(struct run *run, struct error *e)
 	run->left_out = arena_array(&run->arena, scenario->step_count + 1, sizeof(*run->left_out));
 	for (size_t i = 0; i < scenario->step_count; i++) {
 		const struct fault_ops *fault = scenario->steps[i].fault;
-		if (fault->needs & ~driver->effects)
+		effect_mask lacks = fault->needs & ~driver->effects;
+		int kind = 0;
+		while (kind < EFFECTS && !(lacks & EFFECT_BIT(kind)))
+			kind++;
+		if (kind < EFFECTS)
 			return error_set(e, ERROR_UNAVAILABLE, scenario->steps[i].place,
-					 "the driver '%s' cannot apply '%s'", driver->name,
-					 fault->name);
+					 "the driver '%s' cannot apply '%s': it has no mechanism "
+					 "for %s",
+					 driver->name, fault->name, effect_names[kind]);
 	}
 	failures_new(run);
 	return 0;
@@ -414,6 +419,7 @@ int steps_due(struct run *run, struct error *e)
  * which stay counted. Names that mean something else by then: `backup[-1]` is another backup,
  * `backup[0]` may be pruned. Figures that others move: who takes writes, where traffic went; a
  * process that just starts is not ready either; space that is left is taken by all who write.
+ * Counters: connections that were reset and calls that were hit stay so.
  */
 #define UNREADABLE                                                                                 \
 	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_GPU_XID) |                               \
@@ -422,7 +428,9 @@ int steps_due(struct run *run, struct error *e)
 	 EFFECT_BIT(EFFECT_BACKUP_OLD) | EFFECT_BIT(EFFECT_SPLIT_BRAIN) |                          \
 	 EFFECT_BIT(EFFECT_REPLICA_UNREADY) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                       \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
-	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_DISK_FULL))
+	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_DISK_FULL) |                              \
+	 EFFECT_BIT(EFFECT_NET_RESET) | EFFECT_BIT(EFFECT_SYS_ERROR) |                             \
+	 EFFECT_BIT(EFFECT_SYS_RETVAL) | EFFECT_BIT(EFFECT_SYS_DELAY))
 
 /* The driver says that nothing is left, and, where no other fault is about, the reading is as it
  * was before. */

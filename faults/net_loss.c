@@ -62,15 +62,18 @@ static const struct param params[] = {
 static int choose_states(const struct net_loss *loss, struct impairment *impairment,
 			 struct error *e)
 {
-	impairment->p = loss->p;
-	impairment->r = loss->r;
-	impairment->one_h = loss->one_h;
-	impairment->one_k = loss->one_k;
-	impairment->p13 = loss->p13;
-	impairment->p31 = loss->p31;
-	impairment->p32 = loss->p32;
-	impairment->p23 = loss->p23;
-	impairment->p14 = loss->p14;
+	if (impairment->loss == LOSS_GEMODEL) {
+		impairment->p = loss->p;
+		impairment->r = loss->r;
+		impairment->one_h = loss->one_h;
+		impairment->one_k = loss->one_k;
+	} else if (impairment->loss == LOSS_STATE) {
+		impairment->p13 = loss->p13;
+		impairment->p31 = loss->p31;
+		impairment->p32 = loss->p32;
+		impairment->p23 = loss->p23;
+		impairment->p14 = loss->p14;
+	}
 	if (impairment->loss == LOSS_STATE &&
 	    ((loss->p13 > 0 && loss->p31 <= 0) || (loss->p32 > 0 && loss->p23 <= 0) ||
 	     loss->p13 + loss->p14 > 1 || loss->p31 + loss->p32 > 1))

@@ -97,6 +97,15 @@ static int check_shape(const struct net_partition *net, const struct entity *ent
 	return 0;
 }
 
+/* A bridge sees all others. */
+static bool sees_less(const struct partition *partition, size_t i)
+{
+	for (size_t k = 0; k < partition->count; k++)
+		if (partition_cuts(partition, i, k))
+			return true;
+	return false;
+}
+
 static int plan(const void *values, const struct entity *entities, size_t count, struct prng *prng,
 		struct effects *out, struct error *e)
 {
@@ -126,7 +135,13 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 		partition.entities = faults_keep(out, entities, count * sizeof(*entities));
 		effect.partition = faults_keep(out, &partition, sizeof(partition));
 	}
-	return faults_each(effect, entities, count, out, e);
+	for (size_t i = 0; i < count; i++) {
+		if (count > 1 && !sees_less(&partition, i))
+			continue;
+		if (faults_each(effect, &entities[i], 1, out, e))
+			return -1;
+	}
+	return 0;
 }
 
 const struct fault_ops fault_net_partition = {

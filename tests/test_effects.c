@@ -1129,11 +1129,11 @@ static const char *const targets[KINDS] = {
 	[ENTITY_STANDBY] = "standby",
 };
 
-/* Starts, kills, log lines and restores that broke off are counted for ever. */
+/* Starts, kills, log lines, resets and restores that broke off are counted for ever. */
 #define COUNTED                                                                                    \
 	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_PROC_LOOP) |                             \
 	 EFFECT_BIT(EFFECT_GPU_XID) | EFFECT_BIT(EFFECT_RESTORE_STOP) |                            \
-	 EFFECT_BIT(EFFECT_PROC_OOM))
+	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_NET_RESET))
 
 static const char *step_of(struct arena *arena, const char *at, const struct fault_ops *fault,
 			   int kind, const char *length)

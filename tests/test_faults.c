@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/driver.h"
+#include "core/errno_names.h"
 #include "core/param.h"
 #include "core/yaml.h"
 #include "drivers/drivers.h"
@@ -136,6 +137,47 @@ static void parse_case(const char *line, struct arena *arena, struct golden_case
 		0);
 }
 
+static void print_operations(FILE *out, const struct operations *o)
+{
+	char when[WHEN_TEXT_MAX], files[OPERATIONS_TEXT_MAX];
+
+	fprintf(out, "    calls %s files %s path %s fd %s when %s count %llu",
+		o->calls ? o->calls : "-", operations_print_files(o->files, files),
+		o->path ? o->path : "-", fd_kind_names[o->fd], when_print(&o->when, when),
+		(unsigned long long)o->count);
+	fprintf(out, " error %s value %lld %s parts %u persist %llx seed %016llx\n",
+		o->error ? errno_name(o->error) : "-", (long long)o->value,
+		o->after ? "after" : "before", o->parts, (unsigned long long)o->persist,
+		(unsigned long long)o->seed);
+}
+
+static void print_impairment(FILE *out, const struct impairment *i)
+{
+	fprintf(out,
+		"    direction %s match %s correlation %g distribution %s limit %u gap %u loss %s",
+		direction_names[i->direction], i->match ? i->match : "-", i->correlation,
+		delay_distribution_names[i->distribution], i->limit, i->gap,
+		loss_model_names[i->loss]);
+	fprintf(out, " p %g r %g 1-h %g 1-k %g p13 %g p31 %g p32 %g p23 %g p14 %g\n", i->p, i->r,
+		i->one_h, i->one_k, i->p13, i->p31, i->p32, i->p23, i->p14);
+}
+
+/* From whom this one is cut off, by number. */
+static void print_partition(FILE *out, const struct partition *partition, struct entity entity)
+{
+	size_t i = 0;
+
+	while (i + 1 < partition->count && !entity_equal(partition->entities[i], entity))
+		i++;
+	fprintf(out, "    shape %s direction %s%s, off from",
+		partition_shape_names[partition->shape], direction_names[partition->direction],
+		partition->interface ? " interface" : "");
+	for (size_t k = 0; k < partition->count; k++)
+		if (partition_cuts(partition, i, k))
+			fprintf(out, " %zu", k);
+	fputc('\n', out);
+}
+
 static void print_effects(FILE *out, const struct effects *effects)
 {
 	for (size_t i = 0; i < effects->count; i++) {
@@ -145,6 +187,12 @@ static void print_effects(FILE *out, const struct effects *effects)
 			effect_names[effect->kind], kind_names[effect->entity.kind],
 			effect->entity.site, effect->entity.index, effect->entity.part,
 			(long long)effect->amount, (long long)effect->spread, effect->fraction);
+		if (effect->operations)
+			print_operations(out, effect->operations);
+		if (effect->impairment)
+			print_impairment(out, effect->impairment);
+		if (effect->partition)
+			print_partition(out, effect->partition, effect->entity);
 	}
 }
 
@@ -213,8 +261,13 @@ static void check_promises(struct golden_case *golden, void *self)
 		kept->effects |= EFFECT_BIT(golden->effects.items[i].kind);
 		ck_assert_double_eq(golden->effects.items[i].fraction, 1);
 	}
-	ck_assert_uint_ge(golden->effects.count, golden->count);
-	ck_assert_uint_eq(golden->effects.count % golden->count, 0);
+	/* In a partition there may be who sees all others. */
+	if (golden->effects.items[0].partition) {
+		ck_assert_uint_gt(golden->effects.count, 0);
+	} else {
+		ck_assert_uint_ge(golden->effects.count, golden->count);
+		ck_assert_uint_eq(golden->effects.count % golden->count, 0);
+	}
 	for (size_t i = 0; i < golden->count; i++) {
 		ck_assert(golden->fault->targets & TARGET_BIT(golden->entities[i].kind));
 		kept->targets |= TARGET_BIT(golden->entities[i].kind);
@@ -253,6 +306,28 @@ static const struct {
 	{"gpu.nvlink_down", 1u << ENTITY_GPU},
 	{"gpu.straggler", 1u << ENTITY_GPU},
 	{"gpu.sdc", 1u << ENTITY_GPU},
+	{"gpu.hang", 1u << ENTITY_GPU},
+	{"net.duplicate", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"net.corrupt", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"net.reorder", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"net.reset_peer", 1u << ENTITY_SITE | 1u << ENTITY_NODE},
+	{"net.interface_down", 1u << ENTITY_NODE},
+	{"net.mtu", 1u << ENTITY_SITE | 1u << ENTITY_NODE | 1u << ENTITY_LINK},
+	{"sys.error", 1u << ENTITY_NODE | 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT |
+			      1u << ENTITY_JOB | 1u << ENTITY_RANK},
+	{"sys.retval", 1u << ENTITY_NODE | 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT |
+			       1u << ENTITY_JOB | 1u << ENTITY_RANK},
+	{"sys.delay", 1u << ENTITY_NODE | 1u << ENTITY_REPLICA | 1u << ENTITY_ENDPOINT |
+			      1u << ENTITY_JOB | 1u << ENTITY_RANK},
+	{"disk.hang", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"nvme.timeout", 1u << ENTITY_NODE},
+	{"disk.badblocks", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"disk.inode_fill", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"io.errno", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"io.latency", 1u << ENTITY_NODE | 1u << ENTITY_STORE},
+	{"fs.lost_fsync", 1u << ENTITY_NODE},
+	{"fs.torn_op", 1u << ENTITY_NODE},
+	{"fs.torn_seq", 1u << ENTITY_NODE},
 	{"node.crash", 1u << ENTITY_NODE},
 	{"node.reboot", 1u << ENTITY_NODE},
 	{"node.hang", 1u << ENTITY_NODE},
@@ -402,6 +477,28 @@ static const struct {
 	{"ib.flap", "{period: 1m}", -1},
 	{"net.flap", "{down: 1ms, up: 1ms}", 0},
 	{"net.loss", "{percent: 0%}", -1},
+	{"net.loss", "{1-h: 50}", -1},
+	{"net.loss", "{model: gilbert}", -1},
+	{"net.delay", "{distribution: gauss}", -1},
+	{"net.partition", "{shape: half}", -1},
+	{"net.duplicate", "{percent: 0%}", -1},
+	{"net.corrupt", "{direction: in}", -1},
+	{"net.reorder", "{gap: -1}", -1},
+	{"net.reset_peer", "{timeout: 0}", -1},
+	{"net.mtu", "{bytes: 67}", -1},
+	{"net.mtu", "{bytes: 68}", 0},
+	{"sys.error", "{fd: pipes}", -1},
+	{"sys.error", "{probability: 0%}", -1},
+	{"sys.retval", "{value: -1}", -1},
+	{"sys.delay", "{side: middle}", -1},
+	{"nvme.timeout", "{timeout: 0s}", -1},
+	{"disk.badblocks", "{share: 0%}", -1},
+	{"disk.inode_fill", "{percent: 101%}", -1},
+	{"io.errno", "{percent: 0%}", -1},
+	{"io.latency", "{time: 0s}", -1},
+	{"fs.lost_fsync", "{lies: sometimes}", -1},
+	{"fs.torn_op", "{parts: 65}", -1},
+	{"fs.torn_seq", "{op: read}", -1},
 	{"net.loss", "{percent: 10}", -1},
 	{"net.rate", "{rate: 0B/s}", -1},
 	{"net.rate", "{rate: 1Gbit}", -1},
@@ -475,6 +572,31 @@ static const struct {
 	{"data.misdirect", "{src: 75%}",
 	 "a block that is written where it was read from harms nothing; 'src' and 'dst' must "
 	 "differ"},
+	{"sys.error", "{error: ENOSPACE}", "there is no error 'ENOSPACE'; did you mean 'ENOSPC'?"},
+	{"sys.error", "{calls: \"read,,write\"}",
+	 "'read,,write' is no list of system calls; write openat,pwrite64"},
+	{"sys.error", "{calls: Read}", "'Read' is no list of system calls; write openat,pwrite64"},
+	{"sys.error", "{calls: \"read,write,read\"}", "'read' stands in the list twice"},
+	{"sys.delay", "{when: 0}",
+	 "'0' says no operations; write first..last+step, counted from 1, such as 3, 3+, 3..9 or "
+	 "3..9+2"},
+	{"sys.retval", "{path: data}", "'path' of system calls begins with '/', not as 'data'"},
+	{"io.errno", "{methods: \"read,fsync\"}",
+	 "there is no operation 'fsync' on files; did you mean 'sync'?"},
+	{"io.errno", "{methods: \"sync,sync\"}", "'sync' stands in the list twice"},
+	{"io.errno", "{error: EWHATEVER}", "there is no error 'EWHATEVER', such as EIO or ENOSPC"},
+	{"io.latency", "{when: 9..3}", "'9..3' ends before it begins"},
+	{"fs.torn_op", "{parts: 2, persist: 3}", "there is no part 3: they count from 1 to 2"},
+	{"fs.torn_seq", "{persist: \"1,1\"}", "part 1 stands in the list twice"},
+	{"fs.torn_seq", "{persist: first}", "'first' is no list of parts; write 1,3 or none"},
+	{"net.loss", "{model: state, p31: 0%}",
+	 "each state needs a way out, and no more than 100% may leave it"},
+	{"net.loss", "{model: gemodel, p: 0%}", "with these states none is lost"},
+	{"net.loss", "{model: gemodel, correlation: 10%}",
+	 "'correlation' goes with model random: states are correlated already"},
+	{"net.partition", "{shape: custom}", "shape custom needs 'groups', such as 0,1|2,3"},
+	{"net.partition", "{shape: custom, groups: \"a,b\"}",
+	 "'groups' are numbers from 0, such as 0,1|1,2, at most 64 groups"},
 };
 
 START_TEST(params_that_cannot_stand_together)
@@ -484,13 +606,38 @@ START_TEST(params_that_cannot_stand_together)
 	struct arena arena = {0};
 	struct effects effects = {.arena = &arena};
 	struct error e = {0};
+	struct prng prng;
 	void *values;
 
+	prng_open(&prng, 1, 0, 0, PRNG_FAULT);
 	ck_assert_int_eq(load_params(fault, refused[_i].params, &arena, &values), 0);
-	ck_assert_int_eq(fault->plan(values, &entity, 1, NULL, &effects, &e), -1);
+	ck_assert_int_eq(fault->plan(values, &entity, 1, &prng, &effects, &e), -1);
 	ck_assert_int_eq(e.kind, ERROR_SCENARIO);
 	ck_assert_str_eq(e.text, refused[_i].text);
 	ck_assert_uint_eq(effects.count, 0);
+	arena_free(&arena);
+}
+END_TEST
+
+START_TEST(shapes_need_their_number)
+{
+	const struct entity nodes[] = {{.kind = ENTITY_NODE}, {.kind = ENTITY_NODE, .index = 1}};
+	const struct entity link = {.kind = ENTITY_LINK};
+	struct arena arena = {0};
+	struct effects effects = {.arena = &arena};
+	struct error e = {0}, f = {0}, g = {0};
+	void *values;
+
+	ck_assert_int_eq(load_params(&fault_net_partition, "{shape: ring}", &arena, &values), 0);
+	ck_assert_int_eq(fault_net_partition.plan(values, nodes, 2, NULL, &effects, &e), -1);
+	ck_assert_str_eq(e.text, "the shape 'ring' needs 4 things at least, not 2");
+	ck_assert_int_eq(fault_net_partition.plan(values, &link, 1, NULL, &effects, &f), -1);
+	ck_assert_str_eq(f.text, "a shape is between sites or nodes, not on a link");
+	ck_assert_int_eq(load_params(&fault_net_partition, "{shape: custom, groups: \"0|2\"}",
+				     &arena, &values),
+			 0);
+	ck_assert_int_eq(fault_net_partition.plan(values, nodes, 2, NULL, &effects, &g), -1);
+	ck_assert_str_eq(g.text, "'groups' go up to 1: 2 things take part");
 	arena_free(&arena);
 }
 END_TEST
@@ -505,13 +652,15 @@ START_TEST(presets_suffice)
 			const struct entity entity = {.kind = (enum entity_kind)kind};
 			struct effects effects = {.arena = &arena};
 			struct error e = {0};
+			struct prng prng;
 			void *values;
 
 			if (!(fault_table[i]->targets & TARGET_BIT(kind)))
 				continue;
+			prng_open(&prng, 1, 0, 0, PRNG_FAULT);
 			ck_assert_int_eq(load_params(fault_table[i], "{}", &arena, &values), 0);
 			ck_assert_msg(
-				fault_table[i]->plan(values, &entity, 1, NULL, &effects, &e) == 0,
+				fault_table[i]->plan(values, &entity, 1, &prng, &effects, &e) == 0,
 				"%s: %s", fault_table[i]->name, e.text);
 			ck_assert_uint_ge(effects.count, 1);
 		}
@@ -1111,6 +1260,156 @@ static const struct {
 	 {.content_bytes = 20},
 	 {.content_bytes = 10},
 	 "digest mismatches 0 -> 0"},
+	{EFFECT_SYS_ERROR,
+	 true,
+	 {.calls_hit = 4},
+	 {.calls_hit = 5},
+	 "system calls that were hit: 4 -> 5"},
+	{EFFECT_SYS_ERROR,
+	 false,
+	 {.processes = 1},
+	 {.processes = 0},
+	 "system calls that were hit: 0 -> 0"},
+	{EFFECT_SYS_RETVAL, true, {0}, {.calls_hit = 1}, "system calls that were hit: 0 -> 1"},
+	{EFFECT_SYS_RETVAL,
+	 false,
+	 {.calls_hit = 1},
+	 {.calls_hit = 1},
+	 "system calls that were hit: 1 -> 1"},
+	{EFFECT_SYS_DELAY, true, {0}, {.calls_hit = 9}, "system calls that were hit: 0 -> 9"},
+	{EFFECT_SYS_DELAY,
+	 false,
+	 {.calls_hit = 9},
+	 {.calls_hit = 9, .service_added = 1},
+	 "system calls that were hit: 9 -> 9"},
+	{EFFECT_GPU_HANG,
+	 true,
+	 {.gpus_visible = 8},
+	 {.gpus_visible = 8, .gpus_hanging = 1},
+	 "GPUs that hang: 0 -> 1"},
+	{EFFECT_GPU_HANG,
+	 false,
+	 {.gpus_visible = 8},
+	 {.gpus_visible = 7},
+	 "GPUs that hang: 0 -> 0"},
+	{EFFECT_NET_DUPLICATE,
+	 true,
+	 {0},
+	 {.duplicated_ppm = 10000},
+	 "packets that come twice, ppm: 0 -> 10000"},
+	{EFFECT_NET_DUPLICATE,
+	 false,
+	 {.duplicated_ppm = 10000},
+	 {.reordered_ppm = 10000},
+	 "packets that come twice, ppm: 10000 -> 0"},
+	{EFFECT_NET_CORRUPT, true, {0}, {.corrupted_ppm = 1000}, "packets damaged, ppm: 0 -> 1000"},
+	{EFFECT_NET_CORRUPT, false, {0}, {.loss_ppm = 1000}, "packets damaged, ppm: 0 -> 0"},
+	{EFFECT_NET_REORDER,
+	 true,
+	 {0},
+	 {.reordered_ppm = 250000},
+	 "packets out of order, ppm: 0 -> 250000"},
+	{EFFECT_NET_REORDER,
+	 false,
+	 {.round_trip = 1},
+	 {.round_trip = 9},
+	 "packets out of order, ppm: 0 -> 0"},
+	{EFFECT_NET_RESET, true, {.resets = 2}, {.resets = 3}, "connections reset: 2 -> 3"},
+	{EFFECT_NET_RESET,
+	 false,
+	 {.resets = 2, .ports_open = 1},
+	 {.resets = 2},
+	 "connections reset: 2 -> 2"},
+	{EFFECT_NET_MTU,
+	 true,
+	 {.mtu = 1500},
+	 {.mtu = 1280},
+	 "largest packet that passes, bytes 1500 -> 1280"},
+	{EFFECT_NET_MTU,
+	 false,
+	 {.mtu = 1500},
+	 {.mtu = 0},
+	 "largest packet that passes, bytes 1500 -> 0"},
+	{EFFECT_IO_ERROR,
+	 true,
+	 {0},
+	 {.io_failing_ppm = 250000},
+	 "operations on files that fail, ppm: 0 -> 250000"},
+	{EFFECT_IO_ERROR,
+	 false,
+	 {.disks = 1},
+	 {.disks = 1, .disks_failing = 1},
+	 "operations on files that fail, ppm: 0 -> 0"},
+	{EFFECT_IO_LATENCY,
+	 true,
+	 {.io_added = NANOS_MS},
+	 {.io_added = 3 * NANOS_MS},
+	 "added to an operation on a file, ms: 1 -> 3"},
+	{EFFECT_IO_LATENCY,
+	 false,
+	 {.io_added = NANOS_MS},
+	 {.io_added = NANOS_MS, .disk_rate = 1},
+	 "added to an operation on a file, ms: 1 -> 1"},
+	{EFFECT_DISK_HANG,
+	 true,
+	 {.disks = 1},
+	 {.disks = 1, .disks_hanging = 1},
+	 "disks that hang: 0 -> 1"},
+	{EFFECT_DISK_HANG,
+	 false,
+	 {.disks = 1},
+	 {.disks = 1, .disks_failing = 1},
+	 "disks that hang: 0 -> 0"},
+	{EFFECT_DISK_BADBLOCKS,
+	 true,
+	 {0},
+	 {.bad_blocks_ppm = 1000},
+	 "blocks that cannot be read, ppm: 0 -> 1000"},
+	{EFFECT_DISK_BADBLOCKS,
+	 false,
+	 {.bad_blocks_ppm = 1000},
+	 {.bad_blocks_ppm = 0, .disks_failing = 1},
+	 "blocks that cannot be read, ppm: 1000 -> 0"},
+	{EFFECT_DISK_INODES,
+	 true,
+	 {.inodes_left_ppm = EFFECT_PPM},
+	 {.inodes_left_ppm = 0},
+	 "inodes left, ppm: 1000000 -> 0"},
+	{EFFECT_DISK_INODES,
+	 false,
+	 {.inodes_left_ppm = 40000},
+	 {.inodes_left_ppm = 40000, .disks_full = 1},
+	 "inodes left, ppm: 40000 -> 40000"},
+	{EFFECT_FS_UNSYNCED,
+	 true,
+	 {.disks = 1},
+	 {.disks = 1, .disks_unsynced = 1},
+	 "disks that forget in a crash: 0 -> 1"},
+	{EFFECT_FS_UNSYNCED,
+	 false,
+	 {.disks = 1},
+	 {.disks = 1, .disks_tearing = 1},
+	 "disks that forget in a crash: 0 -> 0"},
+	{EFFECT_FS_TORN_OP,
+	 true,
+	 {.disks = 1},
+	 {.disks = 1, .disks_tearing = 1},
+	 "disks that tear writes in a crash: 0 -> 1"},
+	{EFFECT_FS_TORN_OP,
+	 false,
+	 {.disks = 1},
+	 {.disks = 1, .disks_unsynced = 1},
+	 "disks that tear writes in a crash: 0 -> 0"},
+	{EFFECT_FS_TORN_SEQ,
+	 true,
+	 {.disks = 1},
+	 {.disks = 1, .disks_tearing = 1},
+	 "disks that tear writes in a crash: 0 -> 1"},
+	{EFFECT_FS_TORN_SEQ,
+	 false,
+	 {.disks = 1, .disks_tearing = 1},
+	 {.disks = 1, .disks_tearing = 1, .disks_full = 1},
+	 "disks that tear writes in a crash: 1 -> 1"},
 };
 
 START_TEST(readings_are_judged)
@@ -1284,6 +1583,7 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "params", params_are_checked, sizeof(loads) / sizeof(loads[0]));
 	test_add_loop(suite, "params together", params_that_cannot_stand_together,
 		      sizeof(refused) / sizeof(refused[0]));
+	test_add(suite, "shapes", shapes_need_their_number);
 	test_add(suite, "presets", presets_suffice);
 	test_add(suite, "too many effects", too_many_effects);
 	test_add_loop(suite, "judge", readings_are_judged, sizeof(judged) / sizeof(judged[0]));
