@@ -426,17 +426,21 @@ static int load_target(struct loader *loader, const struct yaml_node *node,
 
 /* ---- steps ---- */
 
-/* What a fault refuses of its parameters together, its plan() says: asked before time 0, of one
- * entity, with random numbers that count for nothing. */
+/* What a fault refuses of its parameters together, its plan() says: asked before time 0, of the
+ * first of as many entities as it will hit, with random numbers that count for nothing. */
+#define TRIED_MAX 4096
 static void try_plan(struct loader *loader, const struct yaml_node *node, const struct step *step)
 {
 	struct arena scratch = {0};
 	struct effects effects = {.arena = &scratch};
 	struct error e = {0};
 	struct prng prng;
+	size_t count =
+		step->when == WHEN_TRACE ? 1 : target_select_max(&step->target, &step->select);
 
+	count = count < TRIED_MAX ? count : TRIED_MAX;
 	prng_open(&prng, 0, 0, step->index, PRNG_FAULT);
-	if (step->fault->plan(step->params, step->target.entities, 1, &prng, &effects, &e))
+	if (step->fault->plan(step->params, step->target.entities, count, &prng, &effects, &e))
 		loader_error(loader, yaml_get(node, "fault")->place, "%s: %s", step->fault->name,
 			     e.text);
 	arena_free(&scratch);

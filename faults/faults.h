@@ -55,9 +55,9 @@
 	FAULT(disk_error)                                                                          \
 	FAULT(disk_throttle)                                                                       \
 	FAULT(disk_hang)                                                                           \
-	FAULT(nvme_timeout)                                                                        \
 	FAULT(disk_badblocks)                                                                      \
 	FAULT(disk_inode_fill)                                                                     \
+	FAULT(nvme_timeout)                                                                        \
 	FAULT(io_errno)                                                                            \
 	FAULT(io_latency)                                                                          \
 	FAULT(fs_lost_fsync)                                                                       \

@@ -69,19 +69,17 @@ static int read_groups(const char *text, uint64_t *groups, size_t count, struct 
 					 "'groups' are numbers from 0, such as 0,1|1,2, at most %d "
 					 "groups",
 					 GROUPS_MAX);
-		if (number >= count && count > 1)
+		if (number >= count)
 			return error_set(e, ERROR_SCENARIO, NO_PLACE,
 					 "'groups' go up to %zu: %zu things take part", count - 1,
 					 count);
-		if (number < count)
-			groups[number] |= (uint64_t)1 << group;
+		groups[number] |= (uint64_t)1 << group;
 		if (!*at)
 			break;
 	}
 	return 0;
 }
 
-/* Of one thing alone nothing is known yet of the others: the loader asks so. */
 static int check_shape(const struct net_partition *net, const struct entity *entities, size_t count,
 		       struct error *e)
 {
@@ -90,7 +88,7 @@ static int check_shape(const struct net_partition *net, const struct entity *ent
 	if (entities[0].kind == ENTITY_LINK)
 		return error_set(e, ERROR_SCENARIO, NO_PLACE,
 				 "a shape is between sites or nodes, not on a link");
-	if (count > 1 && count < least[net->shape])
+	if (count < least[net->shape])
 		return error_set(e, ERROR_SCENARIO, NO_PLACE,
 				 "the shape '%s' needs %zu things at least, not %zu",
 				 partition_shape_names[net->shape], least[net->shape], count);
@@ -136,7 +134,8 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 		effect.partition = faults_keep(out, &partition, sizeof(partition));
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (count > 1 && !sees_less(&partition, i))
+		if (effect.partition && partition.shape != PARTITION_ALL &&
+		    !sees_less(&partition, i))
 			continue;
 		if (faults_each(effect, &entities[i], 1, out, e))
 			return -1;

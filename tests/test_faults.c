@@ -594,9 +594,8 @@ static const struct {
 	{"net.loss", "{model: gemodel, p: 0%}", "with these states none is lost"},
 	{"net.loss", "{model: gemodel, correlation: 10%}",
 	 "'correlation' goes with model random: states are correlated already"},
-	{"net.partition", "{shape: custom}", "shape custom needs 'groups', such as 0,1|2,3"},
 	{"net.partition", "{shape: custom, groups: \"a,b\"}",
-	 "'groups' are numbers from 0, such as 0,1|1,2, at most 64 groups"},
+	 "the shape 'custom' needs 2 things at least, not 1"},
 };
 
 START_TEST(params_that_cannot_stand_together)
@@ -638,6 +637,16 @@ START_TEST(shapes_need_their_number)
 			 0);
 	ck_assert_int_eq(fault_net_partition.plan(values, nodes, 2, NULL, &effects, &g), -1);
 	ck_assert_str_eq(g.text, "'groups' go up to 1: 2 things take part");
+	g = (struct error){0};
+	ck_assert_int_eq(load_params(&fault_net_partition, "{shape: custom}", &arena, &values), 0);
+	ck_assert_int_eq(fault_net_partition.plan(values, nodes, 2, NULL, &effects, &g), -1);
+	ck_assert_str_eq(g.text, "shape custom needs 'groups', such as 0,1|2,3");
+	g = (struct error){0};
+	ck_assert_int_eq(load_params(&fault_net_partition, "{shape: custom, groups: \"a,b\"}",
+				     &arena, &values),
+			 0);
+	ck_assert_int_eq(fault_net_partition.plan(values, nodes, 2, NULL, &effects, &g), -1);
+	ck_assert_str_eq(g.text, "'groups' are numbers from 0, such as 0,1|1,2, at most 64 groups");
 	arena_free(&arena);
 }
 END_TEST

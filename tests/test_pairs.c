@@ -83,6 +83,7 @@ struct draw {
 	FILE *out;
 	unsigned primaries, replicas;
 	const struct fault_ops *first, *second;
+	bool nodes;  /* all nodes of a site are hit */
 	bool inside; /* the second waits for a phase of the recovery from the first */
 };
 
@@ -210,11 +211,14 @@ static void draw_target(struct draw *d, const struct fault_ops *fault)
 		fprintf(d->out, "\"p0/rack[%u]\"", dice_below(dice, 2));
 		break;
 	case ENTITY_NODE:
-		if (dice_chance(dice, 50))
-			fprintf(d->out, "\"%s/node[*]\", select: %s", site,
-				PICK(dice, "one", "50%", "all", "all"));
-		else
+		if (dice_chance(dice, 50)) {
+			const char *select = PICK(dice, "one", "50%", "all", "all");
+
+			d->nodes = strcmp(select, "all") == 0;
+			fprintf(d->out, "\"%s/node[*]\", select: %s", site, select);
+		} else {
 			fprintf(d->out, "\"%s/node[%u]\"", site, dice_below(dice, NODES));
+		}
 		break;
 	case ENTITY_GPU:
 		if (dice_chance(dice, 30))
@@ -273,6 +277,12 @@ static const char *draw_value(struct draw *d, const struct param *param)
 	case PARAM_CHOICE: {
 		unsigned count = 0;
 
+		/* Shapes run through several things, groups and states have words of their own. */
+		if (strcmp(param->name, "shape") == 0)
+			return d->nodes ? PICK(dice, "halves", "one", "majority", "ring", "bridge")
+					: NULL;
+		if (strcmp(param->name, "model") == 0)
+			return PICK(dice, "random", "gemodel");
 		while (param->choices[count])
 			count++;
 		return param->choices[dice_below(dice, count)];
@@ -298,11 +308,18 @@ static const char *draw_value(struct draw *d, const struct param *param)
 	return NULL;
 }
 
+/* States are correlated as it is. */
+static bool fault_has_states(const struct fault_ops *fault)
+{
+	return strcmp(fault->name, "net.loss") == 0;
+}
+
 static void draw_fault(struct draw *d, const struct fault_ops *fault)
 {
 	const char *src = "";
 
 	fprintf(d->out, "fault: %s, target: ", fault->name);
+	d->nodes = false;
 	draw_target(d, fault);
 	for (const struct param *param = fault->params; param->name; param++) {
 		const char *value = draw_value(d, param);
@@ -313,6 +330,8 @@ static void draw_fault(struct draw *d, const struct fault_ops *fault)
 			src = value;
 		if (strcmp(param->name, "dst") == 0 && strcmp(value, src) == 0)
 			continue; /* refused: a block in its own place harms nothing */
+		if (strcmp(param->name, "correlation") == 0 && fault_has_states(fault))
+			continue;
 		fprintf(d->out, ", %s: %s", param->name, value);
 	}
 	if (dice_chance(&d->dice, 35))
