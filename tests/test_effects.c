@@ -179,6 +179,8 @@ static void check_row(const struct row *row)
 
 #define SLOWER(times) "gpu.straggler, target: \"primary/node[0]/gpu[3]\", slowdown: " times
 #define WRONG(gpu, rate) "gpu.sdc, target: \"primary/node[0]/gpu[" gpu "]\", rate: " rate
+#define KILL(at) "{at: " at ", fault: proc.kill, target: \"endpoint/chat/replica[0]\"}"
+#define HANGS "gpu.hang, target: \"primary/node[0]/gpu[3]\""
 #define GRAY(more) "node.gray, target: \"primary/node[0]\", " more
 
 /* A replica that goes at a third of its pace: 256 + 0.333333 x 256 (shares are in ppm). */
@@ -211,6 +213,22 @@ static const struct row nodes[] = {
 	 {TWO, LATE, PAIR(SLOWER("3"), "4m", SLOWER("4"), "10m")},
 	 "level.capacity@1930",
 	 512,
+	 NULL},
+	{"a GPU hangs, the other replica serves",
+	 {TWO, LATE, ONE(HANGS, "5m")},
+	 "level.capacity@1230",
+	 256,
+	 NULL},
+	{"half of them wait until it is out of the rotation",
+	 {TWO, LATE, ONE(HANGS, "5m")},
+	 BAD,
+	 7,
+	 NULL},
+	{"it goes on without a start", {LATE, ONE(HANGS, "5m")}, BAD, 300, NULL},
+	{"killing it does not help",
+	 {LATE, "steps=[" STEP("20m", HANGS, "5m") ", " KILL("21m") "]"},
+	 BAD,
+	 300,
 	 NULL},
 	{"a straggler on a node that is down",
 	 {LATE, PAIR("node.crash, target: \"primary/node[0]\"", "10m", SLOWER("3"), "5m")},
@@ -318,7 +336,6 @@ static const struct row nodes[] = {
 	 NULL},
 };
 
-#define KILL(at) "{at: " at ", fault: proc.kill, target: \"endpoint/chat/replica[0]\"}"
 #define BURN(more) "cpu.burn, target: \"primary/node[0]\"" more
 #define SQUEEZE(target, cpu) "cgroup.squeeze, target: \"endpoint/chat" target "\", cpu: " cpu
 #define FILL(more) "mem.fill, target: \"primary/node[0]\"" more
@@ -734,10 +751,320 @@ static const struct row nets[] = {
 	 NULL},
 };
 
+#define SLOW_LINK STORE_AWAY, "deployment.links[0].rate=16Gbit/s"
+#define ON_LINK(fault, more) fault ", target: " LINK ", " more
+#define AT_NODE(fault, more) fault ", target: \"primary/node[0]\"" more
+#define BOTH_SITES(shape) "net.partition, target: region/eu-1, select: all, shape: " shape
+#define NODES(shape) "net.partition, target: \"primary/node[*]\", select: all, shape: " shape
+#define SEGMENT_576 ((576 - 40.0) / (1500 - 40))
+#define WIDTH_576 ((576 - 40) / (576 + 38.0) / ((1500 - 40) / (1500 + 38.0)))
+
+/* 20 GB over a link of 2 GB/s; what a checksum finds is lost, a copy takes as much as the packet,
+ * headers are 40 bytes of each packet and 38 around it. */
+static const struct row wires[] = {
+	{"damaged",
+	 {LATE, LIMIT("449ms"), ONE("net.corrupt, target: primary, percent: 1%", "5m")},
+	 "level.success@1230",
+	 0.9801,
+	 NULL},
+	{"damaged or lost",
+	 {LATE, LIMIT("449ms"),
+	  PAIR(LOSS("1%"), "10m", "net.corrupt, target: primary, percent: 2%", "4m")},
+	 "level.success@1330",
+	 0.9702 * 0.9702,
+	 NULL},
+	{"damaged on the link",
+	 {STORE_AWAY, "deployment.data.io.bytes=1GB",
+	  BEFORE(ON_LINK("net.corrupt", "percent: 0.01%"))},
+	 DATA,
+	 134.218616043 + 0.012,
+	 NULL},
+	{"in bursts, as much in the long run", /* 1 % / (1 % + 99 %) of all are in a burst */
+	 {LATE, LIMIT("449ms"),
+	  ONE("net.loss, target: primary, model: gemodel, p: 1%, r: 99%", "5m")},
+	 "level.success@1230",
+	 0.9801,
+	 NULL},
+	{"all twice",
+	 {SLOW_LINK, BEFORE(ON_LINK("net.duplicate", "percent: 100%"))},
+	 DATA,
+	 20.012,
+	 NULL},
+	{"half of a site's packets twice",
+	 {SLOW_LINK, BEFORE("net.duplicate, target: backup, percent: 50%")},
+	 DATA,
+	 15.012,
+	 NULL},
+	{"and all of the link's", /* three times as much in all */
+	 {SLOW_LINK,
+	  "steps=[" STEP("32m", "net.duplicate, target: backup, percent: 50%", "1h") ", " STEP(
+		  "33m", ON_LINK("net.duplicate", "percent: 100%"), "1h") ", " CRASH "]"},
+	 DATA,
+	 30.012,
+	 NULL},
+	{"they were",
+	 {SLOW_LINK, "detector.delay=100s",
+	  "steps=[" STEP("32m", ON_LINK("net.duplicate", "percent: 100%"), "1m") ", " CRASH "]"},
+	 DATA,
+	 10.012,
+	 NULL},
+	{"weights on their way to a node", /* 400 Gbit/s: the disk of 6 GB/s is slower */
+	 {BEFORE("net.duplicate, target: \"backup/node[0]\", percent: 100%")},
+	 FRT,
+	 10 + START,
+	 NULL},
+	{"small packets",
+	 {SLOW_LINK, BEFORE(ON_LINK("net.mtu", "bytes: 576"))},
+	 DATA,
+	 10 / WIDTH_576 + 0.012,
+	 NULL},
+	{"the smaller of two",
+	 {SLOW_LINK, "steps=[" STEP("32m", ON_LINK("net.mtu", "bytes: 576"), "1h") ", " STEP(
+			     "33m", ON_LINK("net.mtu", "bytes: 1280"), "1h") ", " CRASH "]"},
+	 VERDICT,
+	 0,
+	 "invalid"},
+	{"and they are lost",
+	 {STORE_AWAY, "deployment.data.io.bytes=1GB", "detector.delay=100s",
+	  "steps=[" STEP("32m", ON_LINK("net.mtu", "bytes: 576"), "1h") ", " STEP(
+		  "33m", ON_LINK("net.loss", "percent: 0.01%"), "1h") ", " CRASH "]"},
+	 DATA,
+	 134.218616043 / SEGMENT_576 + 0.012,
+	 NULL},
+	{"as large as ever",
+	 {LATE, ONE("net.mtu, target: primary, bytes: 1500", "5m")},
+	 VERDICT,
+	 0,
+	 "invalid"},
+	{"held back", /* three quarters by 10 ms, each way */
+	 {LATE, LIMIT("264ms"), ONE("net.reorder, target: primary", "5m")},
+	 BAD,
+	 300,
+	 NULL},
+	{"but in time",
+	 {LATE, LIMIT("266ms"), ONE("net.reorder, target: primary", "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"taken for lost", /* a quarter, on a round trip of 2 x (12 + 7.5) ms */
+	 {SLOW_LINK, "deployment.data.io.bytes=10MB", BEFORE(ON_LINK("net.reorder", "gap: 0"))},
+	 DATA,
+	 10e6 / (1460 / 0.039 * 2.449489742783178) + 0.0195,
+	 NULL},
+	{"overtaken by less than three", /* 2 GB/s bring 1.4 packets in 1 us */
+	 {SLOW_LINK, BEFORE(ON_LINK("net.reorder", "delay: 1us"))},
+	 DATA,
+	 10.01200075,
+	 NULL},
+	{"reset", {LATE, ONE("net.reset_peer, target: primary", "5m")}, BAD, 300, NULL},
+	{"reset at a node, the other serves",
+	 {TWO, LATE, ONE(AT_NODE("net.reset_peer", ""), "5m")},
+	 "level.capacity@1230",
+	 256,
+	 NULL},
+	{"reset before the answer",
+	 {LATE, ONE("net.reset_peer, target: primary, timeout: 249ms", "5m")},
+	 BAD,
+	 300,
+	 NULL},
+	{"reset after the answer",
+	 {LATE, ONE("net.reset_peer, target: primary, timeout: 250ms", "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"an interface down", {LATE, ONE(AT_NODE("net.interface_down", ""), "5m")}, BAD, 300, NULL},
+	{"cut between nodes that need no other", {LATE, ONE(NODES("ring"), "5m")}, BAD, 0, NULL},
+	{"and it is seen", {LATE, ONE(NODES("bridge"), "5m")}, VERDICT, 0, "passed"},
+	{"cut between the sites", /* no backup at 30 min; detected and fenced at 44 min */
+	 {"deployment.sites[1].region=eu-1", "detector.delay=10m",
+	  "steps=[" STEP("25m", BOTH_SITES("halves"), "8m") ", " CRASH "]"},
+	 BRP,
+	 24 * 60,
+	 NULL},
+	{"and whole again", /* one at 30 min; detected at 49 min */
+	 {"deployment.sites[1].region=eu-1", "detector.delay=15m",
+	  "steps=[" STEP("21m", BOTH_SITES("one"), "8m") ", " CRASH "]"},
+	 BRP,
+	 19 * 60,
+	 NULL},
+};
+
 #define MISSED(fault)                                                                              \
 	{                                                                                          \
 		fault, {"steps=[" STEP("25m", fault, "8m") ", " CRASH "]"}, BRP, 840, NULL         \
 	}
+#define HANG(target) "disk.hang, target: " target
+#define LATENCY(more) "io.latency, target: \"primary/node[0]\"" more
+#define MIB (1 << 20)
+#define KILLED(fault) "steps=[" STEP("20m", fault, "5m") ", " KILL("21m") "]"
+/* A crash 2 min after the fault began, which is mended 16 min after the node is. */
+#define TORN(fault)                                                                                \
+	"steps=[" STEP("20m", fault, "20m") ", " STEP("22m",                                       \
+						      "node.crash, target: "                       \
+						      "\"primary/node[0]\"",                       \
+						      "2m") "]"
+
+/* A record is written and synced before each answer; a file is read in pieces of 1 MiB. */
+static const struct row disks[] = {
+	{"held", {LATE, ONE(HANG("\"primary/node[0]\""), "5m")}, BAD, 300, NULL},
+	{"held, the other serves",
+	 {TWO, LATE, ONE(HANG("\"primary/node[0]\""), "5m")},
+	 BAD,
+	 7,
+	 NULL},
+	{"and goes on",
+	 {TWO, LATE, ONE(HANG("\"primary/node[0]\""), "5m")},
+	 "level.capacity@1510",
+	 512,
+	 NULL},
+	{"nobody writes on it", {LATE, ONE(HANG("\"primary/node[3]\""), "5m")}, BAD, 0, NULL},
+	{"the store: a backup is held", /* that of 30 min, until 33 min */
+	 {"steps=[" STEP("25m", HANG("store"), "8m") ", " CRASH "]"},
+	 BRP,
+	 240,
+	 NULL},
+	{"for longer", {"steps=[" STEP("25m", HANG("store"), "9m") ", " CRASH "]"}, BRP, 840, NULL},
+	{"until it times out",
+	 {TWO, LATE, ONE(AT_NODE("nvme.timeout", ", timeout: 1m"), "5m")},
+	 "level.capacity@1230",
+	 256,
+	 NULL},
+	{"and fails from then on",
+	 {TWO, LATE, ONE(AT_NODE("nvme.timeout", ", timeout: 1m"), "5m")},
+	 "level.success@1290",
+	 0.5,
+	 NULL},
+	{"a sync takes 100 ms", {LATE, LIMIT("349ms"), ONE(LATENCY(""), "5m")}, BAD, 300, NULL},
+	{"which is in time", {LATE, LIMIT("351ms"), ONE(LATENCY(""), "5m")}, BAD, 0, NULL},
+	{"so does a write",
+	 {LATE, LIMIT("449ms"), ONE(LATENCY(", methods: all"), "5m")},
+	 BAD,
+	 300,
+	 NULL},
+	{"nothing is read",
+	 {LATE, LIMIT("251ms"), ONE(LATENCY(", methods: read"), "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"twice",
+	 {LATE, LIMIT("449ms"), PAIR(LATENCY(""), "10m", LATENCY(""), "4m")},
+	 BAD,
+	 240,
+	 NULL},
+	{"reads of the store",
+	 {BEFORE("io.latency, target: store, methods: read, time: 1ms")},
+	 DATA,
+	 2.5 + 20e9 / MIB * 0.001,
+	 NULL},
+	{"reads of a node",
+	 {BEFORE("io.latency, target: \"backup/node[0]\", methods: read, time: 1ms")},
+	 FRT,
+	 10 + START + 140e9 / MIB * 0.001,
+	 NULL},
+	{"a quarter fails", /* of writes and of syncs */
+	 {TWO, LATE, ONE(AT_NODE("io.errno", ", percent: 25%"), "5m")},
+	 "level.success@1230",
+	 1 - 0.4375 / 2,
+	 NULL},
+	{"of syncs alone",
+	 {TWO, LATE, ONE(AT_NODE("io.errno", ", percent: 25%, methods: sync"), "5m")},
+	 "level.success@1230",
+	 1 - 0.25 / 2,
+	 NULL},
+	{"of what is not done",
+	 {LATE, ONE(AT_NODE("io.errno", ", methods: rename"), "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"it cannot be read",
+	 {LATE, KILLED(AT_NODE("io.errno", ", methods: read"))},
+	 BAD,
+	 240 + START,
+	 NULL},
+	MISSED("io.errno, target: store, methods: write, percent: 1%"),
+	{"a store that makes no lists",
+	 {"steps=[" STEP("25m", "io.errno, target: store, methods: list", "8m") ", " CRASH "]"},
+	 BRP,
+	 240,
+	 NULL},
+	{"bad blocks under the weights",
+	 {LATE, KILLED(AT_NODE("disk.badblocks", ""))},
+	 BAD,
+	 240 + START,
+	 NULL},
+	{"and what runs, runs", {LATE, ONE(AT_NODE("disk.badblocks", ""), "5m")}, BAD, 0, NULL},
+	{"bad blocks under all backups but the last",
+	 {"steps=[" STEP("25m", "disk.badblocks, target: store", "1h") ", " CRASH "]"},
+	 BRP,
+	 240,
+	 NULL},
+	{"under the last",
+	 {"steps=[" STEP("25m", "disk.badblocks, target: store", "1h") ", " STEP(
+		 "29m", "objstore.unavailable, target: store", "4m") ", " CRASH "]"},
+	 "incidents[0].t_data_restored_ns",
+	 0,
+	 "null"},
+	{"no more",
+	 {"steps=[" STEP("25m", "disk.badblocks, target: store", "8m") ", " CRASH "]"},
+	 BRP,
+	 240,
+	 NULL},
+	MISSED("disk.inode_fill, target: store"),
+	{"a store with a few inodes",
+	 {"steps=[" STEP("25m", "disk.inode_fill, target: store, percent: 99%", "8m") ", " CRASH
+										      "]"},
+	 BRP,
+	 240,
+	 NULL},
+	{"a container has no room",
+	 {LATE, KILLED(AT_NODE("disk.inode_fill", ""))},
+	 BAD,
+	 240 + START,
+	 NULL},
+	{"one that runs needs none",
+	 {LATE, ONE(AT_NODE("disk.inode_fill", ""), "5m")},
+	 BAD,
+	 0,
+	 NULL},
+	{"a crash takes nothing that was synced",
+	 {LATE, TORN(AT_NODE("fs.lost_fsync", ""))},
+	 "requests.wrong",
+	 0,
+	 NULL},
+	{"but from a disk that lies", /* from 24 min and a start to 40 min */
+	 {LATE, TORN(AT_NODE("fs.lost_fsync", ", lies: true"))},
+	 "requests.wrong",
+	 120 * (960 - START),
+	 NULL},
+	{"a torn write",
+	 {LATE, TORN(AT_NODE("fs.torn_op", ""))},
+	 "requests.wrong",
+	 120 * (960 - START),
+	 NULL},
+	{"some of several",
+	 {LATE, TORN(AT_NODE("fs.torn_seq", ""))},
+	 "requests.wrong",
+	 120 * (960 - START),
+	 NULL},
+	{"of another node",
+	 {LATE, TORN("fs.torn_seq, target: \"primary/node[1]\"")},
+	 "requests.wrong",
+	 0,
+	 NULL},
+	{"a reboot in good order",
+	 {LATE, "steps=[" STEP("20m", AT_NODE("fs.torn_op", ""), "20m") ", " STEP(
+			"22m", AT_NODE("node.reboot", ", mode: graceful"), "repaired") "]"},
+	 "requests.wrong",
+	 0,
+	 NULL},
+	{"a restore brings it back",
+	 {"detector.delay=150s",
+	  "steps=[" STEP("32m", AT_NODE("fs.lost_fsync", ", lies: true"), "1h") ", " CRASH "]"},
+	 BRP,
+	 240,
+	 NULL},
+};
+
 #define BACKUPS(fault, length, second, other)                                                      \
 	"steps=[" STEP("32m", fault, length) ", " STEP("33m", second, other) ", " CRASH "]"
 #define MISSING(which) "backup.missing, target: \"backup[" which "]\""
@@ -1463,6 +1790,8 @@ CASES(node_row, nodes)
 CASES(resource_row, resources)
 CASES(process_row, processes)
 CASES(net_row, nets)
+CASES(wire_row, wires)
+CASES(disk_row, disks)
 CASES(store_row, stores)
 CASES(content_row, contents)
 CASES(site_row, sites)
@@ -1474,6 +1803,8 @@ static void add_cases(Suite *suite)
 	test_add_loop(suite, "CPU and memory", resource_row, COUNT(resources));
 	test_add_loop(suite, "processes", process_row, COUNT(processes));
 	test_add_loop(suite, "the network", net_row, COUNT(nets));
+	test_add_loop(suite, "packets", wire_row, COUNT(wires));
+	test_add_loop(suite, "operations on disks", disk_row, COUNT(disks));
 	test_add_loop(suite, "disks, the store, backups", store_row, COUNT(stores));
 	test_add_loop(suite, "content", content_row, COUNT(contents));
 	test_add_loop(suite, "sites and the platform", site_row, COUNT(sites));

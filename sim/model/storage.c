@@ -493,7 +493,7 @@ void storage_backup(struct world *w, const struct action *action)
 	const char *obstacle = backup_obstacle(w, action->site);
 	if (obstacle) {
 		backup_fail(w, id, obstacle);
-	} else if (policy->takes == 0) {
+	} else if (policy->takes == 0 && !w->store.hanging) {
 		backup_end(w, id);
 	} else if (policy->takes != NANOS_NEVER) {
 		backup->event =
