@@ -705,6 +705,8 @@ static const struct figures {
 	{"failback_under_load", "failover", 0, 21, 0, 22.5, 1910.9, 2, 240, 14400},
 	{"finance_fraud", "failover", 0, 5, 5, 15, 25, 0.1, 0, 0},
 	{"gray_gpu", "in_place", 0, 20, UNKNOWN, UNKNOWN, 1820, 0.2, 0, 0},
+	{"hanging_store", "failover", 1, 21, 0, 284, 305, 0.1, 3900, 195000},
+	{"hung_gpu", "in_place", 0, 120, UNKNOWN, UNKNOWN, 1310, 0, 360, 0},
 	{"logical_redundancy", "absorbed", 0, UNKNOWN, UNKNOWN, UNKNOWN, 7, 0.1, 0, 0},
 	{"medical_diagnosis", "failover", 0, 10.001, 120, 30, 215, 3, 30.008, 90},
 	{"ransomware_restore", "failover", 0, 1210865, 1200, 620, 1213033.333, 0.3, 1254000, 48000},

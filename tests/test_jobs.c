@@ -247,6 +247,25 @@ static const struct row hangs[] = {
 	{"a rank is cut off",
 	 {STEP("at: 65m, fault: net.partition, target: 'primary/node[3]'"), JOB "timeout=2m"},
 	 {FRT(120 + 660), LOST(300)}},
+	{"a GPU hangs, and its node is kept away from", /* one more node than ranks */
+	 {STEP("at: 65m, for: permanent, fault: gpu.hang, target: 'primary/node[3]/gpu[7]'")},
+	 {FRT(600 + 660), LOST(300), OF_JOB("interruptions", 1), OF_JOB("restarts", 1)}},
+	{"it comes back in time",
+	 {STEP("at: 65m, for: 5m, fault: gpu.hang, target: 'primary/node[3]/gpu[7]'")},
+	 {FRT(300), LOST(0), OF_JOB("interruptions", 0)}},
+	{"the network is cut between its nodes",
+	 {STEP("at: 65m, for: 5m, fault: net.partition, shape: ring, target: 'primary/node[*]', "
+	       "select: all")},
+	 {FRT(300), LOST(0), OF_JOB("interruptions", 0)}},
+	{"but not between its nodes",
+	 {STEP("at: 65m, for: 5m, fault: net.partition, shape: halves, target: "
+	       "'primary/node[*]', select: all"),
+	  JOB "nodes=5"},
+	 {FRT(0), WORK(14400)}},
+	{"a store with bad blocks: what is saved later is whole", /* saves each 10 min */
+	 {"steps=[{at: 62m, for: permanent, fault: disk.badblocks, target: store}, {at: 75m, "
+	  "fault: node.crash, target: 'primary/node[3]'}]"},
+	 {LOST(300), OF_JOB("bad_checkpoints", 0)}},
 	{"a rank is stopped for a while",
 	 {STEP("at: 65m, for: 5m, fault: proc.pause, target: 'job/pretrain/rank[0]'")},
 	 {FRT(300), LOST(0), OF_JOB("interruptions", 0)}},
