@@ -128,6 +128,11 @@ static bool gpu_wrong(const struct facts *f)
 	return f->look->gpus_wrong > 0;
 }
 
+static bool gpu_hangs(const struct facts *f)
+{
+	return f->look->gpus_hanging > 0;
+}
+
 /* Nothing is known of the pace where the reading has none. */
 static bool gpu_slow(const struct facts *f)
 {
@@ -137,6 +142,26 @@ static bool gpu_slow(const struct facts *f)
 static bool disk_failing(const struct facts *f)
 {
 	return f->look->disks_failing > 0;
+}
+
+static bool disk_hangs(const struct facts *f)
+{
+	return f->look->disks_hanging > 0;
+}
+
+static bool files_fail(const struct facts *f)
+{
+	return f->look->io_failing_ppm > 0;
+}
+
+static bool blocks_bad(const struct facts *f)
+{
+	return f->look->bad_blocks_ppm > 0;
+}
+
+static bool files_slow(const struct facts *f)
+{
+	return f->look->io_added > 0;
 }
 
 static bool disk_readonly(const struct facts *f)
@@ -188,6 +213,19 @@ static bool requests_fail(const struct facts *f)
 static bool ports_closed(const struct facts *f)
 {
 	return fewer(f->look->ports_open, f->look->ports);
+}
+
+/* Everybody reaches it, and somebody else does not. */
+static bool node_parted(const struct facts *f)
+{
+	return f->look->nodes_reachable == f->look->nodes &&
+	       fewer(f->look->paths_open, f->look->paths);
+}
+
+static bool packets_damaged(const struct facts *f)
+{
+	return f->look->corrupted_ppm > 0 || f->site->corrupted_ppm > 0 ||
+	       f->links->corrupted_ppm > 0;
 }
 
 static bool packets_lost(const struct facts *f)
@@ -272,7 +310,11 @@ static const struct rule {
 	{gpu_missing_xid, SYMPTOM_GPU, "a GPU is missing after an Xid", "gpu.xid", NULL},
 	{gpu_missing, SYMPTOM_GPU, "a GPU is missing", "gpu.lost", REBOOT},
 	{gpu_wrong, SYMPTOM_GPU, "a GPU fails its self-test", "gpu.sdc", INSPECT},
+	{gpu_hangs, SYMPTOM_GPU, "a GPU does not come back", "gpu.hang", REBOOT},
 	{disk_failing, SYMPTOM_DISK, "a disk fails", "disk.error", INSPECT},
+	{disk_hangs, SYMPTOM_DISK, "a disk does not come back", "disk.hang", INSPECT},
+	{files_fail, SYMPTOM_DISK, "operations on files fail", "io.errno", INSPECT},
+	{blocks_bad, SYMPTOM_DISK, "blocks of a disk cannot be read", "disk.badblocks", INSPECT},
 	{disk_readonly, SYMPTOM_DISK, "a disk is read-only", "disk.readonly", INSPECT},
 	{disk_full, SYMPTOM_DISK, "a disk is full", "disk.fill", "FREE_SPACE"},
 	{clock_off, SYMPTOM_CLOCK, "a clock is off", "clock.skew", "SET_CLOCK"},
@@ -289,11 +331,14 @@ static const struct rule {
 	{replica_unready, SYMPTOM_REPLICA, "a replica is not ready", "proc.kill", "RESTART_APP"},
 	{links_cut, SYMPTOM_PATH, "a network path is closed", "net.partition", NETWORK},
 	{ports_closed, SYMPTOM_PATH, "service ports do not answer", "net.blackhole", NETWORK},
+	{node_parted, SYMPTOM_PATH, "a node does not reach all others", "net.partition", NETWORK},
+	{packets_damaged, SYMPTOM_PATH, "packets are damaged", "net.corrupt", NETWORK},
 	{packets_lost, SYMPTOM_PATH, "packets are lost", "net.loss", NETWORK},
 	{gpu_slow, SYMPTOM_SLOW, "a GPU is slower than the others", "gpu.straggler", INSPECT},
 	{cpu_taken, SYMPTOM_CPU, "other work takes the CPU of a node", "cpu.burn", "FREE_CPU"},
 	{cpu_throttled, SYMPTOM_CPU, "a process gets less CPU than it uses", "cgroup.squeeze",
 	 "RAISE_CPU_LIMIT"},
+	{files_slow, SYMPTOM_SERVICE, "operations on files take longer", "io.latency", INSPECT},
 	{requests_fail, SYMPTOM_SERVICE,
 	 "requests to a node that passes its checks fail or are slow", "node.gray", "DRAIN_NODE"},
 	{network_slow, SYMPTOM_SLOW, "round trips take far longer", "net.delay", NETWORK},
@@ -353,11 +398,12 @@ int diagnosis_brokenness(const struct reading *r)
 	if (r->gpus_visible < r->gpus)
 		return 3;
 	if (r->gpus_wrong || r->disks_failing || r->disks_full || r->disks_readonly ||
-	    r->nodes_refused)
+	    r->nodes_refused || r->gpus_hanging || r->disks_hanging || r->io_failing_ppm)
 		return 3;
 	if (r->processes < r->replicas || r->replicas_ready < r->replicas || r->processes_stopped)
 		return DIAGNOSIS_BROKEN_REPLICA;
-	if (r->ports_open < r->ports || r->errors_ppm || r->service_added || r->loss_ppm)
+	if (r->ports_open < r->ports || r->errors_ppm || r->service_added || r->loss_ppm ||
+	    r->corrupted_ppm || r->io_added || r->bad_blocks_ppm || r->paths_open < r->paths)
 		return 1;
 	return r->digest_mismatches || r->xid || r->pace_ppm < EFFECT_PPM ? 1 : 0;
 }

@@ -1760,6 +1760,15 @@ static const struct {
 	{FILL(", percent: 50%"), "none found"},
 	{"proc.oom, target: endpoint/chat", "proc.oom"},
 	{SKEW("primary", "6m"), "clock.skew"},
+	{HANGS, "gpu.hang"},
+	{HANG("\"primary/node[0]\""), "disk.hang"},
+	{AT_NODE("nvme.timeout", ", timeout: 1s"), "disk.error"},
+	{AT_NODE("io.errno", ""), "io.errno"},
+	{AT_NODE("disk.badblocks", ""), "disk.badblocks"},
+	{AT_NODE("io.latency", ""), "io.latency"},
+	{AT_NODE("net.corrupt", ""), "net.corrupt"},
+	{NODES("halves"), "net.partition"},
+	{AT_NODE("net.interface_down", ""), "node.crash"},
 	{SKEW("primary", "4m"), "none found"},
 };
 
