@@ -930,6 +930,34 @@ static void write_with_job(const char *name, const char *steps)
 	ck_assert_int_eq(fclose(file), 0);
 }
 
+/* Its faults of calls, files and packets load, and the simulator begins nothing of it. */
+START_TEST(readme_calls)
+{
+	char path[PATH_MAX + 32], line[PATH_MAX + 64], *text, *begin, *end;
+
+	snprintf(path, sizeof(path), "%s/README.md", workplace_root);
+	text = workplace_read(path);
+	begin = strstr(text, "### Single calls");
+	ck_assert_ptr_nonnull(begin);
+	begin = strstr(begin, "```yaml\n");
+	ck_assert_ptr_nonnull(begin);
+	begin += strlen("```yaml\n");
+	end = strstr(begin, "```");
+	ck_assert_ptr_nonnull(end);
+	*end = '\0';
+	write_with_job("calls.yaml", begin);
+	free(text);
+	expect("check calls.yaml", 0, "ok");
+	snprintf(line, sizeof(line), "run %s/tests/failing_writes.yaml --out run", workplace_root);
+	expect(line, 3,
+	       "the driver 'sim' cannot apply 'sys.error': it has no mechanism for "
+	       "sys.error");
+	ck_assert_int_eq(access("run", F_OK), -1);
+	snprintf(line, sizeof(line), "plan %s/tests/failing_writes.yaml", workplace_root);
+	expect(line, 0, "refused: driver sim has no way to apply sys.delay");
+}
+END_TEST
+
 /* The example of every fault of the catalogue is a step that loads. */
 START_TEST(fault_examples_load)
 {
@@ -1265,6 +1293,7 @@ static void add_cases(Suite *suite)
 	add(suite, "plan, links", plan_tells_what_links_do_not_do, 1);
 	add(suite, "target's own", target_repairs_nothing, 1);
 	add(suite, "plan, shipped", shipped_scenarios_plan, 1);
+	add(suite, "readme: calls", readme_calls, 1);
 	add(suite, "readme", readme_example, 1);
 	add(suite, "fault examples", fault_examples_load, 1);
 	add(suite, "fault list", fault_list_reads_well, 1);
