@@ -429,6 +429,7 @@ int steps_due(struct run *run, struct error *e)
 	 EFFECT_BIT(EFFECT_REPLICA_UNREADY) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                       \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
 	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_DISK_FULL) |                              \
+	 EFFECT_BIT(EFFECT_DISK_INODES) |                                                          \
 	 EFFECT_BIT(EFFECT_NET_RESET) | EFFECT_BIT(EFFECT_SYS_ERROR) |                             \
 	 EFFECT_BIT(EFFECT_SYS_RETVAL) | EFFECT_BIT(EFFECT_SYS_DELAY))
 

@@ -55,6 +55,7 @@ static bool done(struct trial *trial, bool ok)
 static void read_blocks(struct trial *trial, int fd, char *block)
 {
 	for (uint32_t i = 0; i < DISK_LOOK_BLOCKS; i++) {
+		errno = 0; /* a short read is no error of its own */
 		ssize_t got = pread(fd, block, DISK_LOOK_BLOCK, (off_t)i * DISK_LOOK_BLOCK);
 		trial->look.blocks++;
 		trial->look.unreadable += got < 0 && errno == EIO;
@@ -75,12 +76,12 @@ static void try_disk(struct trial *trial, const char *path)
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (done(trial, fd >= 0)) {
 		for (uint32_t i = 0; i < DISK_LOOK_BLOCKS; i++)
-			if (done(trial, write(fd, block, sizeof(block)) == sizeof(block)))
+			if (done(trial, pwrite(fd, block, sizeof(block), (off_t)(i * sizeof(block))) ==
+						sizeof(block)))
 				written += sizeof(block);
 		done(trial, fdatasync(fd) == 0);
 		done(trial, fstat(fd, &status) == 0);
-		if (written == (uint64_t)DISK_LOOK_BLOCKS * sizeof(block))
-			read_blocks(trial, fd, block);
+		read_blocks(trial, fd, block);
 		trial->look.rate = (double)(written + (uint64_t)trial->look.blocks * sizeof(block)) /
 				   ((double)(now() - begun + 1) / 1e9);
 		close(fd);

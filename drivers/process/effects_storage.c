@@ -14,13 +14,14 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "drivers/host/undo.h"
 #include "drivers/linux/disk_look.h"
 #include "drivers/linux/fuse.h"
 #include "drivers/process/effects.h"
 #include "drivers/process/planned.h"
 
-#define LOOK_PATIENCE (5 * NANOS_S) /* until a look at a disk counts as one that hangs */
+#define LOOK_PATIENCE (2 * NANOS_S) /* until a look at a disk counts as one that hangs */
+#define TEAR_PATIENCE (5 * NANOS_S) /* until a program writes what is to be torn */
+#define EFFECTS_THAT_TEAR (EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
 
 /* ---- where there is a layer ---- */
 
@@ -119,7 +120,7 @@ static void choose_operations(const struct operations *operations, struct fuse_f
 	if (!operations)
 		return;
 	fault->methods = methods_of(operations->files);
-	fault->path = operations->path;
+	fault->path = operations->path && operations->path[0] ? operations->path : NULL;
 	fault->first = operations->when.first;
 	fault->last = operations->when.last;
 	fault->step = operations->when.step;
@@ -203,7 +204,15 @@ int disks_break(struct real *real, struct fault_state *fault, struct error *e)
 	assert(layer);
 	if (fault->effect.kind == EFFECT_DISK_HANG && fault->effect.amount > 0)
 		fault->due = real_now(real) + fault->effect.amount;
-	return fuse_layer_set(layer, &asked, &fault->layer_fault, e);
+	if (fuse_layer_set(layer, &asked, &fault->layer_fault, e))
+		return -1;
+	if (!(EFFECT_BIT(fault->effect.kind) & EFFECTS_THAT_TEAR))
+		return 0;
+	nanos end = real_now(real) + TEAR_PATIENCE;
+	while (!fuse_layer_crashes(layer) && real_now(real) < end)
+		real_sleep(real, real_now(real) + 5 * NANOS_MS, NULL);
+	disks_look(real, fault);
+	return 0;
 }
 
 int disks_mend(struct real *real, struct fault_state *fault, struct error *e)
@@ -273,6 +282,9 @@ static void add_counts(const struct real *real, const struct fuse_layer *layer,
 		    layer_of(real, &fault->effect.entity) != layer)
 			continue;
 		fuse_layer_counts(layer, fault->layer_fault, &counts);
+		/* Who forgets has nothing to do before the crash. */
+		ret->disks_unsynced +=
+			fault->effect.kind == EFFECT_FS_UNSYNCED && counts.matched > 0;
 		if (counts.acted == 0)
 			continue;
 		if (fault->effect.kind == EFFECT_IO_ERROR)
@@ -282,7 +294,6 @@ static void add_counts(const struct real *real, const struct fuse_layer *layer,
 			ret->io_added = look->slowest > counts.delayed / (nanos)counts.acted
 						? look->slowest
 						: counts.delayed / (nanos)counts.acted;
-		ret->disks_unsynced += fault->effect.kind == EFFECT_FS_UNSYNCED;
 		ret->disks_tearing += fault->effect.kind == EFFECT_FS_TORN_OP ||
 				      fault->effect.kind == EFFECT_FS_TORN_SEQ;
 	}
@@ -292,9 +303,16 @@ bool disks_read(struct real *real, const struct entity *entity, struct reading *
 {
 	const struct fuse_layer *layer = layer_of(real, entity);
 	struct error error = {.kind = ERROR_NONE};
-	struct disk_look look;
+	struct disk_look look = {.operations = 0};
 
-	if (!layer || disk_look(fuse_layer_above(layer), LOOK_PATIENCE, &look, &error))
+	if (!layer)
+		return false;
+	/* A write of the look's own must not be the one that is torn. */
+	if (!(real->about & ~EFFECTS_THAT_TEAR)) {
+		add_counts(real, layer, &look, ret);
+		return true;
+	}
+	if (disk_look(fuse_layer_above(layer), LOOK_PATIENCE, &look, &error))
 		return false;
 	ret->disks = 1;
 	ret->disks_failing = look.fails && look.unreadable == look.blocks;
@@ -320,23 +338,23 @@ static void inode_folder(struct real *real, const struct fault_state *fault, cha
 		 fault->effect.injection);
 }
 
+/* On the volume of a site, which is a mount of this drill: whatever happens they go with it. */
 int inodes_fill(struct real *real, struct fault_state *fault, struct error *e)
 {
 	char folder[COPIES_PATH_MAX], path[COPIES_PATH_MAX + 32];
 	struct statvfs space;
 
-	if (!real->volumes[fault->effect.entity.site])
+	if (fault->effect.entity.kind != ENTITY_NODE || !real->volumes[fault->effect.entity.site])
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
-				 "the site's storage is no volume of limited size on this host");
+				 "its storage is no volume of limited size on this host");
 	inode_folder(real, fault, folder, sizeof(folder));
-	if (effects_note(real, fault, (struct undo){.kind = UNDO_TREE, .path = folder}, e))
-		return -1;
 	if (mkdir(folder, 0700) || statvfs(folder, &space))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot make %s: %s", folder,
 				 strerror(errno));
 	double keep = (double)space.f_files * (double)fault->effect.amount / EFFECT_PPM;
-	for (uint64_t i = 0; (double)i + keep < (double)space.f_favail; i++) {
-		snprintf(path, sizeof(path), "%s/%llu", folder, (unsigned long long)i);
+	for (fault->inodes_taken = 0;
+	     (double)fault->inodes_taken + keep < (double)space.f_favail; fault->inodes_taken++) {
+		snprintf(path, sizeof(path), "%s/%u", folder, fault->inodes_taken);
 		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0 && errno == ENOSPC)
 			break;
@@ -350,10 +368,19 @@ int inodes_fill(struct real *real, struct fault_state *fault, struct error *e)
 
 int inodes_free(struct real *real, struct fault_state *fault, struct error *e)
 {
-	char folder[COPIES_PATH_MAX];
+	char folder[COPIES_PATH_MAX], path[COPIES_PATH_MAX + 32];
 
 	inode_folder(real, fault, folder, sizeof(folder));
-	return undo_remove_tree(folder, e);
+	for (uint32_t i = 0; i < fault->inodes_taken; i++) {
+		snprintf(path, sizeof(path), "%s/%u", folder, i);
+		if (unlink(path) && errno != ENOENT)
+			return error_set(e, ERROR_IO, NO_PLACE, "cannot remove %s: %s", path,
+					 strerror(errno));
+	}
+	if (rmdir(folder) && errno != ENOENT)
+		return error_set(e, ERROR_IO, NO_PLACE, "cannot remove %s: %s", folder,
+				 strerror(errno));
+	return 0;
 }
 
 bool inodes_filled(struct real *real, const struct fault_state *fault)
