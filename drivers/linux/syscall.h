@@ -171,7 +171,9 @@ struct syscall_rule {
 	 * devices. */
 	uint32_t kinds;
 	/* Without it a language runtime is spared: its pipes and other kinds unless `kinds` has
-	 * them, /proc and /sys unless `paths` lead there, shared libraries. */
+	 * them, /proc and /sys unless `paths` lead there, shared libraries. With it, all kinds and
+	 * no paths nothing is looked at, also not whether a descriptor is open: the cheapest rule.
+	 */
 	bool runtime;
 
 	/* Which of those that match are hit; both counted from the last switching on. */
