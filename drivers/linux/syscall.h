@@ -22,7 +22,8 @@
  *   for a dead disk. (Before Linux 5.19 any signal does, and the call is then counted again.)
  *
  * Nothing stays behind: filters end with their programs, rules with the supervisor. When this
- * process dies, the guardian answers all calls from then on as "go on", until the programs are gone.
+ * process dies, the guardian answers all calls from then on as "go on", until the programs are
+ * gone.
  *
  * Threads: any, one at a time for each `struct syscalls` but for what says otherwise.
  */
@@ -96,8 +97,12 @@ int syscall_filter_make(const struct syscall_filter_config *config, struct arena
 /* Does it ask about this call? */
 bool syscall_filter_lists(const struct syscall_filter *filter, const char *name);
 
-/* Calls by which a program uses a device or a file system: what gpu.lost, disk.error and their like
- * list. NULL-terminated. */
+/*
+ * Calls by which a program uses a device, or a file system: what gpu.lost, disk.error and their
+ * like list. NULL-terminated. Each listed call costs also where it is about something else: so
+ * read, write and mmap, which sockets and memory use, are among those of file systems only, or not
+ * at all.
+ */
 extern const char *const syscall_device_calls[];
 extern const char *const syscall_file_calls[];
 
@@ -120,10 +125,9 @@ void syscalls_close(struct syscalls *syscalls);
 const struct syscall_launch *syscalls_launch(struct syscalls *syscalls, uint32_t place);
 
 struct syscalls_sum {
-	uint64_t asked; /* calls that the filter asked about */
-	uint64_t
-		unread; /* let through because the program's memory or files could not be looked at */
-	uint64_t crowded;         /* let through because too many others were held */
+	uint64_t asked;           /* calls that the filter asked about */
+	uint64_t unread;          /* let through: the program could not be looked into */
+	uint64_t crowded;         /* let through: too many others were held */
 	uint32_t listeners, held; /* now: programs started under it that live; calls that wait */
 	bool sync_wake_up;        /* the kernel has it: a call costs a tenth */
 };
@@ -161,14 +165,14 @@ struct syscall_rule {
 	const struct syscall_compare *compares;
 	size_t compare_count;
 	/*
-	 * Absolute, as the program sees them; one of them is enough. "/data" means it and all below,
-	 * "/dev/nvidia*" all that begins so. For calls with a path: that path, made absolute with the
-	 * folder it is relative to, "." and ".." taken out; with two paths either. For calls with a
-	 * descriptor: what it is open on. NULL: any.
+	 * Absolute, as the program sees them, NULL-terminated; one of them is enough. "/data" means
+	 * it and all below, "/dev/nvidia*" all that begins so. For calls with a path: that path,
+	 * made absolute with the folder it is relative to, "." and ".." taken out; with two paths
+	 * either. For calls with a descriptor: what it is open on. NULL: any.
 	 */
 	const char *const *paths;
-	/* Bits of enum syscall_kind; a path is a device when it is below /dev. 0: files, sockets and
-	 * devices. */
+	/* Bits of enum syscall_kind; a path is a device when it is below /dev. 0: files, sockets
+	 * and devices. */
 	uint32_t kinds;
 	/* Without it a language runtime is spared: its pipes and other kinds unless `kinds` has
 	 * them, /proc and /sys unless `paths` lead there, shared libraries. With it, all kinds and
@@ -193,8 +197,8 @@ struct syscall_rule {
 int syscalls_rule(struct syscalls *syscalls, const struct syscall_rule *rule, uint32_t *ret,
 		  struct error *e);
 /*
- * On: counts anew; when it is on already its lease begins anew, and nothing else. Off: what it holds
- * goes on, and when this returns no call that is made later is hit. Any thread.
+ * On: counts anew; when it is on already its lease begins anew, and nothing else. Off: what it
+ * holds goes on, and when this returns no call that is made later is hit. Any thread.
  */
 void syscalls_switch(struct syscalls *syscalls, uint32_t rule, bool on);
 

@@ -192,9 +192,8 @@ static const struct syscall_role roles[] = {
 };
 
 const char *const syscall_device_calls[] = {
-	"openat", "open",      "openat2",    "stat",  "newfstatat", "statx",
-	"access", "faccessat", "faccessat2", "ioctl", "read",       "pread64",
-	"write",  "pwrite64",  "mmap",       NULL,
+	"openat",    "open",       "openat2", "stat",    "newfstatat", "statx", "access",
+	"faccessat", "faccessat2", "ioctl",   "pread64", "pwrite64",   NULL,
 };
 
 const char *const syscall_file_calls[] = {

@@ -66,8 +66,8 @@ int syscall_child_install(const struct syscall_launch *launch, int socket)
 		listener = put_on_best(&launch->program);
 	if (listener < 0)
 		return -1;
-	/* Who goes on under a filter that nobody listens to has calls that fail with ENOSYS: without
-	 * a parent there is nothing to go on for. */
+	/* Under a filter that nobody listens to calls fail with ENOSYS, and without a parent there
+	 * is nothing to go on for. */
 	if (send_listener(socket, listener))
 		_exit(126);
 	/* With a copy of its own it would wait for ever once everybody else is gone. */

@@ -29,7 +29,8 @@ struct syscall_launch {
 
 /*
  * In the child, as the last thing before syscall_child_exec(): the filter is on, for it and all
- * that comes of it, and the parent has the listener. `socket` is its end of a pair (SOCK_SEQPACKET).
+ * that comes of it, and the parent has the listener. `socket` is its end of a pair
+ * (SOCK_SEQPACKET).
  * NO_NEW_PRIVS is set only where CAP_SYS_ADMIN is missing. -1 with errno: no filter is on.
  */
 int syscall_child_install(const struct syscall_launch *launch, int socket);
