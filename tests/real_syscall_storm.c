@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -213,6 +215,18 @@ static void teardown(void)
 
 /* ---- exactly the calls asked ---- */
 
+/* Before Linux 5.19 a call that a signal interrupts is asked about twice. */
+static bool signals_wait(void)
+{
+	bool known = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			     SECCOMP_FILTER_FLAG_NEW_LISTENER | 1ul << 5, NULL) == -1 &&
+		     errno == EFAULT;
+
+	if (!known)
+		printf("this kernel asks about interrupted calls twice\n");
+	return known;
+}
+
 START_TEST(exactly_these_fail)
 {
 	const struct syscall_rule rule = {.calls = pwrite_calls,
@@ -240,7 +254,8 @@ START_TEST(exactly_these_fail)
 	       (unsigned long long)expected, (unsigned long long)storm->signals);
 	ck_assert_uint_eq(sum.failed, expected);
 	ck_assert_uint_eq(counts.acted, expected);
-	ck_assert_uint_eq(counts.matched, sum.started);
+	if (signals_wait())
+		ck_assert_uint_eq(counts.matched, sum.started);
 	ck_assert_uint_eq(sum.enosys + sum.odd + sum.strangers, 0);
 	ck_assert_uint_eq(syscalls_sum(syscalls).unread + syscalls_sum(syscalls).crowded, 0);
 	for (int i = 0; i < THREADS; i++)
@@ -553,10 +568,12 @@ static void lose_a_device(bool loopback)
 	       *machines_lost(site.machines) ? *machines_lost(site.machines) : "");
 }
 
+/* The last has no right at all, not even one in a namespace of its own. */
 enum {
 	AS_ROOT,
 	ON_LOOPBACK,
 	AS_NOBODY,
+	AS_NOBODY_ON_LOOPBACK,
 	WAYS
 };
 
@@ -565,23 +582,23 @@ START_TEST(machines_start_under_a_filter)
 	pid_t pid;
 	int status;
 
-	if (_i == AS_NOBODY && geteuid() != 0) {
+	if (_i >= AS_NOBODY && geteuid() != 0) {
 		printf("as nobody: skipped, not root here\n");
 		return;
 	}
 	pid = fork();
 	if (pid == 0) {
-		if (_i == AS_NOBODY &&
+		if (_i >= AS_NOBODY &&
 		    (chown(".", NOBODY, NOBODY) || setgroups(0, NULL) ||
 		     setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY) ||
 		     prctl(PR_SET_DUMPABLE, 1L)))
 			abort();
-		if (_i == AS_NOBODY && access(static_path, X_OK)) {
+		if (_i >= AS_NOBODY && access(static_path, X_OK)) {
 			printf("as nobody: skipped, it cannot see the programs\n");
 			_exit(0);
 		}
 		signal(SIGTERM, SIG_DFL);
-		lose_a_device(_i == ON_LOOPBACK);
+		lose_a_device(_i == ON_LOOPBACK || _i == AS_NOBODY_ON_LOOPBACK);
 		fflush(stdout);
 		_exit(0);
 	}
