@@ -114,9 +114,8 @@ static int open_spellings(void *self)
 	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)self;
-	munmap(pages + 4096, 4096);
-	if (here < 0)
-		return 1;
+	if (here < 0 || pages == MAP_FAILED || munmap(pages + 4096, 4096))
+		_exit(1);
 	for (int i = 0; i < SPELLINGS; i++) {
 		char *end;
 
@@ -125,10 +124,10 @@ static int open_spellings(void *self)
 		memcpy(end, path, strlen(path) + 1);
 		note(3 * i, syscall(SYS_openat, AT_FDCWD, end, O_RDONLY));
 		if (chdir("/"))
-			return 2;
+			_exit(2);
 		note(3 * i + 1, syscall(SYS_openat, here, path, O_RDONLY));
 		if (fchdir(here))
-			return 3;
+			_exit(3);
 		note(3 * i + 2, syscall(SYS_renameat, here, "other", AT_FDCWD, path));
 	}
 	memset(path, 'a', BIG);
@@ -136,6 +135,8 @@ static int open_spellings(void *self)
 	note(3 * SPELLINGS, syscall(SYS_openat, AT_FDCWD, path, O_RDONLY));
 	note(3 * SPELLINGS + 1, syscall(SYS_openat, AT_FDCWD, NULL, O_RDONLY));
 	note(3 * SPELLINGS + 2, syscall(SYS_openat, 99, "gpu0", O_RDONLY));
+	munmap(pages, 4096);
+	close(here);
 	return 0;
 }
 

@@ -90,16 +90,29 @@ static int storm_threads(struct storm *storm, int first, int threads, char **fil
 	return 0;
 }
 
+/* Shared with the test. */
+static struct storm *map_storm(const char *path, int flags)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | flags, 0666);
+	void *map;
+
+	if (fd < 0 || (flags && (fchmod(fd, 0666) || ftruncate(fd, sizeof(struct storm)))))
+		abort();
+	map = mmap(NULL, sizeof(struct storm), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		abort();
+	close(fd);
+	return map;
+}
+
 /* --storm SHARED THREADS FILE OTHER [EXECVES]: with a number it executes itself so often, and then
  * half of its threads are another process's. */
 static int be_storm(int argc, char **argv)
 {
-	int threads = atoi(argv[3]), fd = open(argv[2], O_RDWR | O_CLOEXEC), status = 0;
-	struct storm *storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	int threads = atoi(argv[3]), status = 0;
+	struct storm *storm = map_storm(argv[2], 0);
 	pid_t pid;
 
-	if (storm == MAP_FAILED)
-		return 3;
 	if (argc == 6)
 		return storm_threads(storm, 0, threads, argv + 4);
 	if (argv[6][0] > '0') {
@@ -128,16 +141,7 @@ enum {
 
 static struct storm *make_storm(const char *path)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	void *map;
-
-	if (fd < 0 || fchmod(fd, 0666) || ftruncate(fd, sizeof(struct storm)))
-		abort();
-	map = mmap(NULL, sizeof(struct storm), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		abort();
-	close(fd);
-	return map;
+	return map_storm(path, O_CREAT | O_TRUNC);
 }
 
 static struct storm_thread sum_storm(const struct storm *storm)

@@ -102,6 +102,7 @@ int main(int argc, char **argv)
 	threads = atoi(argv[2]);
 	fd = open(argv[1], O_RDWR | O_CLOEXEC);
 	storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
 	if (storm == MAP_FAILED || threads > STORM_THREADS_MAX || sigaction(SIGURG, &action, NULL))
 		return 3;
 	__atomic_store_n(&storm->running, (uint64_t)threads, __ATOMIC_SEQ_CST);

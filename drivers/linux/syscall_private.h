@@ -29,8 +29,8 @@ enum {
 struct syscall_role {
 	const char *name;
 	struct {
-		int8_t path; /* SYSCALL_NONE: none */
-		int8_t fd;   /* what the path is relative to (SYSCALL_HERE: the working folder), or
+		int path; /* SYSCALL_NONE: none */
+		int fd;   /* what the path is relative to (SYSCALL_HERE: the working folder), or
 				the descriptor; SYSCALL_NONE: no object */
 	} objects[SYSCALL_OBJECTS];
 };

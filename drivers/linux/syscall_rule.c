@@ -224,7 +224,7 @@ static bool object_matches(const struct syscall_rule *rule, struct look *look, s
 
 static bool is_about_nothing(const struct look *look)
 {
-	const int8_t map_fd = 4;
+	const int map_fd = 4;
 
 	/* Memory without a file. */
 	return !look->role ||
