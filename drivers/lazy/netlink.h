@@ -78,6 +78,7 @@
 	X(rtnl_, link_set_mtu)                                                                     \
 	X(rtnl_, link_set_name)                                                                    \
 	X(rtnl_, link_set_ns_fd)                                                                   \
+	X(rtnl_, link_set_txqlen)                                                                  \
 	X(rtnl_, link_unset_flags)                                                                 \
 	X(rtnl_, link_veth_alloc)                                                                  \
 	X(rtnl_, link_veth_get_peer)                                                               \
@@ -183,6 +184,7 @@ const struct lazy_netlink *lazy_netlink(void);
 #define rtnl_link_set_mtu lazy_netlink()->rtnl.link_set_mtu
 #define rtnl_link_set_name lazy_netlink()->rtnl.link_set_name
 #define rtnl_link_set_ns_fd lazy_netlink()->rtnl.link_set_ns_fd
+#define rtnl_link_set_txqlen lazy_netlink()->rtnl.link_set_txqlen
 #define rtnl_link_unset_flags lazy_netlink()->rtnl.link_unset_flags
 #define rtnl_link_veth_alloc lazy_netlink()->rtnl.link_veth_alloc
 #define rtnl_link_veth_get_peer lazy_netlink()->rtnl.link_veth_get_peer

@@ -34,7 +34,7 @@ struct link_side {
 
 struct user_link {
 	struct user_links *owner;
-	bool used;
+	bool used, has_inner;
 	int catch; /* packet socket on the port while it is moved; -1: none */
 	char port[IFNAMSIZ], bridge[IFNAMSIZ];
 	char near[IFNAMSIZ], far[IFNAMSIZ], inner[IFNAMSIZ]; /* the TAP devices, and the bridge of

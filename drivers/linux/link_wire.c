@@ -40,12 +40,30 @@ struct wire {
 	struct user_link *link;
 	struct error *e;
 	int control; /* socket for calls to devices, in the namespace */
+	struct nl_sock *netlink;
 };
 
 static int fail(struct wire *wire, const char *what, const char *name)
 {
 	return error_set(wire->e, ERROR_UNAVAILABLE, NO_PLACE, "cannot %s '%s': %s", what, name,
 			 strerror(errno));
+}
+
+static int open_wire(struct wire *wire)
+{
+	if (netns_socket(&wire->netlink, wire->e))
+		return -1;
+	wire->control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (wire->control >= 0)
+		return 0;
+	nl_socket_free(wire->netlink);
+	return fail(wire, "open a socket for", wire->link->port);
+}
+
+static void close_wire(struct wire *wire)
+{
+	close(wire->control);
+	nl_socket_free(wire->netlink);
 }
 
 static struct ifreq request(const char *name)
@@ -78,16 +96,14 @@ static void silence(const char *name)
 }
 
 /* Up, and deaf to ARP: the router's namespace must not answer there. */
-static int set_up(struct wire *wire, const char *name, bool up)
+static int set_up(struct wire *wire, const char *name)
 {
 	struct ifreq flags = request(name);
 
-	if (up)
-		silence(name);
+	silence(name);
 	if (call(wire, SIOCGIFFLAGS, &flags))
 		return fail(wire, "look at", name);
-	flags.ifr_flags =
-		(short)(up ? flags.ifr_flags | IFF_UP | IFF_NOARP : flags.ifr_flags & ~IFF_UP);
+	flags.ifr_flags = (short)(flags.ifr_flags | IFF_UP | IFF_NOARP);
 	return call(wire, SIOCSIFFLAGS, &flags) ? fail(wire, "set up", name) : 0;
 }
 
@@ -102,6 +118,25 @@ static int change_port(struct wire *wire, unsigned long what, const char *bridge
 		return 0;
 	return fail(wire, what == SIOCBRADDIF ? "add to its bridge" : "take out of its bridge",
 		    port);
+}
+
+/* By netlink: the call of SIOCSIFTXQLEN needs rights on the host. */
+static int set_queue(struct wire *wire, const char *name)
+{
+	struct rtnl_link *device = rtnl_link_alloc(), *change = rtnl_link_alloc();
+	int rc = -NLE_NOMEM;
+
+	if (device && change) {
+		rtnl_link_set_ifindex(device, (int)if_nametoindex(name));
+		rtnl_link_set_txqlen(change, QUEUE);
+		rc = rtnl_link_change(wire->netlink, device, change, 0);
+	}
+	rtnl_link_put(device);
+	rtnl_link_put(change);
+	if (rc == 0)
+		return 0;
+	return error_set(wire->e, ERROR_UNAVAILABLE, NO_PLACE, "cannot set the queue of '%s': %s",
+			 name, nl_geterror(rc));
 }
 
 static int open_tap(struct wire *wire, const char *name, int mtu, int *ret_fd)
@@ -129,10 +164,7 @@ static int open_tap(struct wire *wire, const char *name, int mtu, int *ret_fd)
 	tap.ifr_mtu = mtu;
 	if (call(wire, SIOCSIFMTU, &tap))
 		return fail(wire, "set the MTU of", name);
-	tap.ifr_qlen = QUEUE;
-	if (call(wire, SIOCSIFTXQLEN, &tap))
-		return fail(wire, "set the queue of", name);
-	return set_up(wire, name, true);
+	return set_queue(wire, name) || set_up(wire, name) ? -1 : 0;
 }
 
 /*
@@ -173,8 +205,8 @@ static int make_devices(struct wire *wire)
 		return -1;
 	if (ioctl(wire->control, SIOCBRADDBR, link->inner))
 		return fail(wire, "make the bridge", link->inner);
-	if (change_port(wire, SIOCBRADDIF, link->inner, link->near) ||
-	    set_up(wire, link->inner, true))
+	link->has_inner = true;
+	if (change_port(wire, SIOCBRADDIF, link->inner, link->near) || set_up(wire, link->inner))
 		return -1;
 	return change_port(wire, SIOCBRADDIF, link->bridge, link->far);
 }
@@ -193,9 +225,11 @@ static void remove_devices(struct wire *wire)
 	if (link->catch >= 0)
 		close(link->catch);
 	link->catch = -1;
-	inner.ifr_flags = 0;
-	call(wire, SIOCSIFFLAGS, &inner);
+	if (!link->has_inner)
+		return;
+	call(wire, SIOCSIFFLAGS, &inner); /* down: else it would not go */
 	ioctl(wire->control, SIOCBRDELBR, link->inner);
+	link->has_inner = false;
 }
 
 /* ---- the switch, while traffic flows ---- */
@@ -272,9 +306,8 @@ static int go_in(void *self, struct error *e)
 	struct user_link *link = self;
 	int rc;
 
-	wire.control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (wire.control < 0)
-		return fail(&wire, "reach", link->port);
+	if (open_wire(&wire))
+		return -1;
 	rc = make_devices(&wire);
 	if (rc == 0)
 		rc = open_catch(&wire, &link->catch);
@@ -285,7 +318,7 @@ static int go_in(void *self, struct error *e)
 		rc = move_port(&wire, link->catch, link->bridge, link->inner);
 	if (rc)
 		remove_devices(&wire);
-	close(wire.control);
+	close_wire(&wire);
 	return rc;
 }
 
@@ -347,9 +380,8 @@ static int go_out(void *self, struct error *e)
 	ssize_t size;
 	int rc;
 
-	wire.control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (wire.control < 0)
-		return fail(&wire, "reach", link->port);
+	if (open_wire(&wire))
+		return -1;
 	rc = open_catch(&wire, &link->catch);
 	if (rc == 0)
 		rc = move_port(&wire, link->catch, link->inner, link->bridge);
@@ -364,7 +396,7 @@ static int go_out(void *self, struct error *e)
 		}
 	}
 	remove_devices(&wire);
-	close(wire.control);
+	close_wire(&wire);
 	return rc;
 }
 
@@ -437,9 +469,8 @@ static int try_it(struct user_links *links, struct error *e)
 	if (unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "cannot make a network namespace: %s", strerror(errno));
-	wire.control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (wire.control < 0)
-		return fail(&wire, "make", "a socket");
+	if (open_wire(&wire))
+		return -1;
 	if (ioctl(wire.control, SIOCBRADDBR, link.bridge))
 		return fail(&wire, "make the bridge", link.bridge);
 	if (open_tap(&wire, link.port, 1500, &port) ||
