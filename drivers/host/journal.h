@@ -23,6 +23,9 @@
 #define JOURNAL_DIGEST_MAX 65 /* SHA-256 in hexadecimal digits, and the end of the text */
 #define JOURNAL_BOOT_MAX 64
 
+/* What is mounted is a FUSE layer of the run: its source, drsim-RUN, says so. */
+#define UNDO_LAYER "/dev/fuse"
+
 enum undo_kind {
 	UNDO_KILL,     /* pid, start: kill this process */
 	UNDO_CONTINUE, /* pid, start: SIGCONT to this process */
@@ -31,8 +34,9 @@ enum undo_kind {
 	UNDO_FILE,     /* path, from: the pristine copy; bytes, digest, mode, uid, gid, mtime */
 	UNDO_REMOVE,   /* path: remove a file that we made */
 	UNDO_RENAME,   /* path, from: what lies at `from` now belongs at `path` */
-	UNDO_UNMOUNT,  /* path: below the work folder */
-	UNDO_TREE,     /* path: remove this folder, the work folder of a run or below one */
+	/* path: below the work folder; with from UNDO_LAYER anywhere, but only such a layer */
+	UNDO_UNMOUNT,
+	UNDO_TREE, /* path: remove this folder, the work folder of a run or below one */
 	UNDO_KINDS
 };
 extern const char *const undo_names[UNDO_KINDS]; /* "kill", "continue", … */

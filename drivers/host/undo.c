@@ -93,12 +93,65 @@ static int undo_cgroup(const struct journal *journal, const struct undo *undo, s
 	return cgroup_destroy(undo->path, WAIT, e);
 }
 
+/* The next word of a line of mountinfo, in place: blanks and the like are octal in it. */
+static char *next_word(char **at)
+{
+	char *word = *at, *to = word;
+
+	while (**at && **at != ' ' && **at != '\n') {
+		const char *from = *at;
+		bool octal = from[0] == '\\' && from[1] >= '0' && from[1] <= '3' &&
+			     from[2] >= '0' && from[2] <= '7' && from[3] >= '0' && from[3] <= '7';
+
+		*to++ = octal ? (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 |
+				       (from[3] - '0'))
+			      : from[0];
+		*at += octal ? 4 : 1;
+	}
+	*at += **at == ' ';
+	*to = '\0';
+	return word;
+}
+
+/* Is what is mounted on top of this path a layer of this run? Looks at no file below it: whoever
+ * serves it may be dead or stopped. */
+static bool is_our_layer(const struct journal *journal, const char *path)
+{
+	const char *source = arena_printf(journal->arena, "drsim-%s", journal->run);
+	char *line = process_read_text("/proc/self/mountinfo", journal->arena);
+	bool ours = false;
+
+	while (line && *line) {
+		char *next = strchr(line, '\n'), *dash, *place;
+
+		if (next)
+			*next++ = '\0';
+		dash = strstr(line, " - ");
+		for (int i = 0; i < 4; i++)
+			next_word(&line);
+		place = next_word(&line);
+		/* Later lines are mounted over earlier ones. */
+		if (dash && strcmp(place, path) == 0) {
+			dash += strlen(" - ");
+			ours = strcmp(next_word(&dash), "fuse.drsim") == 0 &&
+			       strcmp(next_word(&dash), source) == 0;
+		}
+		line = next;
+	}
+	return ours;
+}
+
 static int undo_unmount(const struct journal *journal, const struct undo *undo, struct error *e)
 {
-	if (!undo_is_below(undo->path, journal->work))
+	bool layer = undo->from && strcmp(undo->from, UNDO_LAYER) == 0;
+
+	if (!layer && !undo_is_below(undo->path, journal->work))
 		return error_set(e, ERROR_USAGE, NO_PLACE, "%s is not in the work folder",
 				 undo->path);
 	for (int i = 0; i < MOUNTS_MAX; i++) {
+		/* Whatever else is mounted there was there before. */
+		if (layer && !is_our_layer(journal, undo->path))
+			return 0;
 		/* EINVAL: nothing is mounted there. */
 		if (umount2(undo->path, UMOUNT_NOFOLLOW | MNT_DETACH))
 			return errno == EINVAL || errno == ENOENT

@@ -302,7 +302,7 @@ int fuse_layer_mount(struct fuse_layer *layer, const char *path, struct journal 
 {
 	/* By this source the undo knows that the mount is ours. */
 	const char *source = arena_printf(layer->arena, "drsim-%s", journal->run);
-	struct undo undo = {.kind = UNDO_UNMOUNT, .path = path};
+	struct undo undo = {.kind = UNDO_UNMOUNT, .path = path, .from = UNDO_LAYER};
 
 	assert(!layer->mounted);
 	if (journal_add(journal, &undo, e))
