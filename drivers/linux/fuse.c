@@ -16,13 +16,13 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "drivers/host/process.h"
 #include "drivers/linux/fuse_private.h"
 
 #define BUFFER ((size_t)(1 << 20) + (64 << 10)) /* the longest message, and its head */
-#define WAIT_S 5                                /* for the serving thread */
+#define WAIT (5 * NANOS_S)                      /* for the serving thread */
 #define TYPE "fuse.drsim"
 #define FLAGS (MS_NOSUID | MS_NODEV)
 #define CONNECTIONS "/sys/fs/fuse/connections"
@@ -193,11 +193,9 @@ static bool wait_changed(struct fuse_layer *layer, const struct timespec *until)
 
 static struct timespec deadline(void)
 {
-	struct timespec until;
+	nanos until = process_now() + WAIT;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += WAIT_S;
-	return until;
+	return (struct timespec){.tv_sec = until / NANOS_S, .tv_nsec = until % NANOS_S};
 }
 
 /* No signal of this process is for the thread. */
@@ -455,7 +453,7 @@ static int put(struct fuse_layer *layer, const struct fuse_fault *fault, uint32_
 	snprintf(slot->path, sizeof(slot->path), "%s", fault->path ? fault->path : "");
 	slot->fault.path = slot->path;
 	slot->stands = true;
-	atomic_store(&slot->renewed, fuse_now());
+	atomic_store(&slot->renewed, process_now());
 	slot->change = atomic_fetch_add(&layer->generation, 1) + 1;
 	*number = slot->number;
 	return await(layer, e);
@@ -498,7 +496,7 @@ void fuse_layer_renew(struct fuse_layer *layer, uint32_t number)
 	pthread_mutex_lock(&layer->lock);
 	slot = slot_of(layer, number);
 	if (slot)
-		atomic_store(&slot->renewed, fuse_now());
+		atomic_store(&slot->renewed, process_now());
 	pthread_mutex_unlock(&layer->lock);
 }
 

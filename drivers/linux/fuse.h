@@ -12,7 +12,8 @@
  * who wait and all later calls get ENOTCONN (ECONNABORTED), nobody waits for good, and what was
  * written is in the folder below, synced or not. In a machine the mount goes with its namespace.
  * On the host UNDO_UNMOUNT stands in the journal before. While this process is stopped its users
- * wait: see fuse_layer_abort().
+ * wait: see fuse_layer_abort(). A process that is forked from this one and runs no other program
+ * holds the connection too: it must close all that it inherits, or die with this one.
  *
  * Never go through the layer with the process that serves it: use fuse_layer_below(). A process
  * that hangs in a held operation ends on SIGKILL, but cannot be frozen by the cgroup freezer.
@@ -171,8 +172,8 @@ struct fuse_fault {
 	double bytes_per_second, operations_per_second; /* THROTTLE; bytes of reads and writes */
 	struct fuse_range ranges[FUSE_RANGES_MAX];      /* BADBLOCKS: of each file that matches */
 	size_t range_count;
-	/* BITFLIP: in each 4 KiB block that is hit (probability), chosen by seed, path and block:
-	 * whoever reads it again sees the same. */
+	/* BITFLIP: in each 4 KiB block that is hit (probability), by seed, path and block: whoever
+	 * reads it again sees the same. */
 	uint32_t bits;
 
 	/* LOST_FSYNC */
@@ -182,11 +183,11 @@ struct fuse_fault {
 	bool data_only;    /* names are synced at once */
 
 	/*
-	 * TORN_OP: the occurrence-th write is cut into `part_count` equal parts, or into these sizes
-	 * (what is left over is one part more); TORN_SEQ: the occurrence-th sequence of writes to a
-	 * file without an fsync between. `persist`: which parts or writes of it, counted from 1;
-	 * in TORN_SEQ the last of them brings the crash. Of what came before only what was synced,
-	 * or written before the fault began, is there after the crash.
+	 * TORN_OP: the occurrence-th write is cut into `part_count` equal parts, or into those of
+	 * `parts_bytes` (what is left over is one part more). TORN_SEQ: the occurrence-th sequence
+	 * of writes to a file without an fsync between. `persist`: which parts or writes of it,
+	 * counted from 1; in TORN_SEQ the last of them brings the crash. Of what came before only
+	 * what was synced, or written before the fault began, is there after the crash.
 	 */
 	uint64_t occurrence; /* 0: the first */
 	uint32_t part_count;

@@ -152,6 +152,8 @@ static bool give_handle(struct fuse_layer *layer, struct fuse_node *node, const 
 	info->fh = (uint64_t)(uintptr_t)handle;
 	info->direct_io = !handle->mapped;
 	info->keep_cache = 0;
+	/* Not one: a process that ends would wait for the answer, even when it is the server. */
+	info->noflush = 1;
 	return true;
 }
 

@@ -136,8 +136,6 @@ struct fuse_layer {
 	uint32_t user, group;
 };
 
-nanos fuse_now(void);
-
 /* Makes the session and the superblock, by the thread that is to serve it. */
 int fuse_layer_begin(struct fuse_layer *layer, struct error *e);
 

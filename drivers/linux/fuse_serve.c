@@ -18,7 +18,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "drivers/host/process.h"
@@ -28,14 +27,6 @@
 #define STATUS_MAX 4096
 #define BIT(slot) ((uint32_t)1 << (slot))
 #define SIGKILL_BIT (UINT64_C(1) << (SIGKILL - 1))
-
-nanos fuse_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (nanos)now.tv_sec * NANOS_S + now.tv_nsec;
-}
 
 /* ---- which faults an operation is in the reach of ---- */
 
@@ -323,7 +314,7 @@ static void do_it(struct fuse_layer *layer, unsigned char *bytes, size_t size,
 /* Those whose time has come. */
 static void release_due(struct fuse_layer *layer)
 {
-	nanos now = fuse_now();
+	nanos now = process_now();
 
 	for (struct fuse_held **at = &layer->held; *at && (*at)->due <= now;) {
 		struct fuse_held *held = *at;
@@ -409,7 +400,7 @@ static void serve_faulty(struct fuse_layer *layer, unsigned char *bytes, size_t 
 		hold(layer, bytes, size, NANOS_NEVER, &crashed);
 		return;
 	}
-	message->operation.now = fuse_now();
+	message->operation.now = process_now();
 	verdict = fuse_rules_decide(&layer->rules, &message->operation);
 	if (verdict.hangs || verdict.wait > 0)
 		hold(layer, bytes, size, message->operation.now + verdict.wait, &verdict);
@@ -534,7 +525,7 @@ static bool take_orders(struct fuse_layer *layer, nanos *ret_next)
 	bool goes_on;
 
 	pthread_mutex_lock(&layer->lock);
-	*ret_next = end_leases(layer, fuse_now());
+	*ret_next = end_leases(layer, process_now());
 	if (atomic_load(&layer->generation) != layer->seen)
 		adopt(layer);
 	if (layer->order == FUSE_ORDER_CRASH)
@@ -569,7 +560,7 @@ static nanos wake_at(const struct fuse_layer *layer, nanos leases, bool interrup
 				break;
 			}
 	if (interrupted) {
-		nanos look = fuse_now() + LOOK_AGAIN;
+		nanos look = process_now() + LOOK_AGAIN;
 
 		next = look < next ? look : next;
 	}
@@ -579,7 +570,7 @@ static nanos wake_at(const struct fuse_layer *layer, nanos leases, bool interrup
 static void wait_for_work(struct fuse_layer *layer, nanos until, struct pollfd fds[2])
 {
 	struct timespec timeout = {0};
-	nanos left = until == NANOS_NEVER ? NANOS_NEVER : until - fuse_now();
+	nanos left = until == NANOS_NEVER ? NANOS_NEVER : until - process_now();
 
 	if (left > 0 && left != NANOS_NEVER) {
 		timeout.tv_sec = left / NANOS_S;
@@ -605,7 +596,7 @@ static void loop(struct fuse_layer *layer)
 			continue;
 		/* The lock only when there is a reason: this is once an operation. */
 		if ((fds[1].revents || atomic_load(&layer->generation) != layer->seen ||
-		     (leases != NANOS_NEVER && fuse_now() >= leases)) &&
+		     (leases != NANOS_NEVER && process_now() >= leases)) &&
 		    !take_orders(layer, &leases))
 			return;
 		if (atomic_load(&layer->generation) != layer->seen)
