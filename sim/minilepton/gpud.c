@@ -357,7 +357,12 @@ cJSON *gpud_set_healthy(struct gpud *gpud, const char *components, nanos now)
 
 static void on_record(void *self, const struct kernel_log_record *record)
 {
-	gpud_take(self, record, gpud_now());
+	struct gpud *gpud = self;
+	size_t before = gpud->count;
+
+	gpud_take(gpud, record, gpud_now());
+	if (gpud->count > before)
+		minilepton_say("%s", event_at(gpud, before)->message);
 }
 
 static void on_readable(void *self, int fd, uint32_t events)
