@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel's log, Xid lines and stand-in GPUs as they are read; a node's health in gpud's shape. */
+/* The kernel's log, Xid lines and stand-in GPUs as they are read; a node's health as gpud's. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>

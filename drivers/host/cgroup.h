@@ -68,8 +68,8 @@ bool cgroup_can_filter(void);
 /*
  * Who is in the group cannot open or make these nodes any more: EPERM; what is open stays open. The
  * list replaces the one before; empty: all may be opened again. With version 1 only what was denied
- * by us is given back: `before` is the last list (NULL: none). With version 2 *filter is the program
- * that is attached (-1: none), which is closed or replaced.
+ * by us is given back: `before` is the last list (NULL: none). With version 2 *filter is the
+ * program that is attached (-1: none), which is closed or replaced.
  */
 int cgroup_deny_devices(const char *path, bool v2, const struct cgroup_device *denied, size_t count,
 			const struct cgroup_device *before, size_t before_count, int *filter,

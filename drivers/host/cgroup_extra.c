@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only some faults do with cgroups: devices that cannot be opened, slow disks, no more forks. */
+/* What only some faults do with cgroups: devices that cannot be opened, slow disks, no forks. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -150,7 +150,7 @@ static void make_environment(struct clock_wall *wall, const char *library, const
 		"FAKETIME_DONT_FAKE_MONOTONIC=1",
 		"DONT_FAKE_MONOTONIC=1",
 		"NO_FAKE_STAT=1",
-		/* Else waits for conditions by the monotonic clock end at once, and programs spin. */
+		/* Else waits for conditions by the monotonic clock end at once: programs spin. */
 		"FAKETIME_FORCE_MONOTONIC_FIX=0",
 	};
 

@@ -6,8 +6,8 @@
  * the offsets, so a machine has them from its start on, and its processes cannot tell. The kernel
  * lets nobody change them once a process is in. The wall clock has no namespace: programs that we
  * start get libfaketime, whose offset stands in a file of ours and is read at every look at the
- * clock, so that it changes at run time. Programs that ask the kernel themselves (static ones, Go's)
- * do not see it and are refused.
+ * clock, so that it changes at run time. Programs that ask the kernel themselves (static ones,
+ * Go's) do not see it and are refused.
  *
  * Nothing stays behind: namespaces go with their processes, the file lies in the run's work folder,
  * and the two files in /dev/shm that libfaketime wants (else every process would make its own, and
@@ -35,8 +35,8 @@ struct clock_reading clock_look(void);
 
 /* ---- monotonic: time namespaces ---- */
 
-/* Can a process be started with other monotonic clocks? Tries it in a child, where it must in a user
- * namespace of its own. */
+/* Can a process be started with other monotonic clocks? Tries it in a child, where it must in a
+ * user namespace of its own. */
 bool clock_namespace_probe(struct arena *arena, const char **ret_why);
 /* How far the clocks of a running process are ahead of ours: a child of ours goes into its time
  * namespace and looks. Wall clocks have none: .wall is 0. */

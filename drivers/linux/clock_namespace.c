@@ -48,8 +48,8 @@ static _Noreturn void tell(int pipe, struct found *found)
 }
 
 /* Runs `work` in a child, which ends by tell(). */
-static int in_child(void (*work)(int pipe, const char *path), const char *path,
-		    struct found *ret, struct error *e)
+static int in_child(void (*work)(int pipe, const char *path), const char *path, struct found *ret,
+		    struct error *e)
 {
 	int ends[2], error;
 	ssize_t got = -1;

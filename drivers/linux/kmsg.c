@@ -25,7 +25,8 @@ const char *const kmsg_format_names[KMSG_FORMATS] = {
 	[KMSG_RAW] = "raw",
 };
 
-/* The driver's words, with invented numbers: NVIDIA, "Xid Errors", and logs that users published. */
+/* The driver's words, with invented numbers: NVIDIA, "Xid Errors", and logs that users published.
+ */
 static const struct words {
 	uint32_t code;
 	const char *text;

@@ -3,10 +3,10 @@
  * Lines in the kernel's log that a GPU's driver would write: gpu.xid. What watches the log (gpud,
  * NVSentinel, `minilepton node`) takes them for real ones; no GPU is touched. Fidelity: detector.
  *
- * A line of the kernel's log is the host's own and cannot be unwritten: it needs the word of whoever
- * wrote the scenario (`allowed`), every line ends with the run's id in brackets, and a run writes at
- * most KMSG_LINES_MAX. Whoever shows a state because of it is told set-healthy afterwards. Nothing
- * to undo stands in the journal.
+ * A line of the kernel's log is the host's own and cannot be unwritten: it needs the word of
+ * whoever wrote the scenario (`allowed`), every line ends with the run's id in brackets, and a run
+ * writes at most KMSG_LINES_MAX. Whoever shows a state because of it is told set-healthy
+ * afterwards. Nothing to undo stands in the journal.
  *
  * The kernel drops, without an error, what one descriptor writes beyond 10 messages in 5 s: each
  * descriptor is closed after KMSG_BURST lines. Every line is read back: what was dropped all the
@@ -30,7 +30,7 @@
 
 enum kmsg_format {
 	KMSG_GPUD,       /* Xid (PCI:…): 79, pid=…, name=…, GPU has fallen off the bus. */
-	KMSG_NVSENTINEL, /* the same, and for 79 the line that NVSentinel's gpu-fallen check takes */
+	KMSG_NVSENTINEL, /* the same, and for 79 what NVSentinel takes for a fallen GPU */
 	KMSG_RAW,        /* without process: Xid (PCI:…): 79, GPU has fallen off the bus. */
 	KMSG_FORMATS
 };

@@ -47,8 +47,8 @@ struct gpud {
 	struct loop_timer timer; /* of a plain file, which nothing tells of */
 };
 
-/* Takes a record of the kernel's log that was read at `now` (since 1970); only what is about its own
- * GPUs counts. */
+/* Takes a record of the kernel's log that was read at `now` (since 1970); only what is about its
+ * own GPUs counts. */
 void gpud_take(struct gpud *gpud, const struct kernel_log_record *record, nanos now);
 /* "components" of a query: names with commas between; NULL: all. false: one is unknown. */
 bool gpud_knows(const char *components);
@@ -59,8 +59,8 @@ struct cJSON *gpud_events(const struct gpud *gpud, const char *components, nanos
 struct cJSON *gpud_set_healthy(struct gpud *gpud, const char *components, nanos now);
 
 /*
- * Follows the kernel's log at `path` from its end on: /dev/kmsg, a file that grows, or a FIFO. Where
- * it cannot be read the state of GPUD_XID says so. `loop` calls it.
+ * Follows the kernel's log at `path` from its end on: /dev/kmsg, a file that grows, or a FIFO.
+ * Where it cannot be read the state of GPUD_XID says so. `loop` calls it.
  */
 void gpud_open(struct gpud *gpud, const char *devices, uint32_t gpu_count, const char *path,
 	       struct loop *loop);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The agent of one node: starts processes, reaps them, tells what became of them, which of its
- * stand-in GPUs are there, and how healthy they are by the kernel's log. All of it in one thread: a child's life hangs on the thread that made
- * it.
+ * stand-in GPUs are there, and how healthy they are by the kernel's log. All of it in one thread: a
+ * child's life hangs on the thread that made it.
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
