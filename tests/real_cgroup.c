@@ -293,6 +293,8 @@ static bool hide_version_2(void)
 
 START_TEST(machines_are_held_by_single_controllers)
 {
+	static const char *const names[] = {"held-0", "held-1", "held-2", "held-3"};
+
 	if (geteuid() != 0) {
 		printf("skipped: cgroup faults: they take root here\n");
 		return;
@@ -301,7 +303,7 @@ START_TEST(machines_are_held_by_single_controllers)
 		printf("skipped: cgroups of version 1 alone: %s\n", strerror(errno));
 		return;
 	}
-	try_all(arena_printf(&(struct arena){0}, "held-%d", _i), _i % 2 == 0);
+	try_all(names[_i], _i % 2 == 0);
 }
 END_TEST
 
