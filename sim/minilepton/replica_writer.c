@@ -82,7 +82,6 @@ bool writer_stuck(const struct writer *writer)
 static void devices_ask(struct writer *writer, unsigned char key[DEVICES_KEY_SIZE])
 {
 	atomic_store(&writer->device_since, minilepton_now());
-	devices_check(&writer->replica->devices);
 	devices_compute(&writer->replica->devices, key);
 	atomic_store(&writer->device_since, 0);
 }
