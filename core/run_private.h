@@ -32,6 +32,8 @@ struct injection {
 	size_t hit;     /* effects applied so far, the first ones; a ramp comes to the rest later */
 	size_t taken;   /* of these, how many were seen */
 	bool missed;    /* one was not, in this round */
+	bool late;      /* what was not seen may still show, when the first operation is hit; */
+	nanos look_at;  /* looked for then; NANOS_NEVER: not */
 	char *observed; /* OBSERVED_MAX */
 	/* its strength over time, run_strength.c */
 	nanos began, change_at; /* change_at NANOS_NEVER: as it is now it stays */
@@ -169,6 +171,9 @@ int injection_apply(struct run *run, struct injection *injection, size_t i, doub
 void injection_look(struct run *run, struct injection *injection, size_t i);
 /* The verdict on what was seen so far, told when it is new; none while a ramp may still show. */
 void injection_settle(struct run *run, struct injection *injection);
+/* What was not seen at once may still show, on a real system; and no longer, after another look. */
+void injection_expect_later(struct run *run, struct injection *injection);
+void injection_last_look(struct run *run, struct injection *injection);
 /* It could not be applied as the step says, for the reason in *e, which is cleared. */
 void injection_failed(struct run *run, struct injection *injection, struct error *e);
 /* Takes back what is applied; what stays is noted as residue. */

@@ -112,6 +112,7 @@ nanos steps_deadline(const struct run *run)
 		const struct injection *injection = &run->injections[run->active[i]];
 		next = injection->revert_at < next ? injection->revert_at : next;
 		next = injection->change_at < next ? injection->change_at : next;
+		next = injection->look_at < next ? injection->look_at : next;
 	}
 	return next;
 }
@@ -162,6 +163,7 @@ static struct injection *injection_new(struct run *run, const struct step *step)
 					.revert_at = NANOS_NEVER,
 					.reverted_at = NANOS_NEVER,
 					.change_at = NANOS_NEVER,
+					.look_at = NANOS_NEVER,
 					.incident = -1,
 					.record = (uint32_t)run->fault_count++};
 	*record = (struct fault_record){.step = step->index,
@@ -273,6 +275,48 @@ int injection_apply(struct run *run, struct injection *injection, size_t i, doub
 	return 0;
 }
 
+/*
+ * By number or by chance: on a real system the first operation or packet that is hit may come after
+ * the first look, so that the verdict waits for it, at the latest until the fault ends. A model
+ * shows it at once.
+ */
+#define SHOWS_LATER                                                                                \
+	(EFFECT_BIT(EFFECT_SYS_ERROR) | EFFECT_BIT(EFFECT_SYS_RETVAL) |                            \
+	 EFFECT_BIT(EFFECT_SYS_DELAY) | EFFECT_BIT(EFFECT_IO_ERROR) |                              \
+	 EFFECT_BIT(EFFECT_IO_LATENCY) | EFFECT_BIT(EFFECT_NET_LOSS) |                             \
+	 EFFECT_BIT(EFFECT_NET_DUPLICATE) | EFFECT_BIT(EFFECT_NET_CORRUPT) |                       \
+	 EFFECT_BIT(EFFECT_NET_REORDER) | EFFECT_BIT(EFFECT_NET_RESET) |                           \
+	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
+#define LOOK_AGAIN (250 * NANOS_MS)
+
+void injection_expect_later(struct run *run, struct injection *injection)
+{
+	if (strcmp(run->options.driver->kind, "injected") != 0)
+		return;
+	for (size_t i = 0; i < injection->effect_count; i++)
+		injection->late |= (SHOWS_LATER >> injection->effects[i].kind & 1) != 0;
+	if (injection->late)
+		injection->look_at = run->now + LOOK_AGAIN;
+}
+
+static void look_again(struct run *run, struct injection *injection)
+{
+	injection->missed = false;
+	for (size_t i = 0; i < injection->hit; i++)
+		if (!injection->seen[i] && injection->undos[i].applied)
+			injection_look(run, injection, i);
+	injection->look_at = run->now + LOOK_AGAIN;
+	injection_settle(run, injection);
+}
+
+void injection_last_look(struct run *run, struct injection *injection)
+{
+	if (injection->late)
+		look_again(run, injection);
+	injection->late = false;
+	injection->look_at = NANOS_NEVER;
+}
+
 /* Effective: all effects took that were applied. */
 void injection_settle(struct run *run, struct injection *injection)
 {
@@ -281,8 +325,12 @@ void injection_settle(struct run *run, struct injection *injection)
 	bool over = injection->change_at == NANOS_NEVER, grown = injection->levels > 0 && over;
 	enum tristate effective = all ? TRISTATE_TRUE : TRISTATE_FALSE;
 	bool known = record->effective == effective;
+	if (all) {
+		injection->late = false;
+		injection->look_at = NANOS_NEVER;
+	}
 	if (injection->hidden || record->effective == TRISTATE_FALSE || (known && !grown) ||
-	    (!all && injection->whole && !over))
+	    (!all && ((injection->whole && !over) || injection->late)))
 		return;
 	record->effective = effective;
 	record->observed =
@@ -308,7 +356,8 @@ void injection_settle(struct run *run, struct injection *injection)
 void injection_failed(struct run *run, struct injection *injection, struct error *e)
 {
 	struct fault_record *record = &run->faults[injection->record];
-	injection->change_at = NANOS_NEVER;
+	injection->change_at = injection->look_at = NANOS_NEVER;
+	injection->late = false;
 	record->effective = TRISTATE_FALSE;
 	record->observed = e ? arena_strdup(&run->trial, e->text) : "could not be applied";
 	if (e)
@@ -352,6 +401,8 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 	 * end. */
 	if (strength_start(run, injection, e))
 		injection_failed(run, injection, e);
+	else
+		injection_expect_later(run, injection);
 	if (real && injection->active) {
 		nanos after = run->clock.ops->now(run->clock.self);
 		record->timed = true;
@@ -389,6 +440,9 @@ int steps_due(struct run *run, struct error *e)
 {
 	if (strength_due(run, e))
 		return -1;
+	for (size_t i = 0; i < run->active_count; i++)
+		if (run->injections[run->active[i]].look_at <= run->now)
+			look_again(run, &run->injections[run->active[i]]);
 	for (size_t i = 0; i < run->scenario->step_count; i++) {
 		struct schedule *schedule = &run->schedules[i];
 		while (schedule->due <= run->now) {
@@ -495,6 +549,7 @@ void injection_revert(struct run *run, struct injection *injection, const char *
 	if (!injection->active)
 		return;
 	injection->change_at = NANOS_NEVER;
+	injection_last_look(run, injection);
 	injection_settle(run, injection); /* a ramp that ends before it shows had no effect */
 	injection_take_back(run, injection);
 	losses_of_split(run, injection);

@@ -119,8 +119,13 @@ static int pulse(struct run *run, struct injection *injection, struct error *e)
 	timeline_int(run->timeline, "injection", injection->record);
 	timeline_bool(run->timeline, "on", on);
 	timeline_end(run->timeline);
-	if (on)
-		return apply_all(run, injection, e);
+	if (on) {
+		if (apply_all(run, injection, e))
+			return -1;
+		injection_expect_later(run, injection);
+		return 0;
+	}
+	injection_last_look(run, injection);
 	injection_take_back(run, injection);
 	return 0;
 }

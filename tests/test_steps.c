@@ -495,6 +495,83 @@ START_TEST(every_pulse_has_to_show)
 }
 END_TEST
 
+/* A real system on which the calls of a fault come only now and then. */
+static nanos first_call, last_call;
+static unsigned looks;
+
+static void read_calls(void *self, struct entity entity, struct reading *ret)
+{
+	struct clock clock = sim()->clock(self);
+	nanos now = clock.ops->now(clock.self);
+
+	sim()->read(self, entity, ret);
+	looks++;
+	ret->calls_hit = now < first_call ? 0 : now < last_call ? 1 : 2;
+}
+
+static const char one_call[] =
+	"  - {at: 10m, fault: sys.error, target: \"endpoint/chat\", when: 100, for: 10m}\n";
+
+static void real_drill(struct drill *d, const char *steps, nanos first, nanos last)
+{
+	bent = *sim();
+	bent.kind = "injected";
+	bent.effects = EFFECTS_ALL;
+	bent.read = read_calls;
+	first_call = first;
+	last_call = last;
+	looks = 0;
+	bent_drill(d, steps, 0);
+}
+
+START_TEST(a_call_may_be_hit_later)
+{
+	struct drill d;
+
+	real_drill(&d, one_call, S(660), NANOS_NEVER);
+	ck_assert_uint_eq(how_many(&d, "fault.verdict"), 1);
+	at_second(only(&d, "fault.verdict"), 660);
+	ck_assert_str_eq(word(only(&d, "fault.verdict"), "observed"),
+			 "system calls that were hit: 0 -> 1");
+	at_second(only(&d, "incident.open"), 660);
+	ck_assert_uint_lt(looks, 60 * 4 + 10); /* and then no more */
+	ck_assert_int_eq(d.record.verdict, VERDICT_PASSED);
+	done(&d);
+}
+END_TEST
+
+START_TEST(a_call_that_is_never_hit_is_no_fault)
+{
+	struct drill d;
+
+	real_drill(&d, one_call, NANOS_NEVER, NANOS_NEVER);
+	at_second(only(&d, "fault.verdict"), 1200);
+	ck_assert(cJSON_IsFalse(field(only(&d, "fault.verdict"), "effective")));
+	ck_assert_uint_eq(how_many(&d, "incident.open"), 0);
+	ck_assert_int_eq(d.record.faults[0].reverted, TRISTATE_TRUE);
+	ck_assert_int_eq(d.record.verdict, VERDICT_INVALID);
+	done(&d);
+}
+END_TEST
+
+/* The second one shows as late as the first; a third, which does not, is judged at its end. */
+START_TEST(a_pulse_of_calls_may_show_later)
+{
+	static const char steps[] =
+		"  - {at: 10m, fault: sys.error, target: \"endpoint/chat\", for: 5m,\n"
+		"     pulse: {active: 1m, dormant: 1m}}\n";
+	struct drill d;
+
+	real_drill(&d, steps, S(630), S(750));
+	ck_assert_uint_eq(how_many(&d, "fault.verdict"), 2);
+	at_second(nth(&d, "fault.verdict", 0), 630);
+	ck_assert(cJSON_IsTrue(field(nth(&d, "fault.verdict", 0), "effective")));
+	at_second(nth(&d, "fault.verdict", 1), 900);
+	ck_assert(cJSON_IsFalse(field(nth(&d, "fault.verdict", 1), "effective")));
+	done(&d);
+}
+END_TEST
+
 START_TEST(a_pulse_that_cannot_be_applied_says_why)
 {
 	struct drill d;
@@ -1100,6 +1177,9 @@ static void add_cases(Suite *suite)
 	    sizeof(onsets) / sizeof(onsets[0]));
 	add(suite, "ramp: calm", calm_counts_when_a_ramp_is_over, 1);
 	add(suite, "pulse: shows", every_pulse_has_to_show, 1);
+	add(suite, "late", a_call_may_be_hit_later, 1);
+	add(suite, "late: never", a_call_that_is_never_hit_is_no_fault, 1);
+	add(suite, "late: pulse", a_pulse_of_calls_may_show_later, 1);
 	add(suite, "pulse: fails", a_pulse_that_cannot_be_applied_says_why, 1);
 	add(suite, "pulse: residue", a_pulse_that_stays_is_residue, 1);
 	add(suite, "pulse: memory", pulses_take_no_memory, 1);
