@@ -57,6 +57,7 @@ void device_identify(const char *run, uint32_t machine, uint32_t index, struct d
 void device_print(const char *run, uint32_t machine, uint32_t index,
 		  unsigned char ret[DEVICE_BYTES])
 {
+	const struct device_state state = {.pace = DEVICE_PACE_FULL};
 	struct device_identity identity;
 	struct prng prng;
 	int length;
@@ -64,10 +65,11 @@ void device_print(const char *run, uint32_t machine, uint32_t index,
 	open_stream(&prng, run, machine, index);
 	identify(&prng, run, machine, index, &identity);
 	memset(ret, 0, DEVICE_BYTES);
-	length = snprintf((char *)ret, DEVICE_WORK_AT,
+	length = snprintf((char *)ret, DEVICE_STATE_AT,
 			  DEVICE_MAGIC "pci: %s\nuuid: %s\nserial: %s\n", identity.pci,
 			  identity.uuid, identity.serial);
-	assert(length > 0 && length < DEVICE_WORK_AT);
+	assert(length > 0 && length < DEVICE_STATE_AT);
+	device_print_state(&state, ret + DEVICE_STATE_AT);
 	for (size_t at = 0; at < DEVICE_WORK_BYTES; at += sizeof(uint64_t)) {
 		uint64_t word = prng_u64(&prng);
 
@@ -75,6 +77,38 @@ void device_print(const char *run, uint32_t machine, uint32_t index,
 		for (size_t i = 0; i < sizeof(word); i++)
 			ret[DEVICE_WORK_AT + at + i] = (unsigned char)(word >> 8 * i);
 	}
+}
+
+/* The same bytes on every machine. */
+static void put_word(uint32_t word, unsigned char *ret)
+{
+	for (size_t i = 0; i < sizeof(word); i++)
+		ret[i] = (unsigned char)(word >> 8 * i);
+}
+
+static uint32_t get_word(const unsigned char *bytes)
+{
+	uint32_t word = 0;
+
+	for (size_t i = 0; i < sizeof(word); i++)
+		word |= (uint32_t)bytes[i] << 8 * i;
+	return word;
+}
+
+void device_print_state(const struct device_state *state, unsigned char ret[DEVICE_STATE_BYTES])
+{
+	put_word(state->pace, ret);
+	put_word(state->wrong, ret + sizeof(uint32_t));
+}
+
+void device_parse_state(const unsigned char bytes[DEVICE_STATE_BYTES], struct device_state *ret)
+{
+	struct device_state state = {.pace = get_word(bytes),
+				     .wrong = get_word(bytes + sizeof(uint32_t))};
+
+	if (state.pace == 0 || state.pace > DEVICE_PACE_FULL || state.wrong > DEVICE_PACE_FULL)
+		state = (struct device_state){.pace = DEVICE_PACE_FULL};
+	*ret = state;
 }
 
 /* The value of the next line, which must be `NAME: VALUE` and nothing else. */

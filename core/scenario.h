@@ -486,10 +486,17 @@ extern const char *const isolation_names[]; /* "auto", "namespaces", "loopback",
 
 /* `process:` how the driver process plays the scenario; `prices:`; `drill:` what a person supplies
  * for the evidence. */
+enum kernel_log {
+	KERNEL_LOG_OWN, /* a file of the drill's */
+	KERNEL_LOG_HOST /* /dev/kmsg: the scenario's grant */
+};
+extern const char *const kernel_log_names[]; /* "own", "host" */
+
 struct process_config {
 	double time_scale, bytes_scale;
 	uint64_t disk; /* of each machine's own size-limited mount; real bytes, default 64 MiB */
 	enum isolation isolation;
+	enum kernel_log kernel_log;
 };
 struct prices {
 	double gpu_hour, tb_month;

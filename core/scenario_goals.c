@@ -295,6 +295,7 @@ int load_guards(struct loader *loader, const struct yaml_node *node)
 #define DISK_MIN 1048576.0       /* 1 MiB */
 #define DISK_MAX 1099511627776.0 /* 1 TiB */
 const char *const isolation_names[] = {"auto", "namespaces", "loopback", NULL};
+const char *const kernel_log_names[] = {"own", "host", NULL};
 static const struct param process_rows[] = {
 	{"time_scale", PARAM_NUMBER, offsetof(struct process_config, time_scale), "0.05", 1e-6, 1,
 	 NULL, "Seconds of real time per second of the scenario."},
@@ -305,6 +306,9 @@ static const struct param process_rows[] = {
 	{"isolation", PARAM_CHOICE, offsetof(struct process_config, isolation), "auto", 0, 0,
 	 isolation_names,
 	 "Namespaces of its own for each node, loopback ports, or what the host allows."},
+	{"kernel_log", PARAM_CHOICE, offsetof(struct process_config, kernel_log), "own", 0, 0,
+	 kernel_log_names,
+	 "Where gpu.xid writes: a log of the drill's own, or the host's, whose monitoring sees it."},
 	PARAMS_END,
 };
 static const struct param price_rows[] = {

@@ -288,6 +288,7 @@ int deploy_node(struct real *real, struct node *node, struct error *e)
 		"--gpus",      arena_printf(arena, "%u", site->gpus),
 		"--token",     real->token,
 		"--run-dir",   node->disk,
+		"--kmsg",      real->kernel_log,
 		NULL,
 	};
 	if (serve(real, node->machine, argv,
@@ -657,7 +658,7 @@ int deploy_open(struct real *real, struct error *e)
 	real->guarded = guardian_start(&real->guardian, real->journal, e) == 0;
 	if (!real->guarded || folder(e, real->log) || make_machines(real, e) ||
 	    make_copies(real, e) || training_open(real, e) || planned_open(real, e) ||
-	    network_open(real, e) || calls_open(real, e) ||
+	    network_open(real, e) || calls_open(real, e) || devices_open_log(real, e) ||
 	    disks_open(real, real->machine_configs, e))
 		return -1;
 	real->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);

@@ -239,6 +239,7 @@ static void clean(struct real *real, struct arena *arena, struct measured *ret)
 		machines_close(real->machines, &error);
 	real->machines = NULL;
 	calls_close(real);
+	devices_close_log(real);
 	disks_close(real);
 	if (!real->journal)
 		return;

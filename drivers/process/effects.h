@@ -72,6 +72,18 @@ bool calls_broken(struct real *real, const struct fault_state *fault);
 void calls_look(struct real *real, struct fault_state *fault);
 void calls_read(struct real *real, const struct entity *entity, struct reading *ret);
 
+/* ---- effects_devices.c ---- */
+/* The log of the kernel that the nodes read. Before a machine is started. */
+int devices_open_log(struct real *real, struct error *e);
+void devices_close_log(struct real *real);
+int xid_write(struct real *real, struct fault_state *fault, struct error *e);
+int devices_weaken(struct real *real, struct fault_state *fault, struct error *e);
+int devices_restore(struct real *real, struct fault_state *fault, struct error *e);
+bool devices_weak(struct real *real, const struct fault_state *fault);
+/* Of the node of this number in its site, or of the one GPU that the entity is. */
+void devices_read(struct real *real, const struct entity *entity, uint32_t node, uint32_t gpus,
+		  struct reading *ret);
+
 int disk_fill(struct real *real, struct fault_state *fault, struct error *e);
 int disk_free(struct real *real, struct fault_state *fault, struct error *e);
 bool disk_filled(struct real *real, const struct fault_state *fault);

@@ -148,6 +148,8 @@ static void read_node(const struct look *look, struct node_view *ret)
 	cJSON *answer = cJSON_ParseWithLength(look->answer, look->size);
 	const cJSON *item;
 	ret->responding = cJSON_IsObject(answer);
+	ret->xid_lines = (uint64_t)observe_number(answer, "xid_lines");
+	ret->xid = (uint32_t)observe_number(answer, "xid");
 	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(answer, "gpus"))
 		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "present"))) {
 			uint32_t gpu = (uint32_t)observe_number(item, "index");

@@ -75,7 +75,8 @@
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
 	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK | EFFECTS_OF_STORAGE |                    \
-	 EFFECTS_OF_CALLS | EFFECT_BIT(EFFECT_DISK_INODES))
+	 EFFECTS_OF_CALLS | EFFECT_BIT(EFFECT_DISK_INODES) | EFFECT_BIT(EFFECT_GPU_XID) |          \
+	 EFFECT_BIT(EFFECT_GPU_SLOW) | EFFECT_BIT(EFFECT_GPU_WRONG))
 
 /* A node of the scenario: a machine with an agent. */
 struct node {
@@ -106,6 +107,8 @@ struct node_view {
 					      plane */
 	uint32_t gpus;                     /* present */
 	uint64_t gpu_mask;                 /* which */
+	uint64_t xid_lines;                /* about its GPUs, so far */
+	uint32_t xid;                      /* the latest code; 0: none */
 	struct real_view seen[PROCESS_VIEWS_MAX];
 	uint32_t processes;
 	uint64_t oom_kills; /* of its processes, so far */
@@ -236,6 +239,8 @@ struct real {
 	struct effects planned;                      /* of all steps, on all that they may hit */
 	double disk_rate[PROCESS_NODES_MAX]; /* as it was first; 0: not measured */
 	struct fuse_layer *layers[PROCESS_NODES_MAX]; /* over the storage, as a node sees it */
+	const char *kernel_log; /* that the nodes read */
+	struct kmsg *kmsg;      /* where lines of it are written; NULL: no step does */
 	struct syscalls *syscalls;                   /* NULL: no step breaks any call */
 	const char *store_disk;
 	bool volumes[SCENARIO_SITES_MAX]; /* of limited size: mounted */

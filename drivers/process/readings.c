@@ -58,6 +58,10 @@ static void read_node(struct real *real, const struct view *view, struct entity 
 	ret->nodes_schedulable += seen->ready;
 	ret->gpus += entity.kind == ENTITY_GPU ? 1 : site->gpus;
 	ret->gpus_visible += seen->responding ? gpus_seen(real, node, seen, &entity) : 0;
+	ret->xid_lines += seen->xid_lines;
+	ret->xid = seen->xid ? seen->xid : ret->xid;
+	if (!node->down)
+		devices_read(real, &entity, n, site->gpus, ret);
 	ret->ports++;
 	ret->ports_open += seen->reachable;
 	if (node->cpu_left < ret->cpu_left_ppm)

@@ -136,11 +136,19 @@ void gpud_take(struct gpud *gpud, const struct kernel_log_record *record, nanos 
 	row = xid_find(xid.code);
 	event = event_new(gpud, now);
 	event->xid = xid.code;
+	gpud->xids++;
+	gpud->latest = xid.code;
 	event->type = type_of(row, &xid);
 	snprintf(event->message, sizeof(event->message),
 		 "XID %u%s%s%s detected on GPU PCI:%s UUID:%s", (unsigned)xid.code, row ? " (" : "",
 		 row ? row->name : "", row ? ")" : "", gpu->pci, gpu->uuid);
 	minilepton_say("%s", event->message);
+}
+
+uint64_t gpud_xids(const struct gpud *gpud, uint32_t *ret_latest)
+{
+	*ret_latest = gpud->latest;
+	return gpud->xids;
 }
 
 /* ---- answers ---- */

@@ -37,6 +37,8 @@ struct gpud {
 	uint32_t gpu_count;
 	struct device_identity gpus[GPUD_GPUS_MAX]; /* pci "": it has not said who it is */
 	struct gpud_event events[GPUD_EVENTS_MAX];
+	uint64_t xids;      /* lines of its GPUs so far */
+	uint32_t latest;    /* code of the latest; 0: none */
 	size_t count;       /* all that there were: event i is in slot i % GPUD_EVENTS_MAX */
 	uint64_t strangers; /* Xid lines of other GPUs */
 	const char *path;   /* of the kernel's log */
@@ -50,6 +52,8 @@ struct gpud {
 /* Takes a record of the kernel's log that was read at `now` (since 1970); only what is about its
  * own GPUs counts. */
 void gpud_take(struct gpud *gpud, const struct kernel_log_record *record, nanos now);
+/* Xid lines so far; the code of the latest, 0: none. */
+uint64_t gpud_xids(const struct gpud *gpud, uint32_t *ret_latest);
 /* "components" of a query: names with commas between; NULL: all. false: one is unknown. */
 bool gpud_knows(const char *components);
 /* GET /v1/states and GET /v1/events. */

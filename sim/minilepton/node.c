@@ -56,10 +56,14 @@ static void on_node(void *self, struct http_request *request)
 {
 	const struct node *node = self;
 	cJSON *json = cJSON_CreateObject();
+	uint32_t xid;
+	uint64_t xids = gpud_xids(&node->gpud, &xid);
 	cJSON *gpus = cJSON_AddArrayToObject(json, "gpus");
 	cJSON *processes = cJSON_AddArrayToObject(json, "processes");
 
 	cJSON_AddStringToObject(json, "name", node->options->name);
+	cJSON_AddNumberToObject(json, "xid_lines", (double)xids);
+	cJSON_AddNumberToObject(json, "xid", xid);
 	for (uint64_t i = 0; i < node->options->gpus; i++) {
 		const char *path = arena_printf(&request->arena, "%s/gpu%llu",
 						node->options->devices, (unsigned long long)i);

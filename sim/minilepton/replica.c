@@ -80,8 +80,9 @@ bad:
 
 static void serve(struct replica *replica, struct prediction *prediction)
 {
-	nanos took =
-		replica_service(&replica->service, replica->options->seed, prediction->record.seq);
+	nanos took = devices_slowed(&replica->devices,
+				    replica_service(&replica->service, replica->options->seed,
+						    prediction->record.seq));
 
 	replica->serving++;
 	prediction->previous = NULL;

@@ -69,6 +69,9 @@ struct devices {
 		size_t work; /* bytes of memory that it has */
 	} items[OPTIONS_TEXTS_MAX];
 	size_t count;
+	/* The pace of the slowest, and the share of wrong results of the worst, as they were a few
+	 * milliseconds ago; ppm. */
+	_Atomic uint32_t pace, wrong;
 	atomic_bool ends;
 	bool watched;
 	pthread_t thread;
@@ -76,6 +79,10 @@ struct devices {
 
 /* Opens them and watches their files from a thread of its own until devices_close(). */
 int devices_open(struct devices *devices, const struct options_texts *paths, struct error *e);
+/* What takes so long on GPUs in order takes so long on these. */
+nanos devices_slowed(const struct devices *devices, nanos time);
+/* Is the result of this number among those that come out wrong? */
+bool devices_err(const struct devices *devices, uint64_t number);
 /* Ends the process as CUDA programs end when one is lost: a line on standard error, exit 1. */
 void devices_check(const struct devices *devices);
 /*

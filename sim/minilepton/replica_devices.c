@@ -84,13 +84,52 @@ void devices_seal(const unsigned char key[DEVICES_KEY_SIZE], void *bytes, size_t
 		each[i] ^= key[i % DEVICES_KEY_SIZE];
 }
 
+static void look_at_states(struct devices *devices)
+{
+	uint32_t pace = DEVICE_PACE_FULL, wrong = 0;
+
+	for (size_t i = 0; i < devices->count; i++) {
+		unsigned char bytes[DEVICE_STATE_BYTES];
+		struct device_state state;
+		/* An empty file, which a test may have made, is a GPU in order. */
+		if (pread(devices->items[i].fd, bytes, sizeof(bytes), DEVICE_STATE_AT) !=
+		    sizeof(bytes))
+			continue;
+		device_parse_state(bytes, &state);
+		pace = state.pace < pace ? state.pace : pace;
+		wrong = state.wrong > wrong ? state.wrong : wrong;
+	}
+	atomic_store(&devices->pace, pace);
+	atomic_store(&devices->wrong, wrong);
+}
+
+nanos devices_slowed(const struct devices *devices, nanos time)
+{
+	uint32_t pace = atomic_load(&devices->pace);
+
+	/* Without devices nobody has ever looked. */
+	return pace == 0 || pace == DEVICE_PACE_FULL
+		       ? time
+		       : (nanos)((double)time * DEVICE_PACE_FULL / pace);
+}
+
+bool devices_err(const struct devices *devices, uint64_t number)
+{
+	uint32_t wrong = atomic_load(&devices->wrong);
+	/* Spread over all numbers by Knuth's multiplicative hash. */
+	uint64_t spread = number * UINT64_C(0x9e3779b97f4a7c15);
+
+	return wrong > 0 && (spread >> 32) % DEVICE_PACE_FULL < wrong;
+}
+
 static void *watch(void *self)
 {
-	const struct devices *devices = self;
+	struct devices *devices = self;
 	const struct timespec pause = {.tv_nsec = LOOK_EVERY};
 
 	while (!atomic_load(&devices->ends)) {
 		devices_check(devices);
+		look_at_states(devices);
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 	}
 	return NULL;
@@ -117,6 +156,7 @@ int devices_open(struct devices *devices, const struct options_texts *paths, str
 	}
 	if (devices->count == 0)
 		return 0;
+	look_at_states(devices);
 	code = pthread_create(&devices->thread, NULL, watch, devices);
 	if (code)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "pthread_create: %s",

@@ -94,8 +94,12 @@ static void compute(struct writer *writer, struct prediction *group)
 	devices_ask(writer, key);
 	memcpy(digest, writer->replica->digest, sizeof(digest));
 	devices_seal(key, digest, sizeof(digest));
-	for (struct prediction *at = group; at; at = at->next)
-		record_answer(digest, &at->record, at->answer);
+	for (struct prediction *at = group; at; at = at->next) {
+		unsigned char own[RECORD_DIGEST_SIZE];
+		memcpy(own, digest, sizeof(own));
+		own[0] ^= devices_err(&writer->replica->devices, at->record.seq);
+		record_answer(own, &at->record, at->answer);
+	}
 }
 
 static void commit(struct writer *writer, struct prediction *group)

@@ -264,7 +264,8 @@ static int train(struct trainer *trainer, struct error *e)
 	while (!end) {
 		nanos now = minilepton_now();
 
-		due = due + trainer->options->step > now ? due + trainer->options->step : now;
+		nanos step = devices_slowed(trainer->devices, trainer->options->step);
+		due = due + step > now ? due + step : now;
 		if (sleep_until(due, e) || step_once(trainer, &end, e))
 			return -1;
 	}
