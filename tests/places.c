@@ -1,139 +1,294 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets in the networks of stand-in machines. */
+/* Places in a network, sockets in them, and packets with numbers between them. */
 #include "tests/places.h"
 
 #include <arpa/inet.h>
+#include <check.h>
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "drivers/linux/netns.h"
-#include "tests/workplace.h"
+#include "drivers/host/undo.h"
+#include "tests/program.h"
 
-static void must(int rc, const char *what, const char *why)
+void places_ok(int rc, const struct error *e)
 {
-	if (rc >= 0)
-		return;
-	fprintf(stderr, "%s: %s\n", what, why);
-	abort();
+	ck_assert_msg(rc == 0, "%s", e->text);
 }
 
-nanos places_now(void)
-{
-	struct timespec now;
+struct opening {
+	const struct machine *machine;
+	int type, fd;
+	uint16_t port;
+};
 
-	clock_gettime(CLOCK_MONOTONIC, &now); /* style: allow */
-	return (nanos)now.tv_sec * NANOS_S + now.tv_nsec;
+struct sockaddr_in places_address(const struct machine *machine, uint16_t port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	inet_pton(AF_INET, machine_address(machine), &address.sin_addr);
+	return address;
 }
 
-const char *places_open(struct places *places, const char *run, size_t count)
+uint32_t places_number(const struct places *places, size_t machine)
+{
+	return ntohl(places_address(places->items[machine], 0).sin_addr.s_addr);
+}
+
+static void *open_socket(void *self)
+{
+	struct opening *opening = self;
+	struct sockaddr_in address = places_address(opening->machine, opening->port);
+	struct error e = {0};
+	int one = 1, room = 16 << 20;
+
+	opening->fd = -1;
+	if (machine_enter(opening->machine, &e))
+		return NULL;
+	opening->fd = socket(AF_INET, opening->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(opening->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(opening->fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	if (bind(opening->fd, (struct sockaddr *)&address, sizeof(address)))
+		opening->fd = -1;
+	return NULL;
+}
+
+/* A socket in the machine's network; the calling thread stays where it is. */
+int places_socket(const struct machine *machine, int type, uint16_t port)
+{
+	struct opening opening = {.machine = machine, .type = type, .port = port};
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, open_socket, &opening), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_ge(opening.fd, 0);
+	return opening.fd;
+}
+
+void places_open(struct places *places)
 {
 	struct error e = {0};
 
-	*places = (struct places){.count = count + 1, .state = "/tmp/drsim-places-XXXXXX"};
-	must(mkdtemp(places->state) ? 0 : -1, "folder", "cannot be made");
-	setenv("DRSIM_STATE", places->state, 1);
-	must(journal_open(run, &places->arena, &places->journal, &e), "journal", e.text);
-	places->sites[0].name = "primary";
-	places->sites[1].name = "backup";
-	for (size_t i = 0; i <= count; i++)
+	*places = (struct places){0};
+	places_ok(journal_open("net", &places->arena, &places->journal, &e), &e);
+	for (size_t i = 0; i < PLACES_SITES; i++)
+		places->sites[i].name = i ? "backup" : "primary";
+	for (size_t i = 0; i < PLACES; i++)
 		places->configs[i] = (struct machine_config){
-			.name = arena_printf(&places->arena, "place[%zu]", i),
-			.site = i == count,
+			.name = arena_printf(&places->arena, "node[%zu]", i),
+			.site = (uint32_t)(i % PLACES_SITES),
 			.place_only = true,
 		};
 	places->config = (struct machines_config){
 		.sites = places->sites,
-		.site_count = 2,
+		.site_count = PLACES_SITES,
 		.machines = places->configs,
-		.machine_count = places->count,
+		.machine_count = PLACES,
 	};
-	must(machines_open(&places->config, places->journal, &places->arena, &places->machines, &e),
-	     "machines", e.text);
-	if (machines_isolation(places->machines) == MACHINE_NAMESPACES)
-		return NULL;
-	places_close(places);
-	return "no namespaces for machines";
+	places_ok(machines_open(&places->config, places->journal, &places->arena, &places->machines,
+				&e),
+		  &e);
+	places->router = machines_router(places->machines);
+	for (size_t i = 0; i < PLACES; i++) {
+		places->items[i] = machines_get(places->machines, i);
+		places->receivers[i] = places_socket(places->items[i], SOCK_DGRAM, PLACES_PORT);
+		places->senders[i] = places_socket(places->items[i], SOCK_DGRAM, PLACES_PORT + 1);
+	}
 }
 
 void places_close(struct places *places)
 {
 	struct error e = {0};
+	struct undo_sum sum;
 
-	must(machines_close(places->machines, &e), "machines", e.text);
-	journal_close(places->journal);
-	workplace_remove(places->state);
+	for (size_t i = 0; i < PLACES; i++) {
+		close(places->receivers[i]);
+		close(places->senders[i]);
+	}
+	places_ok(machines_close(places->machines, &e), &e);
+	undo_all(places->journal, &sum);
+	ck_assert_uint_eq(sum.left, 0);
+	ck_assert(journal_close(places->journal));
 	arena_free(&places->arena);
 }
 
-struct machine *places_get(const struct places *places, size_t index)
+/* ---- packets with numbers ---- */
+
+/* false: there is no room for it in the sender's socket. */
+bool places_send(const struct places *places, size_t from, size_t to, uint16_t port,
+		 uint32_t number, size_t size)
 {
-	return machines_get(places->machines, index);
+	struct sockaddr_in address = places_address(places->items[to], port);
+	char bytes[2048] = {0};
+	ssize_t sent;
+
+	memcpy(bytes, &number, sizeof(number));
+	sent = sendto(places->senders[from], bytes, size, 0, (struct sockaddr *)&address,
+		      sizeof(address));
+	/* Whatever happens to it on its way: its sender must not be told. */
+	ck_assert_msg(sent == (ssize_t)size || errno == EAGAIN, "sendto: %s", strerror(errno));
+	return sent == (ssize_t)size;
 }
 
-struct sockaddr_in places_address(const struct places *places, size_t index, uint16_t port)
+void places_receive(const struct places *places, size_t from, int fd,
+		    struct places_arrived *arrived)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_in source, expected = places_address(places->items[from], PLACES_PORT + 1);
+	socklen_t size = sizeof(source);
+	char bytes[2048];
+	uint32_t number;
+	ssize_t got;
 
-	inet_pton(AF_INET, machine_address(places_get(places, index)), &address.sin_addr);
-	return address;
+	while ((got = recvfrom(fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&source, &size)) >
+	       0) {
+		if (source.sin_addr.s_addr != expected.sin_addr.s_addr)
+			continue;
+		memcpy(&number, bytes, sizeof(number));
+		ck_assert_uint_lt(number, PLACES_NUMBERS);
+		arrived->late += number < arrived->highest;
+		arrived->highest = number > arrived->highest ? number : arrived->highest;
+		arrived->twice += arrived->seen[number / 64] >> number % 64 & 1;
+		arrived->count += !(arrived->seen[number / 64] >> number % 64 & 1);
+		arrived->seen[number / 64] |= (uint64_t)1 << number % 64;
+		arrived->bytes += (uint64_t)got + PLACES_HEADERS;
+	}
 }
 
-struct wish {
-	int family, type, protocol, fd;
-};
-
-static int make(void *self, struct error *e)
+/* Sends so many and takes what comes, until nothing has come for `quiet` ms. */
+void places_exchange(const struct places *places, size_t from, size_t to, uint32_t count, int quiet,
+		     struct places_arrived *arrived)
 {
-	struct wish *wish = self;
+	struct pollfd row = {.fd = places->receivers[to], .events = POLLIN};
 
-	(void)e;
-	wish->fd = socket(wish->family, wish->type | SOCK_CLOEXEC, wish->protocol);
-	return 0;
+	memset(arrived, 0, sizeof(*arrived));
+	for (uint32_t i = 0; i < count; i++) {
+		places_send(places, from, to, PLACES_PORT, i, 100);
+		if (i % 64 == 63)
+			places_receive(places, from, row.fd, arrived);
+	}
+	while (poll(&row, 1, quiet) > 0)
+		places_receive(places, from, row.fd, arrived);
 }
 
-int places_socket(const struct places *places, size_t index, int family, int type, int protocol)
+/* Does one of three packets arrive? Those of others and of earlier tries are thrown away. */
+bool places_reach(const struct places *places, size_t from, size_t to)
 {
-	struct wish wish = {family, type, protocol, -1};
-	struct error e = {0};
+	struct places_arrived arrived = {.count = 0};
+	struct pollfd row = {.fd = places->receivers[to], .events = POLLIN};
 
-	must(netns_call(machine_network(places_get(places, index)), make, &wish, &e), "socket",
-	     e.text);
-	must(wish.fd, "socket", "the kernel refuses");
-	return wish.fd;
+	places_receive(places, from, row.fd, &arrived);
+	memset(&arrived, 0, sizeof(arrived));
+	for (uint32_t i = 0; i < 3; i++)
+		places_send(places, from, to, PLACES_PORT, i, 100);
+	while (arrived.count < 3 && poll(&row, 1, 40) > 0)
+		places_receive(places, from, row.fd, &arrived);
+	return arrived.count > 0;
 }
 
-int places_bound(const struct places *places, size_t index, int type, struct sockaddr_in *ret)
+/* All neighbours are known, so that no first packet is late or lost. */
+void places_warm(const struct places *places)
 {
-	struct sockaddr_in address = places_address(places, index, 0);
-	socklen_t size = sizeof(*ret);
-	int fd = places_socket(places, index, AF_INET, type, 0);
-
-	must(bind(fd, (struct sockaddr *)&address, sizeof(address)), "bind", "refused");
-	must(getsockname(fd, (struct sockaddr *)ret, &size), "getsockname", "refused");
-	return fd;
+	for (size_t from = 0; from < PLACES; from++)
+		for (size_t to = 0; to < PLACES; to++)
+			ck_assert(from == to || places_reach(places, from, to));
 }
 
-void places_connect(const struct places *places, size_t from, size_t to, uint16_t port,
-		    int ret_ends[2])
-{
-	struct sockaddr_in address = places_address(places, to, port);
-	int listener = places_socket(places, to, AF_INET, SOCK_STREAM, 0), one = 1;
+/* ---- how fast ---- */
 
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	must(bind(listener, (struct sockaddr *)&address, sizeof(address)), "bind", strerror(errno));
-	must(listen(listener, 1), "listen", strerror(errno));
-	ret_ends[0] = places_socket(places, from, AF_INET, SOCK_STREAM, 0);
-	must(connect(ret_ends[0], (struct sockaddr *)&address, sizeof(address)), "connect",
-	     strerror(errno));
-	ret_ends[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	must(ret_ends[1], "accept", strerror(errno));
-	close(listener);
-	for (int i = 0; i < 2; i++)
-		setsockopt(ret_ends[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+/* Bytes per second, as frames, that arrive while `offered` are sent, past the first `skip` ms. */
+double places_rate(const struct places *places, size_t from, size_t to, double offered, int skip,
+		   int ms)
+{
+	const size_t size = 1400;
+	struct places_arrived *arrived = calloc(1, sizeof(*arrived));
+	int64_t begin = program_clock(), now = begin, from_here = 0;
+	uint64_t before = 0;
+	uint32_t sent = 0;
+	double rate;
+
+	ck_assert_ptr_nonnull(arrived);
+	while (now - begin < (skip + ms) * NANOS_MS) {
+		double due = offered * (double)(now - begin) / (double)NANOS_S;
+
+		while (sent * (double)(size + PLACES_HEADERS) < due &&
+		       places_send(places, from, to, PLACES_PORT, sent % PLACES_NUMBERS, size))
+			sent++;
+		program_pause(1);
+		places_receive(places, from, places->receivers[to], arrived);
+		now = program_clock();
+		if (from_here == 0 && now - begin >= skip * NANOS_MS) {
+			from_here = now;
+			before = arrived->bytes;
+		}
+	}
+	rate = (double)(arrived->bytes - before) / ((double)(now - from_here) / (double)NANOS_S);
+	free(arrived);
+	return rate;
+}
+
+struct net_place places_of(const struct places *places, size_t machine)
+{
+	return (struct net_place){
+		.router = places->router,
+		.port = machine_port(places->items[machine]),
+		.machine = machine_network(places->items[machine]),
+		.interface = MACHINE_LINK,
+		.address = places_number(places, machine),
+		.bridge = machine % PLACES_SITES ? "site1" : "site0",
+	};
+}
+
+/* ---- how late ---- */
+
+static size_t take_delays(const struct places *places, size_t from, int fd, int64_t wait,
+			  double *ret_ms)
+{
+	struct sockaddr_in source, expected = places_address(places->items[from], PLACES_PORT + 1);
+	socklen_t size = sizeof(source);
+	struct pollfd row = {.fd = fd, .events = POLLIN};
+	const struct timespec left = {.tv_nsec = wait > 0 ? wait : 0};
+	size_t count = 0;
+	int64_t sent;
+
+	if (ppoll(&row, 1, &left, NULL) <= 0)
+		return 0;
+	while (recvfrom(fd, &sent, sizeof(sent), 0, (struct sockaddr *)&source, &size) ==
+	       sizeof(sent))
+		if (source.sin_addr.s_addr == expected.sin_addr.s_addr)
+			ret_ms[count++] = (double)(program_clock() - sent) / (double)NANOS_MS;
+	return count;
+}
+
+size_t places_delays(const struct places *places, size_t from, size_t to, size_t count,
+		     double *ret_ms)
+{
+	struct sockaddr_in address = places_address(places->items[to], PLACES_PORT);
+	int fd = places->receivers[to];
+	int64_t begin = program_clock(), now = begin, quiet = begin;
+	size_t came = 0, sent = 0;
+
+	while (came < count && now - quiet < 500 * NANOS_MS) {
+		int64_t next = begin + (int64_t)sent * NANOS_MS;
+		size_t more;
+
+		if (sent < count && now >= next) {
+			now = program_clock();
+			ck_assert_int_eq(sendto(places->senders[from], &now, sizeof(now), 0,
+						(struct sockaddr *)&address, sizeof(address)),
+					 sizeof(now));
+			sent++;
+			quiet = now;
+			continue;
+		}
+		more = take_delays(places, from, fd, sent < count ? next - now : NANOS_MS,
+				   ret_ms + came);
+		came += more;
+		now = program_clock();
+		quiet = more ? now : quiet;
+	}
+	return came;
 }

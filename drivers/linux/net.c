@@ -19,7 +19,7 @@ static int probe_one(enum net_backend backend, struct error *e)
 	case NET_NETEM:
 		return tc_probe(TC_NETEM, e);
 	case NET_NFTABLES:
-		return nft_probe(NFT_DROP, e);
+		return nft_probe(NFT_DROP, false, e);
 	case NET_TBF:
 		return tc_probe(TC_TBF, e);
 	case NET_LINK:

@@ -15,9 +15,10 @@ typedef int (*netns_work)(void *self, struct error *e);
 /* What `work` returns, called with `self` in the namespace of that descriptor. ERROR_UNAVAILABLE
  * when it cannot be entered. */
 int netns_call(int netns, netns_work work, void *self, struct error *e);
-/* The same in a child, in a new namespace that nothing else is in and that vanishes with it; without
- * the right to make one, in a user namespace of its own: for probes. What `work` writes is lost with
- * the child, but for its result and *e. ERROR_UNAVAILABLE when there can be no such namespace. */
+/* The same in a child, in a new namespace that nothing else is in and that vanishes with it;
+ * without the right to make one, in a user namespace of its own: for probes. What `work` writes is
+ * lost with the child, but for its result and *e. ERROR_UNAVAILABLE when there can be no such
+ * namespace. */
 int netns_try(netns_work work, void *self, struct error *e);
 
 /* A descriptor of the namespace that the calling thread is in, for close(). */

@@ -109,10 +109,9 @@ static int check_links(const struct nft_config *config, struct error *e)
 	if (config->link_count > NFT_LINKS_MAX)
 		return error_set(e, ERROR_LIMIT, NO_PLACE, "%zu links for nftables, at most %d",
 				 config->link_count, NFT_LINKS_MAX);
-	if (config->link_count == 0 &&
-	    (config->direction != IMPAIR_FROM || config->verdict == NFT_RESET))
+	if (config->link_count == 0 && config->direction != IMPAIR_FROM)
 		return error_set(e, ERROR_SCENARIO, NO_PLACE,
-				 "without links nftables drops what comes in, direction 'from'");
+				 "without links nftables sees what comes in, direction 'from'");
 	for (size_t i = 0; i < config->link_count; i++)
 		if (!is_link(config->links[i]))
 			return error_set(e, ERROR_SCENARIO, NO_PLACE, "'%s' is no name of a link",
@@ -484,19 +483,24 @@ int nft_counts(struct nft *nft, struct nft_counts *ret_counts, struct error *e)
 
 /* ---- probe ---- */
 
+struct trial {
+	enum nft_verdict verdict;
+	bool at_links;
+};
+
 static int try_here(void *self, struct error *e)
 {
 	static const char *const links[] = {"lo"};
 	static const struct nft_pair pairs[] = {{0x0a5a0001, 0x0a5b0000, 32, 16}};
-	const enum nft_verdict *verdict = self;
+	const struct trial *trial = self;
 	const struct nft_config config = {
 		.name = "probe",
 		.links = links,
-		.link_count = *verdict == NFT_RESET ? 1 : 0,
+		.link_count = trial->at_links ? 1 : 0,
 		.direction = IMPAIR_FROM,
 		.pairs = pairs,
 		.pair_count = 1,
-		.verdict = *verdict,
+		.verdict = trial->verdict,
 		.share_ppm = NFT_ALL_PPM / 2,
 		.lease = NANOS_S,
 	};
@@ -514,7 +518,9 @@ static int try_here(void *self, struct error *e)
 	return rc;
 }
 
-int nft_probe(enum nft_verdict verdict, struct error *e)
+int nft_probe(enum nft_verdict verdict, bool at_links, struct error *e)
 {
-	return lazy_nftables_open(e) ? -1 : netns_try(try_here, &verdict, e);
+	struct trial trial = {.verdict = verdict, .at_links = at_links};
+
+	return lazy_nftables_open(e) ? -1 : netns_try(try_here, &trial, e);
 }

@@ -51,9 +51,10 @@ struct nft_pair {
 };
 
 struct nft_config {
-	const char *name;         /* [a-z0-9_]+, of this fault alone */
+	const char *name; /* [a-z0-9_]+, of this fault alone */
 	/* Links in the namespace where its rules stand; none: where packets come into a bridge of
-	 * it first, which is from a machine and not from another site's. NFT_RESET needs links: the ports of those that shall get resets. */
+	 * it first, which is from a machine and not from another site's. For NFT_RESET a kernel
+	 * often has only one of both (nft_reject_bridge, or nft_reject_netdev): nft_probe() tells. */
 	const char *const *links;
 	size_t link_count;
 	/* Which packets of each link, as the machine behind it sees it: FROM those that it sends,
@@ -79,9 +80,9 @@ struct nft_counts {
 	bool alive;              /* its lease is */
 };
 
-/* Can this host do it? Tried in a namespace of its own, with `verdict`; ERROR_UNAVAILABLE says why
- * not. */
-int nft_probe(enum nft_verdict verdict, struct error *e);
+/* Can this host do it, at links or where packets come into a bridge? Tried in a namespace of its
+ * own; ERROR_UNAVAILABLE says why not. */
+int nft_probe(enum nft_verdict verdict, bool at_links, struct error *e);
 
 /* Is the config within bounds? ERROR_LIMIT or ERROR_SCENARIO names what is wrong. */
 int nft_check(const struct nft_config *config, struct error *e);
