@@ -208,14 +208,19 @@ static uint32_t network_of(size_t site)
 static int add_bridge(struct builder *builder, size_t site)
 {
 	struct rtnl_link *link = rtnl_link_bridge_alloc();
+	/* Its own, by which it does not change when ports come and go; machines have random ones. */
+	uint8_t bytes[6] = {0x02, 0xd5, 0, 0, (uint8_t)(site >> 8), (uint8_t)site};
+	struct nl_addr *address = nl_addr_build(AF_LLC, bytes, sizeof(bytes));
 	char name[32];
 	int rc = -NLE_NOMEM;
 
 	snprintf(name, sizeof(name), "site%zu", site);
-	if (link) {
+	if (link && address) {
 		rtnl_link_set_name(link, name);
+		rtnl_link_set_addr(link, address);
 		rc = rtnl_link_add(builder->socket, link, NLM_F_CREATE | NLM_F_EXCL);
 	}
+	nl_addr_put(address);
 	rtnl_link_put(link);
 	if (rc)
 		return fail(builder, "add a bridge", rc);

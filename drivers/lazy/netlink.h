@@ -72,6 +72,7 @@
 	X(rtnl_, link_get_stat)                                                                    \
 	X(rtnl_, link_inet_set_conf)                                                               \
 	X(rtnl_, link_put)                                                                         \
+	X(rtnl_, link_set_addr)                                                                    \
 	X(rtnl_, link_set_flags)                                                                   \
 	X(rtnl_, link_set_ifindex)                                                                 \
 	X(rtnl_, link_set_master)                                                                  \
@@ -178,6 +179,7 @@ const struct lazy_netlink *lazy_netlink(void);
 #define rtnl_link_get_stat lazy_netlink()->rtnl.link_get_stat
 #define rtnl_link_inet_set_conf lazy_netlink()->rtnl.link_inet_set_conf
 #define rtnl_link_put lazy_netlink()->rtnl.link_put
+#define rtnl_link_set_addr lazy_netlink()->rtnl.link_set_addr
 #define rtnl_link_set_flags lazy_netlink()->rtnl.link_set_flags
 #define rtnl_link_set_ifindex lazy_netlink()->rtnl.link_set_ifindex
 #define rtnl_link_set_master lazy_netlink()->rtnl.link_set_master

@@ -360,8 +360,12 @@ static int count_nft(struct net_fault *fault, struct net_counts *counts, struct 
 	return 0;
 }
 
-static void count_link(struct net_fault *fault, struct net_counts *counts)
+static int count_link(struct net_fault *fault, struct net_counts *counts, struct error *e)
 {
+	struct user_link_stats stats;
+
+	if (user_link_stats(fault->link, &stats, e))
+		return -1;
 	for (int i = 0; i < IMPAIR_DIRECTIONS; i++) {
 		struct impair_counters row = user_link_counters(fault->link, 0, i);
 
@@ -371,6 +375,8 @@ static void count_link(struct net_fault *fault, struct net_counts *counts)
 		counts->acted += row.duplicated + row.corrupted + row.reordered + row.delayed;
 	}
 	counts->acted += counts->dropped;
+	counts->unwanted = stats.overrun + stats.queue_full + stats.refused;
+	return 0;
 }
 
 int net_counts(struct net_fault *fault, struct net_counts *ret_counts, struct error *e)
@@ -387,7 +393,7 @@ int net_counts(struct net_fault *fault, struct net_counts *ret_counts, struct er
 		rc = count_nft(fault, &counts, e);
 		break;
 	case NET_LINK:
-		count_link(fault, &counts);
+		rc = count_link(fault, &counts, e);
 		break;
 	}
 	if (rc == 0)

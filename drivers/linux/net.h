@@ -92,6 +92,7 @@ struct net_fault;
 struct net_counts {
 	uint64_t seen;    /* packets that came to it */
 	uint64_t acted;   /* how often it was other than without it, as far as the backend counts */
+	uint64_t unwanted; /* lost against the will of the config: the mechanism was too slow */
 	uint64_t dropped; /* lost by chance, by a full queue, by the rate */
 };
 
