@@ -182,11 +182,11 @@ static const struct drill network = {
 	 "  - {at: 685s, fault: net.flap, target: \"primary/node[0]\", down: 2s, up: 2s, for: "
 	 "15s}\n"
 	 "  - {at: 730s, fault: net.reset_peer, target: \"primary/node[0]\", for: 15s}\n"},
-	{{"net.partition", "network paths open 3 -> 0"},
+	{{"net.partition", "network paths open 9 -> 0"},
 	 {"net.partition", "network paths open 4 -> 0"},
 	 {"net.partition", "network paths open 1 -> 0"},
-	 {"net.partition", "network paths open "},
-	 {"net.interface_down", "network paths open 3 -> 0"},
+	 {"net.partition", "2 of 2 effects seen; network paths open 9 -> 8"},
+	 {"net.interface_down", "network paths open 9 -> 0"},
 	 {"net.blackhole", "service ports open: 1 -> 0"},
 	 {"net.delay", "round trip "},
 	 {"net.delay", "round trip "},
@@ -197,7 +197,7 @@ static const struct drill network = {
 	 {"net.corrupt", "packets damaged, ppm: 0 -> "},
 	 {"net.reorder", "packets out of order, ppm: 0 -> "},
 	 {"net.mtu", "largest packet that passes, bytes 1500 -> 1280"},
-	 {"net.flap", "network paths open 3 -> 0"},
+	 {"net.flap", "network paths open 9 -> 0"},
 	 {"net.reset_peer", "connections reset: 0 -> "}},
 };
 

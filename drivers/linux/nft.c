@@ -4,18 +4,21 @@
 
 #include <assert.h>
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
 
+#include "drivers/host/machine.h"
 #include "drivers/lazy/nftables.h"
 #include "drivers/linux/interface.h"
-#include "drivers/host/machine.h"
 #include "drivers/linux/netns.h"
 
 #define BURST ((uint64_t)65536) /* bytes: one packet of TSO */
@@ -54,7 +57,14 @@ static int refused(struct nft_ctx *context, struct error *e)
 static int run_here(void *self, struct error *e)
 {
 	struct batch *batch = self;
-	struct nft_ctx *context = nft_ctx_new(NFT_CTX_DEFAULT);
+	struct nft_ctx *context;
+
+	/* libnftables waits with select(), which knows no descriptor above 1023, and a drill has
+	 * thousands: in a table of this thread's own, where none of them is, its own are low. */
+	if (unshare(CLONE_FILES) || syscall(SYS_close_range, 3, ~0u, 0))
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "cannot make room for descriptors: %s", strerror(errno));
+	context = nft_ctx_new(NFT_CTX_DEFAULT);
 	int rc = -1;
 
 	if (!context)

@@ -76,6 +76,13 @@ static void *open_sockets(void *context)
 		    echo_open(&network->watch[p], opener->e) ||
 		    echo_open(&network->measure[p], opener->e))
 			opener->rc = -1;
+	for (uint32_t n = 0; network->among_nodes && n < opener->real->node_count; n++)
+		network->neighbours[n] = -1;
+	for (uint32_t n = 0; network->among_nodes && n < opener->real->node_count; n++)
+		if (opener->rc == 0 &&
+		    (machine_enter(opener->real->nodes[n].machine, opener->e) ||
+		     neighbours_open(opener->real, n, opener->e)))
+			opener->rc = -1;
 	return NULL;
 }
 
@@ -87,6 +94,9 @@ static void note_planned(void *self, const struct effect *effect)
 	nanos patience = 2 * effect->amount + 8 * effect->spread + PATIENCE;
 
 	network->watched = true;
+	if (effect->partition && effect->partition->shape != PARTITION_ALL &&
+	    effect->entity.kind == ENTITY_NODE)
+		network->among_nodes = true;
 	if (delays && patience > network->patience)
 		network->patience = patience;
 }
@@ -211,6 +221,8 @@ void network_stop(struct real *real)
 		echo_close(network->measure[p]);
 		network->watch[p] = network->measure[p] = NULL;
 	}
+	neighbours_close(real);
+	network->among_nodes = false;
 }
 
 /* ---- who reaches whom ---- */
@@ -294,6 +306,9 @@ static void count_paths(struct real *real, const struct entity *entity, bool fre
 		for (size_t i = 0; fresh && i < count; i++)
 			ret->paths_open += sums[i].answered > 0;
 	}
+	if (fresh && network->among_nodes && entity->kind == ENTITY_NODE)
+		neighbours_count(real, real->first_node[entity->site] + (uint32_t)entity->index,
+				 ret);
 }
 
 /* Where the way to measure begins, and where it ends. */

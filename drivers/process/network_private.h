@@ -21,9 +21,12 @@ struct seen {
 struct network {
 	uint32_t site_count;
 	bool watched;      /* the scenario breaks it somewhere */
+	bool among_nodes;  /* or single nodes from one another */
 	struct net_host host;
 	struct machine **place;        /* of each site, then the edge's */
 	struct echo **watch, **measure; /* from each place: the watch's, the main thread's */
+	int neighbours[PROCESS_NODES_MAX]; /* sockets of nodes that may be cut off so */
+	uint32_t looks;                    /* from them, so far */
 	uint32_t *address;             /* network order: of each node, then of each place */
 	size_t target_count;
 	struct seen *seen; /* [place][target] */
@@ -39,5 +42,12 @@ struct network {
 /* Echoes between the ends of what the entity names. Main thread. */
 void network_measure(struct real *real, const struct entity *entity, uint32_t rounds, nanos spacing,
 		     size_t bytes, struct echo_sum *ret);
+
+/* ---- network_neighbours.c ---- */
+/* The calling thread is in the network of the node. */
+int neighbours_open(struct real *real, uint32_t n, struct error *e);
+void neighbours_close(struct real *real);
+/* Adds the ways from and to each other node. Main thread. */
+void neighbours_count(struct real *real, uint32_t own, struct reading *ret);
 
 #endif
