@@ -236,7 +236,7 @@ static const struct drill disks = {
 /* ---- system calls and GPUs ---- */
 
 static const struct drill calls = {
-	{"calls", "590s", "misses: 1000", NULL,
+	{"calls", "610s", "misses: 1000", NULL,
 	 "  - {at: 10s, fault: sys.error, target: \"endpoint/chat/replica[0]\", calls: fdatasync, "
 	 "error: EIO, when: \"1..3\", for: 25s}\n"
 	 "  - {at: 65s, fault: sys.delay, target: \"endpoint/chat/replica[0]\", calls: fdatasync, "
@@ -250,7 +250,8 @@ static const struct drill calls = {
 	 "  - {at: 340s, fault: gpu.sdc, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"
 	 "  - {at: 395s, fault: gpu.fallen_off_bus, target: \"primary/node[0]/gpu[1]\", for: 25s}\n"
 	 "  - {at: 450s, fault: gpu.thermal, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"
-	 "  - {at: 505s, fault: gpu.ecc, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"},
+	 "  - {at: 505s, fault: gpu.ecc, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"
+	 "  - {at: 560s, fault: clock.skew, target: \"primary/node[0]\", offset: 100s, for: 25s}\n"},
 	{{"sys.error", "system calls that were hit: 0 -> "},
 	 {"sys.delay", "system calls that were hit: "},
 	 {"sys.retval", "system calls that were hit: 0 -> "},
@@ -260,7 +261,8 @@ static const struct drill calls = {
 	 {"gpu.sdc", "GPUs that fail their self-test: 0 -> 1"},
 	 {"gpu.fallen_off_bus", "Xid lines 1 -> 2, the latest: 79"},
 	 {"gpu.thermal", "pace of the slowest GPU, ppm: 1000000 -> 500000"},
-	 {"gpu.ecc", "Xid lines 2 -> 3, the latest: 48"}},
+	 {"gpu.ecc", "Xid lines 2 -> 3, the latest: 48"},
+	 {"clock.skew", "clock offset"}},
 };
 
 /* ---- what a record must say ---- */

@@ -245,18 +245,17 @@ static int make_machines(struct real *real, struct error *e)
 
 /* ---- servers ---- */
 
-/* Starts a server of minilepton on a machine; its address goes to `ret_url` as http://A:P. */
+/* Starts a server of minilepton on a machine; its address goes to `ret_url` as http://A:P. `more`:
+ * what its start needs beside. */
 static int serve(struct real *real, struct machine *machine, const char *const *argv,
-		 const char *log, const struct syscall_launch *filter,
-		 char ret_url[PROCESS_URL_MAX], struct error *e)
+		 const char *log, const struct machine_start *more, char ret_url[PROCESS_URL_MAX],
+		 struct error *e)
 {
 	char address[MACHINE_ADDRESS_MAX];
-	const struct machine_start start = {
-		.argv = argv,
-		.log = arena_printf(&real->arena, "%s/%s.log", real->log, log),
-		.filter = filter,
-	};
+	struct machine_start start = more ? *more : (struct machine_start){.argv = NULL};
 
+	start.argv = argv;
+	start.log = arena_printf(&real->arena, "%s/%s.log", real->log, log);
 	if (machine_start(machine, &start, e) ||
 	    machine_listening(machine, START_TIMEOUT, address, e))
 		return -1;
@@ -291,9 +290,13 @@ int deploy_node(struct real *real, struct node *node, struct error *e)
 		"--kmsg",      real->kernel_log,
 		NULL,
 	};
+	const struct machine_start more = {
+		.filter = calls_launch(real, node),
+		.environment = clocks_environment(real, node),
+	};
 	if (serve(real, node->machine, argv,
-		  arena_printf(arena, "node-%u-%u", node->site, node->index),
-		  calls_launch(real, node), node->agent, e))
+		  arena_printf(arena, "node-%u-%u", node->site, node->index), &more, node->agent,
+		  e))
 		return -1;
 	node->down = false;
 	return 0;
@@ -659,6 +662,7 @@ int deploy_open(struct real *real, struct error *e)
 	if (!real->guarded || folder(e, real->log) || make_machines(real, e) ||
 	    make_copies(real, e) || training_open(real, e) || planned_open(real, e) ||
 	    network_open(real, e) || calls_open(real, e) || devices_open_log(real, e) ||
+	    clocks_open(real, e) ||
 	    disks_open(real, real->machine_configs, e))
 		return -1;
 	real->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);

@@ -240,6 +240,7 @@ static void clean(struct real *real, struct arena *arena, struct measured *ret)
 	real->machines = NULL;
 	calls_close(real);
 	devices_close_log(real);
+	clocks_close(real);
 	disks_close(real);
 	if (!real->journal)
 		return;

@@ -553,6 +553,8 @@ static const struct way ways[EFFECTS] = {
 			     FIDELITY_REAL, SILENT, devices_weaken, devices_restore, devices_weak},
 	[EFFECT_GPU_WRONG] = {"a share of what the stand-in GPU computes is wrong", FIDELITY_REAL,
 			      SILENT, devices_weaken, devices_restore, devices_weak},
+	[EFFECT_CLOCK_SKEW] = {"programs of the node see another wall clock, by libfaketime",
+			       FIDELITY_REAL, SILENT, clocks_skew, clocks_right, clocks_skewed},
 	[EFFECT_POWER_OFF] = {"the machine is killed whole, its site's storage with the last one",
 			      FIDELITY_REAL, SEEN, crash, bring_up, crashed},
 	[EFFECT_NODE_CRASH] = {"the machine is killed whole: its cgroup, its namespaces",

@@ -84,6 +84,16 @@ bool devices_weak(struct real *real, const struct fault_state *fault);
 void devices_read(struct real *real, const struct entity *entity, uint32_t node, uint32_t gpus,
 		  struct reading *ret);
 
+/* ---- effects_clock.c ---- */
+int clocks_open(struct real *real, struct error *e);
+void clocks_close(struct real *real);
+/* For the start of its machine; NULL: nothing. */
+const char *const *clocks_environment(const struct real *real, const struct node *node);
+int clocks_skew(struct real *real, struct fault_state *fault, struct error *e);
+int clocks_right(struct real *real, struct fault_state *fault, struct error *e);
+bool clocks_skewed(struct real *real, const struct fault_state *fault);
+void clocks_read(struct real *real, const struct entity *entity, struct reading *ret);
+
 int disk_fill(struct real *real, struct fault_state *fault, struct error *e);
 int disk_free(struct real *real, struct fault_state *fault, struct error *e);
 bool disk_filled(struct real *real, const struct fault_state *fault);

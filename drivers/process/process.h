@@ -76,7 +76,8 @@
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
 	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK | EFFECTS_OF_STORAGE |                    \
 	 EFFECTS_OF_CALLS | EFFECT_BIT(EFFECT_DISK_INODES) | EFFECT_BIT(EFFECT_GPU_XID) |          \
-	 EFFECT_BIT(EFFECT_GPU_SLOW) | EFFECT_BIT(EFFECT_GPU_WRONG))
+	 EFFECT_BIT(EFFECT_GPU_SLOW) | EFFECT_BIT(EFFECT_GPU_WRONG) |                              \
+	 EFFECT_BIT(EFFECT_CLOCK_SKEW))
 
 /* A node of the scenario: a machine with an agent. */
 struct node {
@@ -239,6 +240,7 @@ struct real {
 	struct effects planned;                      /* of all steps, on all that they may hit */
 	double disk_rate[PROCESS_NODES_MAX]; /* as it was first; 0: not measured */
 	struct fuse_layer *layers[PROCESS_NODES_MAX]; /* over the storage, as a node sees it */
+	struct clock_wall *clocks[PROCESS_NODES_MAX]; /* NULL: they stay right */
 	const char *kernel_log; /* that the nodes read */
 	struct kmsg *kmsg;      /* where lines of it are written; NULL: no step does */
 	struct syscalls *syscalls;                   /* NULL: no step breaks any call */

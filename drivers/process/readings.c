@@ -162,6 +162,8 @@ static void read_machines(struct real *real, const struct view *view, struct ent
 	network_read(real, view, entity, fresh, ret);
 	if (fresh && real->about & EFFECTS_OF_STORAGE)
 		disks_read(real, &entity, ret);
+	if (real->about & EFFECT_BIT(EFFECT_CLOCK_SKEW))
+		clocks_read(real, &entity, ret);
 	calls_read(real, &entity, ret);
 	ret->usable = real_site_usable(real, entity.site) && ret->nodes_responding > 0;
 	ret->sites_without_api = !view->control;
