@@ -216,6 +216,10 @@ int calls_break(struct real *real, struct fault_state *fault, struct error *e)
 	nanos end = real_now(real) + HIT_PATIENCE;
 
 	assert(real->syscalls);
+	if (fault->effect.operations && fault->effect.operations->after)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "a call that was made cannot be delayed any more: this driver does "
+				 "it before ('side: enter')");
 	if (node ? add_node(real, fault, e)
 		 : effects_each_process(real, *entity, add_process, fault, e))
 		return -1;

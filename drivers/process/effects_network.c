@@ -479,6 +479,9 @@ int network_break(struct real *real, struct fault_state *fault, struct error *e)
 		return begin_packets(real, fault, e) ? -1 : prove(real, fault, e);
 	if (effect->partition && effect->partition->interface)
 		return interface_down(real, &effect->entity, net, e);
+	if (effect->kind == EFFECT_NET_RESET && effect->amount > 0)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "this driver resets connections at once, not after a 'timeout'");
 	if (effect->kind == EFFECT_NET_DROP || effect->kind == EFFECT_NET_RESET)
 		choose_ports(real, effect, net);
 	else

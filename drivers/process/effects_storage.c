@@ -115,15 +115,23 @@ static uint32_t methods_of(uint32_t files)
 	return methods;
 }
 
-static void choose_operations(const struct operations *operations, struct fuse_fault *fault)
+static void choose_operations(const struct operations *operations, struct arena *arena,
+			      struct fuse_fault *fault)
 {
 	if (!operations)
 		return;
 	fault->methods = methods_of(operations->files);
-	fault->path = operations->path && operations->path[0] ? operations->path : NULL;
+	/* Paths are within the data of the node's site. */
+	if (operations->path && operations->path[0])
+		fault->path = arena_printf(arena, "data/%s", operations->path);
 	fault->first = operations->when.first;
 	fault->last = operations->when.last;
 	fault->step = operations->when.step;
+	if (operations->count > 0) {
+		uint64_t end = operations->when.first +
+			       operations->when.step * (operations->count - 1);
+		fault->last = end < fault->last ? end : fault->last;
+	}
 }
 
 /* Ranges spread over the first gigabyte of each file, so large that together they are the share. */
@@ -153,11 +161,11 @@ static void choose_torn(const struct operations *operations, bool sequence,
 			fault->persist[fault->persist_count++] = i + 1;
 }
 
-static struct fuse_fault fault_of(const struct effect *effect)
+static struct fuse_fault fault_of(const struct effect *effect, struct arena *arena)
 {
 	struct fuse_fault fault = {.kind = FUSE_FAULT_ERRNO, .error = EIO};
 
-	choose_operations(effect->operations, &fault);
+	choose_operations(effect->operations, arena, &fault);
 	if (effect->kind == EFFECT_DISK_ERROR)
 		fault.methods = FUSE_METHOD_BIT(FUSE_ON_READ) | FUSE_METHOD_BIT(FUSE_ON_WRITE) |
 				FUSE_METHOD_BIT(FUSE_ON_FSYNC);
@@ -199,9 +207,15 @@ static struct fuse_fault fault_of(const struct effect *effect)
 int disks_break(struct real *real, struct fault_state *fault, struct error *e)
 {
 	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
-	struct fuse_fault asked = fault_of(&fault->effect);
+	struct fuse_fault asked = fault_of(&fault->effect, &real->arena);
+	const struct operations *operations = fault->effect.operations;
 
 	assert(layer);
+	if (operations && operations->count > 0 && fault->effect.kind == EFFECT_IO_ERROR &&
+	    fault->effect.amount < EFFECT_PPM)
+		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+				 "this driver counts ('count') operations that all fail, not those "
+				 "that fail by chance");
 	if (fault->effect.kind == EFFECT_DISK_HANG && fault->effect.amount > 0)
 		fault->due = real_now(real) + fault->effect.amount;
 	if (fuse_layer_set(layer, &asked, &fault->layer_fault, e))
@@ -256,7 +270,7 @@ void disks_look(struct real *real, struct fault_state *fault)
 
 	if (fault->effect.kind == EFFECT_DISK_HANG && fault->due <= real_now(real)) {
 		/* The driver of the disk gives up: from now on it fails. */
-		struct fuse_fault fails = fault_of(&fault->effect);
+		struct fuse_fault fails = fault_of(&fault->effect, &real->arena);
 		fails.kind = FUSE_FAULT_ERRNO;
 		fault->due = NANOS_NEVER;
 		fuse_layer_set(layer, &fails, &fault->layer_fault, &error);
