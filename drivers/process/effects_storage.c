@@ -21,6 +21,8 @@
 
 #define LOOK_PATIENCE (2 * NANOS_S) /* until a look at a disk counts as one that hangs */
 #define TEAR_PATIENCE (5 * NANOS_S) /* until a program writes what is to be torn */
+#define LEASE (10 * NANOS_S)        /* of a fault, which ends when nobody renews it, */
+#define RENEW NANOS_S               /* and how often it is renewed */
 #define EFFECTS_THAT_TEAR (EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
 
 /* ---- where there is a layer ---- */
@@ -218,6 +220,8 @@ int disks_break(struct real *real, struct fault_state *fault, struct error *e)
 				 "that fail by chance");
 	if (fault->effect.kind == EFFECT_DISK_HANG && fault->effect.amount > 0)
 		fault->due = real_now(real) + fault->effect.amount;
+	asked.lease = LEASE;
+	fault->renew = real_now(real) + RENEW;
 	if (fuse_layer_set(layer, &asked, &fault->layer_fault, e))
 		return -1;
 	if (!(EFFECT_BIT(fault->effect.kind) & EFFECTS_THAT_TEAR))
@@ -268,10 +272,15 @@ void disks_look(struct real *real, struct fault_state *fault)
 				      (uint32_t)fault->effect.entity.index);
 	struct error error = {.kind = ERROR_NONE};
 
+	if (fault->renew <= real_now(real)) {
+		fault->renew = real_now(real) + RENEW;
+		fuse_layer_renew(layer, fault->layer_fault);
+	}
 	if (fault->effect.kind == EFFECT_DISK_HANG && fault->due <= real_now(real)) {
 		/* The driver of the disk gives up: from now on it fails. */
 		struct fuse_fault fails = fault_of(&fault->effect, &real->arena);
 		fails.kind = FUSE_FAULT_ERRNO;
+		fails.lease = LEASE;
 		fault->due = NANOS_NEVER;
 		fuse_layer_set(layer, &fails, &fault->layer_fault, &error);
 	}
