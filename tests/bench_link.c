@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "drivers/linux/link.h"
-#include "tests/places.h"
+#include "tests/stations.h"
 
 #define ROUNDS 7
 #define STREAM_FOR (700 * NANOS_MS)
@@ -74,7 +74,7 @@ static void *swallow(void *self)
 }
 
 /* Gbit/s. */
-static double stream(const struct places *places, size_t from, size_t to)
+static double stream(const struct stations *stations, size_t from, size_t to)
 {
 	static char source[CHUNK];
 	int ends[2];
@@ -84,14 +84,14 @@ static double stream(const struct places *places, size_t from, size_t to)
 	double rate;
 
 	memset(source, 1, sizeof(source));
-	places_connect(places, from, to, PORT, ends);
-	begin = places_now();
+	stations_connect(stations, from, to, PORT, ends);
+	begin = stations_now();
 	must(-pthread_create(&thread, NULL, swallow, &ends[1]), "thread");
-	while (places_now() - begin < STREAM_FOR)
+	while (stations_now() - begin < STREAM_FOR)
 		must((int)send(ends[0], source, sizeof(source), 0), "send");
 	shutdown(ends[0], SHUT_WR);
 	pthread_join(thread, &bytes);
-	took = places_now() - begin;
+	took = stations_now() - begin;
 	rate = (double)*(uint64_t *)bytes / (double)took * NANOS_S * GBIT;
 	free(bytes);
 	close(ends[0]);
@@ -124,7 +124,7 @@ static void *answer(void *self)
 }
 
 /* Median in microseconds of `count` questions and answers over one connection. */
-static double talk(const struct places *places, size_t ask, size_t reply, size_t count)
+static double talk(const struct stations *stations, size_t ask, size_t reply, size_t count)
 {
 	static const char bytes[ANSWER];
 	static double took[TRIPS];
@@ -132,15 +132,15 @@ static double talk(const struct places *places, size_t ask, size_t reply, size_t
 	struct talk other;
 	pthread_t thread;
 
-	places_connect(places, 0, 1, PORT, ends);
+	stations_connect(stations, 0, 1, PORT, ends);
 	other = (struct talk){ends[1], ask, reply};
 	must(-pthread_create(&thread, NULL, answer, &other), "thread");
 	for (size_t i = 0; i < count; i++) {
-		nanos begin = places_now();
+		nanos begin = stations_now();
 
 		must((int)send(ends[0], bytes, ask, 0), "ask");
 		must(receive(ends[0], reply), "receive");
-		took[i] = (double)(places_now() - begin) / 1e3;
+		took[i] = (double)(stations_now() - begin) / 1e3;
 	}
 	shutdown(ends[0], SHUT_WR);
 	pthread_join(thread, NULL);
@@ -162,17 +162,17 @@ static const char *const names[KINDS] = {"TCP stream to the machine, Gbit/s",
 					 "TCP stream from it, Gbit/s", "round trip of 1 byte, us",
 					 "request 200 B, answer 1 KiB, us"};
 
-static double measure(const struct places *places, int kind)
+static double measure(const struct stations *stations, int kind)
 {
 	switch (kind) {
 	case TO_IT:
-		return stream(places, 1, 0);
+		return stream(stations, 1, 0);
 	case FROM_IT:
-		return stream(places, 0, 1);
+		return stream(stations, 0, 1);
 	case TRIP:
-		return talk(places, 1, 1, TRIPS);
+		return talk(stations, 1, 1, TRIPS);
 	case HTTP:
-		return talk(places, REQUEST, ANSWER, REQUESTS);
+		return talk(stations, REQUEST, ANSWER, REQUESTS);
 	}
 	return 0;
 }
@@ -183,7 +183,7 @@ struct row {
 	bool streams_only;
 };
 
-static void run(const struct places *places, const struct row *row)
+static void run(const struct stations *stations, const struct row *row)
 {
 	const struct user_link_config config = {
 		.port = "m0", .bridge = "site0", .rules = &row->rule, .rule_count = 1};
@@ -198,13 +198,13 @@ static void run(const struct places *places, const struct row *row)
 			/* A round trip on one processor: waking another one that sleeps would
 			 * cost more than all that is measured. */
 			pin(kind >= TRIP ? 0 : -1);
-			without[kind][round] = measure(places, kind);
-			if (user_links_open(machines_router(places->machines), 1, &links, &e) ||
+			without[kind][round] = measure(stations, kind);
+			if (user_links_open(machines_router(stations->machines), 1, &links, &e) ||
 			    user_link_begin(links, &config, &link, &e)) {
 				fprintf(stderr, "%s\n", e.text);
 				exit(1);
 			}
-			with[kind][round] = measure(places, kind);
+			with[kind][round] = measure(stations, kind);
 			user_links_close(links);
 		}
 	printf("%s\n", row->name);
@@ -222,6 +222,12 @@ int main(void)
 		{"delay of 1 ms each way",
 		 {.direction = IMPAIR_BOTH, .config = {.delay = {.latency = NANOS_MS}}},
 		 true},
+		{"delay of 1 ms and jitter of 0.1 ms: each packet alone",
+		 {.direction = IMPAIR_BOTH,
+		  .config = {.delay = {.latency = NANOS_MS,
+				       .jitter = NANOS_MS / 10,
+				       .distribution = IMPAIR_NORMAL}}},
+		 true},
 		{"loss of 0.1 %, packet by packet",
 		 {.direction = IMPAIR_BOTH,
 		  .config = {.loss = {.model = IMPAIR_LOSS_RANDOM, .probability = 0.001}}},
@@ -232,7 +238,7 @@ int main(void)
 		  .config = {.loss = {.model = IMPAIR_LOSS_RANDOM, .probability = 1}}},
 		 false},
 	};
-	struct places places;
+	struct stations stations;
 	struct error e = {0};
 	const char *why;
 
@@ -240,13 +246,13 @@ int main(void)
 		printf("skipped: %s\n", e.text);
 		return 0;
 	}
-	why = places_open(&places, "bench", 2);
+	why = stations_open(&stations, "bench", 2);
 	if (why) {
 		printf("skipped: %s\n", why);
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		run(&places, &rows[i]);
-	places_close(&places);
+		run(&stations, &rows[i]);
+	stations_close(&stations);
 	return 0;
 }

@@ -22,7 +22,7 @@
 
 #include "core/stats.h"
 #include "drivers/linux/link.h"
-#include "tests/places.h"
+#include "tests/stations.h"
 #include "tests/test.h"
 
 #define NOBODY 65534
@@ -41,7 +41,7 @@ static const nanos MS = NANOS_MS;
 /* ---- a network of its own for each test ---- */
 
 struct net {
-	struct places places;
+	struct stations stations;
 	struct user_links *links;
 	struct user_link *link;
 };
@@ -55,7 +55,7 @@ static void begin_at(struct net *net, size_t place, const struct user_link_rule 
 		     size_t count, nanos lease)
 {
 	const struct user_link_config config = {
-		.port = machine_port(places_get(&net->places, place)),
+		.port = machine_port(stations_get(&net->stations, place)),
 		.bridge = "site0",
 		.number = 3,
 		.rules = rules,
@@ -89,16 +89,16 @@ static void end(struct net *net)
 static void open_net(struct net *net, uint64_t seed)
 {
 	struct error e = {0};
-	const char *why = places_open(&net->places, "link", 3);
+	const char *why = stations_open(&net->stations, "link", 3);
 
 	ck_assert_msg(!why, "%s", why);
-	good(user_links_open(machines_router(net->places.machines), seed, &net->links, &e), &e);
+	good(user_links_open(machines_router(net->stations.machines), seed, &net->links, &e), &e);
 }
 
 static void close_net(struct net *net)
 {
 	user_links_close(net->links);
-	places_close(&net->places);
+	stations_close(&net->stations);
 }
 
 static struct user_link_stats stats(struct net *net)
@@ -147,8 +147,8 @@ static struct flow *new_flow(const struct net *net, size_t from, size_t to, uint
 
 	ck_assert_ptr_nonnull(flow);
 	flow->size = size;
-	flow->to = places_bound(&net->places, to, SOCK_DGRAM, &flow->address);
-	flow->from = places_socket(&net->places, from, AF_INET, SOCK_DGRAM, 0);
+	flow->to = stations_bound(&net->stations, to, SOCK_DGRAM, &flow->address);
+	flow->from = stations_socket(&net->stations, from, AF_INET, SOCK_DGRAM, 0);
 	if (setsockopt(flow->to, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)))
 		setsockopt(flow->to, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	ck_assert_int_eq(setsockopt(flow->to, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)), 0);
@@ -384,9 +384,9 @@ END_TEST
 /* Does place 1 get through to a port of place 0, or the other way round, within the time? */
 static bool connects(const struct net *net, size_t from, size_t to, uint16_t port, nanos wait)
 {
-	struct sockaddr_in address = places_address(&net->places, to, port);
-	int listener = places_socket(&net->places, to, AF_INET, SOCK_STREAM, 0), one = 1;
-	int fd = places_socket(&net->places, from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct sockaddr_in address = stations_address(&net->stations, to, port);
+	int listener = stations_socket(&net->stations, to, AF_INET, SOCK_STREAM, 0), one = 1;
+	int fd = stations_socket(&net->stations, from, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	struct pollfd writable = {.fd = fd, .events = POLLOUT};
 	bool through;
 
@@ -482,7 +482,7 @@ static void *read_stream(void *self)
 static void start_stream(struct stream *stream, const struct net *net, size_t from, size_t to)
 {
 	*stream = (struct stream){0};
-	places_connect(&net->places, from, to, (uint16_t)(9000 + from), stream->ends);
+	stations_connect(&net->stations, from, to, (uint16_t)(9000 + from), stream->ends);
 	ck_assert_int_eq(pthread_create(&stream->threads[0], NULL, write_stream, stream), 0);
 	ck_assert_int_eq(pthread_create(&stream->threads[1], NULL, read_stream, stream), 0);
 }
@@ -655,6 +655,19 @@ START_TEST(some_overtake)
 			    .config = {.delay.latency = 20 * MS, .reorder.probability = 0.1}});
 	send_one_by_one(flow, 1000);
 	counters = user_link_counters(net.link, 0, IMPAIR_TO);
+	if (flow->received != 1000) {
+		struct user_link_stats st = stats(&net);
+		fprintf(stderr,
+			"DIAG received %u bad %u seen %lu waiting %lu refused %lu overrun %lu full "
+			"%lu frames %lu late %ld\n",
+			flow->received, flow->bad, counters.seen, st.waiting, st.refused,
+			st.overrun, st.queue_full, st.frames[0], st.late_max);
+		while (take(flow, 3000 * MS))
+			;
+		st = stats(&net);
+		fprintf(stderr, "DIAG2 received %u bad %u waiting %lu frames %lu\n", flow->received,
+			flow->bad, st.waiting, st.frames[0]);
+	}
 	ck_assert_uint_eq(flow->received, 1000);
 	ck_assert_double_eq_tol((double)counters.reordered, 100, Z99 * sqrt(100 * 0.9));
 	ck_assert_uint_eq(counters.delayed, 1000 - counters.reordered);

@@ -427,7 +427,7 @@ START_TEST(a_rate_is_exact)
 			impair_packet(&impair, 500, size, &verdict);
 			bytes += size;
 			ck_assert_int_eq(verdict.drop, IMPAIR_PASS);
-			/* The last bit of all so far, to the nanosecond: nothing is rounded twice. */
+			/* The last bit of all so far, to the nanosecond. */
 			ck_assert_int_eq(verdict.at[0] - 500, (nanos)(bytes * NANOS_S / rates[i]));
 		}
 		ck_assert_uint_eq(impair.counters.delayed, 1000);

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #define FRAME_HEADER 10 /* struct virtio_net_hdr */
-/* Header, Ethernet, and the largest packet that IP can have (larger ones are for the card alone). */
+/* Header, Ethernet with two tags, and the largest packet that IP can have. */
 #define FRAME_MAX (FRAME_HEADER + 22 + 65535)
 
 /* A large frame and the packets that it stands for. */

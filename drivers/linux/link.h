@@ -51,7 +51,8 @@ struct user_link_config {
 	uint64_t number;    /* of the link: part of what its random numbers are drawn from */
 	const struct user_link_rule *rules;
 	size_t rule_count;
-	/* Without user_link_change() or user_link_renew() for so long it lets all pass; 0: never. */
+	/* Without user_link_change() or user_link_renew() for so long it lets all pass; 0:
+	 * never. */
 	nanos lease;
 };
 

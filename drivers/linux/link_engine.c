@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread of the user-space link: takes frames, asks the rules, lets them go on in their time. */
+/* The thread of the user-space link: takes frames, asks the rules, lets them go in their time. */
 #include <assert.h>
 #include <errno.h>
 #include <sched.h>
@@ -437,9 +437,9 @@ static void obey(struct user_links *links)
 	if (read(links->bell, &rings, sizeof(rings)) < 0)
 		return;
 	pthread_mutex_lock(&links->mutex);
-	if (links->command)
-		links->command->run(links, links->command->arg);
-	links->command = NULL;
+	if (links->command.run)
+		links->command.run(links, links->command.arg);
+	links->command.run = NULL;
 	pthread_cond_signal(&links->done);
 	pthread_mutex_unlock(&links->mutex);
 }
@@ -484,15 +484,14 @@ static void *copy(void *self)
 void link_engine_call(struct user_links *links, void (*run)(struct user_links *, void *arg),
 		      void *arg)
 {
-	const struct link_command command = {run, arg};
 	uint64_t one = 1;
 
 	pthread_mutex_lock(&links->mutex);
-	links->command = &command;
+	links->command = (struct link_command){run, arg};
 	/* An event counter of ours cannot be full. */
 	if (write(links->bell, &one, sizeof(one)) != sizeof(one))
 		abort();
-	while (links->command)
+	while (links->command.run)
 		pthread_cond_wait(&links->done, &links->mutex);
 	pthread_mutex_unlock(&links->mutex);
 }

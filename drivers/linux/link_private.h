@@ -79,7 +79,7 @@ struct user_links {
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	pthread_cond_t done;
-	const struct link_command *command; /* under the mutex */
+	struct link_command command; /* under the mutex; run NULL: none */
 	int epoll, timer, bell;
 
 	/* From here on of the thread alone. */
@@ -115,8 +115,8 @@ nanos link_now(void);
 /* ---- devices ---- */
 /* Makes them; the port is in the inner bridge then. On an error all is as it was. */
 int link_wire_in(struct user_link *link, int network, struct error *e);
-/* What the machine sent while its port was moved in, one frame at a time, up to one that is equal to
- * `stop`; 0: no more. */
+/* What the machine sent while its port was moved in, one frame at a time, up to one that is equal
+ * to `stop`; 0: no more. */
 ssize_t link_wire_caught(struct user_link *link, uint8_t *bytes, const uint8_t *stop,
 			 ssize_t stop_size);
 /* The port is in its bridge, the devices are gone. */

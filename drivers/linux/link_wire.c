@@ -495,7 +495,7 @@ int link_wire_try(struct error *e)
 	pid = fork();
 	if (pid == 0) {
 		try_it(&links, &error);
-		_exit(write(ends[1], &error, sizeof(error)) != sizeof(error));
+		_exit(write(ends[1], &error, sizeof(error)) == sizeof(error) ? 0 : 1);
 	}
 	arena_free(&links.arena);
 	close(ends[1]);
