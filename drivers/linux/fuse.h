@@ -161,7 +161,8 @@ struct fuse_fault {
 	enum fuse_fault_kind kind;
 	uint32_t methods; /* bits; 0: all that the kind can hit */
 	/* Against the path from the layer's root, without a slash at its beginning: with one of
-	 * "*?[" a glob, whose * takes slashes too; else that file, or all in that folder. */
+	 * "*?[" a glob, whose * takes slashes too; else that file, or all in that folder. Of
+	 * several names a file has the one that was looked up last. */
 	const char *path;
 	double probability;         /* of each operation that matches; 0: always */
 	uint64_t first, last, step; /* only these of those that match, from 1: first..last+step */
