@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -22,6 +24,7 @@
 #include "drivers/host/machine.h"
 #include "drivers/host/process.h"
 #include "drivers/host/undo.h"
+#include "drivers/linux/disk.h"
 #include "tests/fuse_bed.h"
 #include "tests/test.h"
 #include "tests/workplace.h"
@@ -30,6 +33,7 @@
 #define FILES 6
 #define TRIES 400
 #define BLOCK 4096
+#define NOBODY 65534
 
 static char block[BLOCK];
 
@@ -699,24 +703,51 @@ START_TEST(bad_blocks_and_flipped_bits)
 }
 END_TEST
 
+/* Full, and out of inodes, below a layer; and back. */
 START_TEST(disks_are_limited)
 {
-	char path[64];
-	int fd = -1, made = 0;
+	struct fuse_layer_config config = {.name = "small", .cpu = -1};
+	struct disk_limits had, used;
+	struct fuse_layer *layer;
+	const char *below, *above;
+	int fd;
 
 	if (!bed_layer)
 		return;
-	ck_assert_msg(fuse_layer_disk(1 << 20, 20, &fd, &bed_error) == 0, "%s", bed_error.text);
-	for (int i = 0; i < 100; i++) {
-		snprintf(path, sizeof(path), "f%d", i);
-		if (mknodat(fd, path, S_IFREG | 0600, 0)) {
-			ck_assert_int_eq(errno, ENOSPC);
-			break;
-		}
-		made++;
+	ck_assert_msg(disk_make((struct disk_limits){1 << 20, 20}, &config.below_fd, &bed_error) ==
+			      0,
+		      "%s", bed_error.text);
+	ck_assert_int_eq(fuse_layer_open(&config, &bed_arena, &layer, &bed_error), 0);
+	below = fuse_layer_below(layer);
+	above = fuse_layer_above(layer);
+	bed_write(arena_printf(&bed_arena, "%s/f", above), block, BLOCK);
+	ck_assert_int_eq(disk_look(below, &had, &used, &bed_error), 0);
+	ck_assert(had.bytes == 1 << 20 && had.inodes == 20);
+	ck_assert(used.bytes == BLOCK && used.inodes == 2);
+	fd = open(arena_printf(&bed_arena, "%s/f", above), O_RDWR | O_CLOEXEC);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(
+			disk_limit(below, (struct disk_limits){.bytes = used.bytes}, &bed_error),
+			0);
+		ck_assert_int_eq(pwrite(fd, block, BLOCK, BLOCK), -1);
+		ck_assert_int_eq(errno, ENOSPC);
+		ck_assert_int_eq(pwrite(fd, block, BLOCK, 0), BLOCK);
+		ck_assert_int_eq(disk_limit(below, had, &bed_error), 0);
+		ck_assert_int_eq(pwrite(fd, block, BLOCK, BLOCK), BLOCK);
+		ck_assert_int_eq(ftruncate(fd, BLOCK), 0);
+		ck_assert_int_eq(
+			disk_limit(below, (struct disk_limits){.inodes = used.inodes}, &bed_error),
+			0);
+		ck_assert_int_eq(mkdir(arena_printf(&bed_arena, "%s/d", above), 0700), -1);
+		ck_assert_int_eq(errno, ENOSPC);
+		ck_assert_int_eq(disk_limit(below, had, &bed_error), 0);
+		ck_assert_int_eq(mkdir(arena_printf(&bed_arena, "%s/d", above), 0700), 0);
+		ck_assert_int_eq(rmdir(arena_printf(&bed_arena, "%s/d", above)), 0);
 	}
-	ck_assert_int_eq(made, 19);
 	close(fd);
+	ck_assert_int_eq(disk_limit(below, (struct disk_limits){.inodes = 1}, &bed_error), -1);
+	ck_assert_int_eq(disk_look("/proc", &had, &used, &bed_error), -1);
+	ck_assert_int_eq(fuse_layer_close(layer, &bed_error), 0);
 }
 END_TEST
 
@@ -914,7 +945,9 @@ START_TEST(machines_live_on_layers)
 	disk = arena_printf(&bed_arena, "%s/disk", journal->work);
 	ck_assert_int_eq(mkdir(storage, 0700), 0);
 	configs[0].below = storage;
-	ck_assert_int_eq(fuse_layer_disk(1 << 20, 0, &configs[1].below_fd, &bed_error), 0);
+	ck_assert_int_eq(
+		disk_make((struct disk_limits){.bytes = 1 << 20}, &configs[1].below_fd, &bed_error),
+		0);
 	for (int i = 0; i < 2; i++) {
 		ck_assert_msg(fuse_layer_open(&configs[i], &bed_arena, &layers[i], &bed_error) == 0,
 			      "%s", bed_error.text);
@@ -959,6 +992,41 @@ START_TEST(machines_live_on_layers)
 }
 END_TEST
 
+/* ---- without root ---- */
+
+/* In a user namespace of its own, as machines are then. */
+static int probe_as_nobody(void *self)
+{
+	const char *why;
+
+	(void)self;
+	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+	    setresuid(NOBODY, NOBODY, NOBODY))
+		return 2;
+	/* What gave up its rights is not looked into any more: /proc/self belongs to root. */
+	prctl(PR_SET_DUMPABLE, 1);
+	if (fuse_layer_probe(&bed_arena, &why))
+		return 0;
+	printf("without root: %s\n", why);
+	fflush(stdout);
+	return 1;
+}
+
+START_TEST(it_works_without_root)
+{
+	int status;
+
+	if (!bed_layer)
+		return;
+	if (access("/proc/self/ns/user", F_OK)) {
+		printf("skipped: no user namespaces\n");
+		return;
+	}
+	status = bed_wait(bed_child(probe_as_nobody, NULL), 10000);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+}
+END_TEST
+
 static void add(Suite *suite, const char *name, const TTest *test, int count)
 {
 	TCase *tcase = tcase_create(name);
@@ -985,6 +1053,7 @@ static void add_cases(Suite *suite)
 	add(suite, "a_dead_server_loses_nothing_synced", a_dead_server_loses_nothing_synced, 1);
 	add(suite, "a_stopped_server_is_cut_off", a_stopped_server_is_cut_off, 1);
 	add(suite, "machines_live_on_layers", machines_live_on_layers, 1);
+	add(suite, "it_works_without_root", it_works_without_root, 1);
 }
 
 int main(void)

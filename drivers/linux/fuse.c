@@ -13,49 +13,20 @@
 #include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "drivers/host/process.h"
+#include "drivers/host/machine_private.h"
+#include "drivers/linux/disk.h"
 #include "drivers/linux/fuse_private.h"
+#include "drivers/linux/mounts.h"
 
 #define BUFFER ((size_t)(1 << 20) + (64 << 10)) /* the longest message, and its head */
 #define WAIT (5 * NANOS_S)                      /* for the serving thread */
 #define TYPE "fuse.drsim"
 #define FLAGS (MS_NOSUID | MS_NODEV)
 #define CONNECTIONS "/sys/fs/fuse/connections"
-
-/* ---- the new calls of mount, which older C libraries do not have ---- */
-
-enum {
-	SET_FLAG = 0,
-	SET_STRING = 1,
-	CREATE = 6
-}; /* of fsconfig() */
-
-static int set(int context, int how, const char *key, const char *value)
-{
-	return (int)syscall(SYS_fsconfig, context, how, key, value, 0);
-}
-
-static int open_context(const char *type)
-{
-	return (int)syscall(SYS_fsopen, type, 1 /* FSOPEN_CLOEXEC */);
-}
-
-/* Not attached to any folder: only its descriptor leads to it. */
-static int mount_nowhere(int context)
-{
-	return (int)syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, 0);
-}
-
-/* Without root only in a mount namespace of its own, which this thread may have alone. */
-static int enter_mounts(void)
-{
-	return unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) ? -1 : 0;
-}
 
 /* ---- by the serving thread ---- */
 
@@ -69,25 +40,24 @@ static int make_superblock(struct fuse_layer *layer, struct error *e)
 {
 	char device[16], user[16], group[16];
 
-	layer->context = open_context("fuse");
-	if (layer->context < 0 && errno == EPERM && enter_mounts() == 0)
-		layer->context = open_context("fuse");
+	layer->context = mounts_open("fuse");
+	if (layer->context < 0 && errno == EPERM && mounts_enter() == 0)
+		layer->context = mounts_open("fuse");
 	if (layer->context < 0)
 		return fail(e, layer, "make a FUSE file system");
 	snprintf(device, sizeof(device), "%d", layer->device);
 	snprintf(user, sizeof(user), "%u", layer->user);
 	snprintf(group, sizeof(group), "%u", layer->group);
-	if (set(layer->context, SET_STRING, "source", layer->name) ||
-	    set(layer->context, SET_STRING, "subtype", "drsim") ||
-	    set(layer->context, SET_STRING, "fd", device) ||
-	    set(layer->context, SET_STRING, "rootmode", "40000") ||
-	    set(layer->context, SET_STRING, "user_id", user) ||
-	    set(layer->context, SET_STRING, "group_id", group) ||
-	    set(layer->context, SET_FLAG, "default_permissions", NULL) ||
-	    set(layer->context, SET_FLAG, "allow_other", NULL) ||
-	    set(layer->context, CREATE, NULL, NULL))
+	if (mounts_set(layer->context, "source", layer->name) ||
+	    mounts_set(layer->context, "subtype", "drsim") ||
+	    mounts_set(layer->context, "fd", device) ||
+	    mounts_set(layer->context, "rootmode", "40000") ||
+	    mounts_set(layer->context, "user_id", user) ||
+	    mounts_set(layer->context, "group_id", group) ||
+	    mounts_set(layer->context, "default_permissions", NULL) ||
+	    mounts_set(layer->context, "allow_other", NULL) || mounts_create(layer->context))
 		return fail(e, layer, "make a FUSE file system");
-	layer->mount = mount_nowhere(layer->context);
+	layer->mount = mounts_nowhere(layer->context);
 	return layer->mount < 0 ? fail(e, layer, "mount it") : 0;
 }
 
@@ -333,52 +303,6 @@ int fuse_layer_abort(uint64_t device, struct error *e)
 	return rc;
 }
 
-struct disk {
-	uint64_t bytes, inodes;
-	int fd, error;
-};
-
-static void make_disk(struct disk *disk)
-{
-	char size[32], count[32];
-	int context = open_context("tmpfs");
-
-	snprintf(size, sizeof(size), "%llu", (unsigned long long)disk->bytes);
-	snprintf(count, sizeof(count), "%llu", (unsigned long long)disk->inodes);
-	disk->fd = -1;
-	if (context >= 0 && set(context, SET_STRING, "source", "drsim") == 0 &&
-	    (disk->bytes == 0 || set(context, SET_STRING, "size", size) == 0) &&
-	    (disk->inodes == 0 || set(context, SET_STRING, "nr_inodes", count) == 0) &&
-	    set(context, SET_STRING, "mode", "755") == 0 && set(context, CREATE, NULL, NULL) == 0)
-		disk->fd = mount_nowhere(context);
-	disk->error = errno;
-	if (context >= 0)
-		close(context);
-}
-
-static void *make_disk_apart(void *disk)
-{
-	if (enter_mounts() == 0)
-		make_disk(disk);
-	return NULL;
-}
-
-int fuse_layer_disk(uint64_t bytes, uint64_t inodes, int *ret_fd, struct error *e)
-{
-	struct disk disk = {.bytes = bytes, .inodes = inodes};
-	pthread_t thread;
-
-	make_disk(&disk);
-	if (disk.fd < 0 && disk.error == EPERM &&
-	    pthread_create(&thread, NULL, make_disk_apart, &disk) == 0)
-		pthread_join(thread, NULL);
-	if (disk.fd < 0)
-		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot make a disk: %s",
-				 strerror(disk.error));
-	*ret_fd = disk.fd;
-	return 0;
-}
-
 /* ---- orders to the thread ---- */
 
 static void wake(const struct fuse_layer *layer)
@@ -609,11 +533,10 @@ static int try_it(struct error *e)
 	char path[FUSE_LINE_MAX + 16], read_back[sizeof(text)] = "";
 	int fd, rc = -1;
 
-	/* Without root in namespaces of its own, as machines are. */
-	if (geteuid() != 0 && (unshare(CLONE_NEWUSER) || enter_mounts()))
-		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
-				 "neither root nor a user namespace: %s", strerror(errno));
-	if (fuse_layer_disk(1 << 20, 0, &config.below_fd, e) ||
+	/* Without root in a user namespace of its own, as machines are. */
+	if (geteuid() != 0 && machine_enter_user(e))
+		return -1;
+	if (disk_make((struct disk_limits){.bytes = 1 << 20}, &config.below_fd, e) ||
 	    fuse_layer_open(&config, &arena, &layer, e))
 		return -1;
 	snprintf(path, sizeof(path), "%s/probe", fuse_layer_above(layer));

@@ -47,7 +47,7 @@
 
 struct fuse_layer_config {
 	const char *name; /* for messages and in /proc/mounts: "drsim-RUN" */
-	/* The folder below: a path, or when it is NULL a descriptor (fuse_layer_disk()), which the
+	/* The folder below: a path, or when it is NULL a descriptor (disk_make()), which the
 	 * layer takes over. */
 	const char *below;
 	int below_fd;
@@ -101,9 +101,6 @@ int fuse_layer_mount(struct fuse_layer *layer, const char *path, struct journal 
  * stopped. `device`: st_dev of anything on it. Everyone who waits gets an error. Needs root.
  */
 int fuse_layer_abort(uint64_t device, struct error *e);
-
-/* A disk of limited size that is mounted nowhere (tmpfs): 0: no limit. *ret_fd is for below_fd. */
-int fuse_layer_disk(uint64_t bytes, uint64_t inodes, int *ret_fd, struct error *e);
 
 /* ---- faults ---- */
 
