@@ -11,6 +11,7 @@
 /* What drsim calls. One that stands neither here nor below does not link. */
 #define LAZY_FUSE(X)                                                                               \
 	X(fuse_, add_direntry)                                                                     \
+	X(fuse_, opt_free_args)                                                                    \
 	X(fuse_, reply_attr)                                                                       \
 	X(fuse_, reply_buf)                                                                        \
 	X(fuse_, reply_create)                                                                     \
@@ -40,6 +41,7 @@ int lazy_fuse_open(struct error *e);
 const struct lazy_fuse *lazy_fuse(void);
 
 #define fuse_add_direntry lazy_fuse()->add_direntry
+#define fuse_opt_free_args lazy_fuse()->opt_free_args
 #define fuse_reply_attr lazy_fuse()->reply_attr
 #define fuse_reply_buf lazy_fuse()->reply_buf
 #define fuse_reply_create lazy_fuse()->reply_create

@@ -70,6 +70,8 @@ int fuse_layer_begin(struct fuse_layer *layer, struct error *e)
 	if (layer->device < 0)
 		return fail(e, layer, "open /dev/fuse");
 	layer->session = fuse_session_new(&args, &fuse_operations, sizeof(fuse_operations), layer);
+	/* It copies them to add some. */
+	fuse_opt_free_args(&args);
 	snprintf(device, sizeof(device), "/dev/fd/%d", layer->device);
 	if (!layer->session || fuse_session_mount(layer->session, device)) {
 		errno = ENOTSUP;
@@ -107,6 +109,8 @@ static void release(struct fuse_layer *layer)
 		layer->held = held->next;
 		free(held);
 	}
+	while (layer->handles)
+		fuse_handle_close(layer->handles);
 	/* The session closes its device: then the kernel ends what waits. */
 	if (layer->session)
 		fuse_session_destroy(layer->session);

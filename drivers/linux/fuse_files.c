@@ -13,9 +13,39 @@
 
 #define MAPPED_USUALLY "*-shm"
 
-static struct fuse_handle *handle_of(const struct fuse_file_info *info)
+struct fuse_handle *fuse_handle_of(const struct fuse_file_info *info)
 {
 	return (struct fuse_handle *)(uintptr_t)info->fh;
+}
+
+struct fuse_handle *fuse_handle_open(struct fuse_layer *layer, int fd, DIR *dir,
+				     struct fuse_file_info *info)
+{
+	struct fuse_handle *handle = calloc(1, sizeof(*handle));
+
+	if (!handle)
+		return NULL;
+	handle->fd = fd;
+	handle->dir = dir;
+	handle->next = layer->handles;
+	handle->at = &layer->handles;
+	if (handle->next)
+		handle->next->at = &handle->next;
+	layer->handles = handle;
+	info->fh = (uint64_t)(uintptr_t)handle;
+	return handle;
+}
+
+void fuse_handle_close(struct fuse_handle *handle)
+{
+	*handle->at = handle->next;
+	if (handle->next)
+		handle->next->at = handle->at;
+	if (handle->dir)
+		closedir(handle->dir);
+	else
+		close(handle->fd);
+	free(handle);
 }
 
 /* Its paths now: a file may have been renamed since it was opened. */
@@ -142,14 +172,12 @@ int files_reopen(struct fuse_layer *layer, struct fuse_node *node, int flags)
 static bool give_handle(struct fuse_layer *layer, struct fuse_node *node, const char *name, int fd,
 			struct fuse_file_info *info)
 {
-	struct fuse_handle *handle = calloc(1, sizeof(*handle));
+	struct fuse_handle *handle = fuse_handle_open(layer, fd, NULL, info);
 
 	if (!handle)
 		return false;
 	handle->node = node;
-	handle->fd = fd;
 	handle->mapped = goes_through_cache(layer, node, name);
-	info->fh = (uint64_t)(uintptr_t)handle;
 	info->direct_io = !handle->mapped;
 	info->keep_cache = 0;
 	/* Not one: a process that ends would wait for the answer, even when it is the server. */
@@ -170,18 +198,14 @@ void files_open(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *in
 		fuse_reply_err(request, ENOMEM);
 	} else if (fuse_reply_open(request, info)) {
 		/* Whoever asked is gone: nobody will close it. */
-		free(handle_of(info));
-		close(fd);
+		fuse_handle_close(fuse_handle_of(info));
 	}
 }
 
 void files_release(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *info)
 {
-	struct fuse_handle *handle = handle_of(info);
-
 	(void)number;
-	close(handle->fd);
-	free(handle);
+	fuse_handle_close(fuse_handle_of(info));
 	fuse_reply_err(request, 0);
 }
 
@@ -245,8 +269,7 @@ void files_create(fuse_req_t request, fuse_ino_t number, const char *name, mode_
 		nodes_forget(&layer->nodes, node, 1);
 		fuse_reply_err(request, ENOMEM);
 	} else if (fuse_reply_create(request, &entry, info)) {
-		free(handle_of(info));
-		close(fd);
+		fuse_handle_close(fuse_handle_of(info));
 		nodes_forget(&layer->nodes, node, 1);
 	}
 }
@@ -257,7 +280,7 @@ void files_read(fuse_req_t request, fuse_ino_t number, size_t size, off_t offset
 		struct fuse_file_info *info)
 {
 	struct fuse_layer *layer = fuse_of(request);
-	struct fuse_handle *handle = handle_of(info);
+	struct fuse_handle *handle = fuse_handle_of(info);
 	size_t done = 0;
 
 	(void)number;
@@ -319,7 +342,7 @@ void files_write(fuse_req_t request, fuse_ino_t number, const char *bytes, size_
 		 off_t offset, struct fuse_file_info *info)
 {
 	struct fuse_layer *layer = fuse_of(request);
-	struct fuse_handle *handle = handle_of(info);
+	struct fuse_handle *handle = fuse_handle_of(info);
 	ssize_t done;
 	int rc = 0;
 
@@ -343,7 +366,7 @@ void files_write(fuse_req_t request, fuse_ino_t number, const char *bytes, size_
 void files_fsync(fuse_req_t request, fuse_ino_t number, int datasync, struct fuse_file_info *info)
 {
 	struct fuse_layer *layer = fuse_of(request);
-	const struct fuse_handle *handle = handle_of(info);
+	const struct fuse_handle *handle = fuse_handle_of(info);
 
 	(void)number;
 	fuse_reply_err(request,
@@ -355,7 +378,7 @@ void files_allocate(fuse_req_t request, fuse_ino_t number, int mode, off_t offse
 		    struct fuse_file_info *info)
 {
 	struct fuse_layer *layer = fuse_of(request);
-	const struct fuse_handle *handle = handle_of(info);
+	const struct fuse_handle *handle = fuse_handle_of(info);
 
 	/* Some modes move all that comes after; the usual ones change nothing but the size. */
 	uint64_t changed = mode & ~FALLOC_FL_KEEP_SIZE ? (uint64_t)INT64_MAX - (uint64_t)offset : 0;
@@ -370,7 +393,7 @@ int files_truncate(struct fuse_layer *layer, struct fuse_node *node, off_t size,
 		   const struct fuse_file_info *info)
 {
 	uint32_t paths = fuse_paths_of(layer, node, NULL);
-	int fd = info ? handle_of(info)->fd : files_reopen(layer, node, O_RDWR), rc;
+	int fd = info ? fuse_handle_of(info)->fd : files_reopen(layer, node, O_RDWR), rc;
 
 	if (fd < 0)
 		return errno;
@@ -385,7 +408,7 @@ int files_truncate(struct fuse_layer *layer, struct fuse_node *node, off_t size,
 void files_seek(fuse_req_t request, fuse_ino_t number, off_t offset, int whence,
 		struct fuse_file_info *info)
 {
-	off_t at = lseek(handle_of(info)->fd, offset, whence);
+	off_t at = lseek(fuse_handle_of(info)->fd, offset, whence);
 
 	(void)number;
 	if (at < 0)

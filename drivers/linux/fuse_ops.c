@@ -13,12 +13,6 @@
 
 #include "drivers/linux/fuse_private.h"
 
-struct folder {
-	DIR *dir;
-	off_t at;
-	struct dirent *entry; /* read, and not given away yet */
-};
-
 struct fuse_layer *fuse_of(fuse_req_t request)
 {
 	return fuse_req_userdata(request);
@@ -376,15 +370,11 @@ static void rename_it(fuse_req_t request, fuse_ino_t parent, const char *name,
 
 /* ---- folders ---- */
 
-static struct folder *folder_of(const struct fuse_file_info *info)
-{
-	return (struct folder *)(uintptr_t)info->fh;
-}
-
 static void open_folder(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *info)
 {
+	struct fuse_layer *layer = fuse_of(request);
 	int fd = fd_of(request, number), opened;
-	struct folder *folder;
+	DIR *dir;
 
 	if (fd < 0)
 		return;
@@ -393,19 +383,15 @@ static void open_folder(fuse_req_t request, fuse_ino_t number, struct fuse_file_
 		fuse_reply_err(request, errno);
 		return;
 	}
-	folder = calloc(1, sizeof(*folder));
-	if (folder)
-		folder->dir = fdopendir(opened);
-	if (!folder || !folder->dir) {
+	dir = fdopendir(opened);
+	if (!dir) {
 		close(opened);
-		free(folder);
 		fuse_reply_err(request, ENOMEM);
-		return;
-	}
-	info->fh = (uint64_t)(uintptr_t)folder;
-	if (fuse_reply_open(request, info)) {
-		closedir(folder->dir);
-		free(folder);
+	} else if (!fuse_handle_open(layer, -1, dir, info)) {
+		closedir(dir);
+		fuse_reply_err(request, ENOMEM);
+	} else if (fuse_reply_open(request, info)) {
+		fuse_handle_close(fuse_handle_of(info));
 	}
 }
 
@@ -413,16 +399,16 @@ static void read_folder(fuse_req_t request, fuse_ino_t number, size_t size, off_
 			struct fuse_file_info *info)
 {
 	struct fuse_layer *layer = fuse_of(request);
-	struct folder *folder = folder_of(info);
+	struct fuse_handle *folder = fuse_handle_of(info);
 	size_t used = 0;
 
 	(void)number;
 	if (size > layer->buffer_size)
 		size = layer->buffer_size;
-	if (offset != folder->at) {
+	if (offset != folder->place) {
 		seekdir(folder->dir, offset);
 		folder->entry = NULL;
-		folder->at = offset;
+		folder->place = offset;
 	}
 	for (;;) {
 		struct stat status = {0};
@@ -439,20 +425,10 @@ static void read_folder(fuse_req_t request, fuse_ino_t number, size_t size, off_
 		if (needed > size - used)
 			break;
 		used += needed;
-		folder->at = folder->entry->d_off;
+		folder->place = folder->entry->d_off;
 		folder->entry = NULL;
 	}
 	fuse_reply_buf(request, (const char *)layer->answer, used);
-}
-
-static void close_folder(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *info)
-{
-	struct folder *folder = folder_of(info);
-
-	(void)number;
-	closedir(folder->dir);
-	free(folder);
-	fuse_reply_err(request, 0);
 }
 
 static void sync_folder(fuse_req_t request, fuse_ino_t number, int datasync,
@@ -461,7 +437,7 @@ static void sync_folder(fuse_req_t request, fuse_ino_t number, int datasync,
 	struct fuse_layer *layer = fuse_of(request);
 
 	fuse_reply_err(request, fuse_sync(layer, paths_of(layer, number, NULL),
-					  dirfd(folder_of(info)->dir), datasync != 0));
+					  dirfd(fuse_handle_of(info)->dir), datasync != 0));
 }
 
 /* There is no flush: a close() costs nothing, and cannot hang in a process that ends. */
@@ -490,7 +466,7 @@ const struct fuse_lowlevel_ops fuse_operations = {
 	.lseek = files_seek,
 	.opendir = open_folder,
 	.readdir = read_folder,
-	.releasedir = close_folder,
+	.releasedir = files_release,
 	.fsyncdir = sync_folder,
 	.statfs = get_space,
 	.getxattr = get_extended,

@@ -3,6 +3,7 @@
 #ifndef DRIVERS_LINUX_FUSE_PRIVATE_H
 #define DRIVERS_LINUX_FUSE_PRIVATE_H
 
+#include <dirent.h>
 #include <pthread.h>
 
 #include "drivers/lazy/fuse.h"
@@ -55,6 +56,19 @@ void nodes_renamed(struct fuse_nodes *nodes, struct fuse_node *parent, const cha
 /* The path from the root, without a slash at its beginning. false: too long. */
 bool nodes_path(const struct fuse_nodes *nodes, const struct fuse_node *node, const char *name,
 		char ret[FUSE_PATH_MAX]);
+
+/* ---- what is open ---- */
+
+struct fuse_handle {
+	struct fuse_handle *next, **at; /* of all that are */
+	struct fuse_node *node;
+	int fd;
+	bool mapped; /* goes through the page cache */
+	/* Of a folder: */
+	DIR *dir; /* has the descriptor; NULL: a file */
+	off_t place;
+	struct dirent *entry; /* read, and not given away yet */
+};
 
 /* ---- operations that wait ---- */
 
@@ -130,6 +144,7 @@ struct fuse_layer {
 	struct fuse_lost lost;
 	struct fuse_torn torn;
 	struct fuse_held *held;
+	struct fuse_handle *handles;
 	uint64_t seen; /* generation */
 	unsigned char *buffer, *answer;
 	size_t buffer_size;
@@ -147,13 +162,13 @@ uint32_t fuse_paths_of(struct fuse_layer *layer, struct fuse_node *node, const c
 /* ---- fuse_ops.c, fuse_files.c ---- */
 extern const struct fuse_lowlevel_ops fuse_operations;
 
-struct fuse_handle {
-	struct fuse_node *node;
-	int fd;
-	bool mapped; /* goes through the page cache */
-};
-
 struct fuse_layer *fuse_of(fuse_req_t request);
+struct fuse_handle *fuse_handle_of(const struct fuse_file_info *info);
+/* A handle that info carries from now on, for an open descriptor, or a folder, which it takes over;
+ * NULL: no memory. */
+struct fuse_handle *fuse_handle_open(struct fuse_layer *layer, int fd, DIR *dir,
+				     struct fuse_file_info *info);
+void fuse_handle_close(struct fuse_handle *handle);
 void files_open(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *info);
 void files_create(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode,
 		  struct fuse_file_info *info);
