@@ -55,7 +55,10 @@ static int try_open(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	return fd >= 0 ? 0 : errno;
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
 }
 
 /* How many of FORKS children there can be at a time. */

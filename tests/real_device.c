@@ -167,7 +167,10 @@ static void answer(struct warden *warden, int listener)
 static void *watch(void *self)
 {
 	struct warden *warden = self;
-	int connection = accept4(warden->socket, NULL, NULL, SOCK_CLOEXEC), listener;
+	struct sockaddr_un from;
+	socklen_t size = sizeof(from);
+	int connection = accept4(warden->socket, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
+	int listener;
 
 	if (connection < 0)
 		return NULL;

@@ -177,8 +177,8 @@ int machine_deny_device(struct machine *machine, const struct cgroup_device *dev
 {
 	struct cgroup_device list[CGROUP_DENIED_MAX + 1];
 	size_t count = list_with(machine, device, denied, list);
-	const char *group;
-	bool v2;
+	const char *group = NULL;
+	bool v2 = false;
 
 	if (count == machine->denied_count && !denied)
 		return 0;
@@ -194,8 +194,8 @@ int machine_deny_device(struct machine *machine, const struct cgroup_device *dev
 int machine_limit_io(struct machine *machine, const struct cgroup_device *device,
 		     uint64_t read_rate, uint64_t write_rate, struct error *e)
 {
-	const char *group;
-	bool v2;
+	const char *group = NULL;
+	bool v2 = false;
 
 	return need_group(machine, CGROUP_IO, &group, &v2, e) ||
 			       cgroup_limit_io(group, v2, device, read_rate, write_rate, e)
@@ -205,8 +205,8 @@ int machine_limit_io(struct machine *machine, const struct cgroup_device *device
 
 int machine_limit_processes(struct machine *machine, uint64_t count, struct error *e)
 {
-	const char *group;
-	bool v2;
+	const char *group = NULL;
+	bool v2 = false;
 
 	return need_group(machine, CGROUP_PIDS, &group, &v2, e) ||
 			       cgroup_limit_processes(group, count, e)

@@ -456,7 +456,8 @@ static int try_wall(struct arena *arena, struct error *e)
 		return error_set(e, ERROR_IO, NO_PLACE, "cannot make a folder in /tmp: %s",
 				 strerror(errno));
 	if (wall_open(arena_printf(arena, "%s/offset", folder), folder + strlen("/tmp/"), NULL,
-		      arena, &wall, e) == 0) {
+		      arena, &wall, e) == 0 &&
+	    wall) {
 		rc = clock_wall_set(wall, TRIED_AHEAD, e) || clock_wall_look(wall, NULL, &ahead, e)
 			     ? -1
 			     : 0;

@@ -221,7 +221,7 @@ static uint64_t part_on_devices(const struct trainer *trainer)
 
 static int step_once(struct trainer *trainer, bool *ret_end, struct error *e)
 {
-	struct gang_message own = {.kind = GANG_STEP, .rank = trainer->gang.rank}, go;
+	struct gang_message own = {.kind = GANG_STEP, .rank = trainer->gang.rank}, go = {0};
 
 	own.a = trainer->step;
 	own.b = part_on_devices(trainer);
@@ -306,14 +306,14 @@ static int prepare(struct trainer *trainer, struct error *e)
 static int live(struct trainer *trainer, struct error *e)
 {
 	const struct trainer_options *options = trainer->options;
-	struct devices devices = {.count = 0};
+	struct devices *devices = arena_alloc(&trainer->arena, sizeof(*devices));
 	int rc = -1;
 
 	_Static_assert(TRAINER_SEAL_SIZE == DEVICES_KEY_SIZE, "a seal is a key");
-	if (devices_open(&devices, &options->devices, e))
+	if (devices_open(devices, &options->devices, e))
 		return -1;
-	trainer->devices = &devices;
-	devices_compute(&devices, trainer->seal);
+	trainer->devices = devices;
+	devices_compute(devices, trainer->seal);
 	/* Processes that start at one moment may be ready far apart on a busy host. */
 	if (gang_open(&trainer->gang, options->coordinator, options->job,
 		      options->timeout + JOIN_SLACK, e))
@@ -329,7 +329,7 @@ out:
 	if (trainer->save.active && options->async)
 		pthread_join(trainer->save.thread, NULL);
 	gang_close(&trainer->gang);
-	devices_close(&devices);
+	devices_close(devices);
 	return rc;
 }
 
