@@ -41,7 +41,7 @@ static const char *dist_text(const struct plan *plan, const struct dist *dist)
 	return arena_strdup(plan->arena, words_dist(text, dist));
 }
 
-static const char *when_text(const struct plan *plan, const struct step *step)
+static const char *begin_text(const struct plan *plan, const struct step *step)
 {
 	const char *phase;
 
@@ -202,7 +202,7 @@ static size_t print_steps(const struct plan *plan)
 		const struct step *step = &scenario->steps[i];
 
 		rows[i][0] = arena_printf(plan->arena, "%u", step->index);
-		rows[i][1] = when_text(plan, step);
+		rows[i][1] = begin_text(plan, step);
 		rows[i][2] = step->fault->name;
 		rows[i][3] = until_text(plan, step);
 		rows[i][4] = target_text(plan, step);

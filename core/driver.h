@@ -91,10 +91,11 @@ struct reading {
 	uint32_t io_failing_ppm;
 	nanos io_added;
 	uint32_t disks_hanging, bad_blocks_ppm, inodes_left_ppm;
-	/* Disks of which a crash now would take what was written and not synced, or even what was;
-	 * and on which it would leave a write, or some writes in a row, half done. Seen by what
-	 * lies below the file system after a write of the look itself. */
-	uint32_t disks_unsynced, disks_tearing;
+	/* Disks of which a crash now would take what was written and not synced, or even what was,
+	 * seen by what lies below the file system after a write of the look itself; parts and
+	 * writes that were torn so far, as found there after the crash */
+	uint32_t disks_unsynced;
+	uint64_t writes_torn;
 };
 
 /* ---- actions: what the DR controller asks for. They begin at once, never block, and end with a

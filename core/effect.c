@@ -281,10 +281,8 @@ static const struct rule rules[EFFECTS] = {
 	[EFFECT_DISK_INODES] = FIGURE("inodes left, ppm", inodes_left_ppm, FIGURE_U32, FALLS),
 	[EFFECT_FS_UNSYNCED] =
 		FIGURE("disks that forget in a crash", disks_unsynced, FIGURE_U32, RISES),
-	[EFFECT_FS_TORN_OP] =
-		FIGURE("disks that tear writes in a crash", disks_tearing, FIGURE_U32, RISES),
-	[EFFECT_FS_TORN_SEQ] =
-		FIGURE("disks that tear writes in a crash", disks_tearing, FIGURE_U32, RISES),
+	[EFFECT_FS_TORN_OP] = FIGURE("writes torn", writes_torn, FIGURE_U64, RISES),
+	[EFFECT_FS_TORN_SEQ] = FIGURE("writes torn", writes_torn, FIGURE_U64, RISES),
 };
 
 static double figure(const struct rule *rule, const struct reading *reading)

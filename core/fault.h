@@ -116,7 +116,7 @@ enum effect_kind {
 	EFFECT_IO_ERROR,   /* node, store: operations on files fail; amount: share of those that are
 			     chosen, ppm; operations: which, and the errno */
 	EFFECT_IO_LATENCY, /* node, store: operations on files take longer; amount: ns, spread:
-			      standard deviation, ns; operations: which */
+			      ns to either side, evenly; operations: which */
 	EFFECT_DISK_HANG,  /* node, store: reads and writes do not come back; amount: ns after which
 			      each fails with EIO, 0: never */
 	EFFECT_DISK_BADBLOCKS, /* node, store: blocks that cannot be read; amount: share, ppm,
@@ -125,10 +125,10 @@ enum effect_kind {
 				  that is left, ppm */
 	EFFECT_FS_UNSYNCED,    /* node: what a crash takes although it was synced, spread 1, or only
 				  what was not, spread 0 */
-	EFFECT_FS_TORN_OP,     /* node: a write is half there after a crash; operations: which, its
-				  parts */
-	EFFECT_FS_TORN_SEQ,    /* node: of writes in a row some are there after a crash; operations:
-				  which, how many make a group */
+	EFFECT_FS_TORN_OP,     /* node: its programs end in the middle of a write, of which a part
+				  is there; operations: which, its parts */
+	EFFECT_FS_TORN_SEQ,    /* node: its programs end between writes in a row, some of which are
+				  there; operations: which */
 	EFFECTS
 };
 /* One bit for each kind: more than a word of 64 has. */

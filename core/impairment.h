@@ -45,8 +45,6 @@ struct impairment {
 	const char *match;  /* a pcap-filter(7) expression; NULL: every packet */
 	double correlation; /* of one packet's fate with that of the one before */
 	enum delay_distribution distribution;
-	uint32_t limit; /* packets that may wait for their delay; more are lost; 0: as many as
-			   come */
 	enum loss_model loss;
 	/* gemodel: good to bad, bad to good, loss while bad (1-h), loss while good (1-k). With an
 	 * effect that is not at its full strength these stay, and the share of all packets that

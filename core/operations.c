@@ -8,7 +8,7 @@
 
 #include "core/param.h"
 
-const char *const fd_kind_names[] = {"any", "file", "folder", "socket", "pipe", "device", NULL};
+const char *const fd_kind_names[] = {"any", "file", "socket", "pipe", "device", NULL};
 const char *const file_operation_names[] = {"open",     "read",   "write",  "sync",
 					    "truncate", "rename", "remove", "create",
 					    "list",     "status", NULL};

@@ -28,12 +28,11 @@
 #define OPERATIONS_NAMES_MAX 64 /* names in one list */
 #define OPERATIONS_PARTS_MAX 64
 
-/* What a call's descriptor stands for. A call without a descriptor matches FD_ANY only, unless it
- * names a path: then what lies there counts. */
+/* What a call's descriptor is open on, or what lies at the path that it names. FD_ANY: all but what
+ * a language runtime has for itself, its pipes among them. */
 enum fd_kind {
 	FD_ANY,
-	FD_FILE,
-	FD_FOLDER,
+	FD_FILE, /* or folder */
 	FD_SOCKET,
 	FD_PIPE,
 	FD_DEVICE, /* character and block devices */
@@ -46,7 +45,7 @@ extern const char *const fd_kind_names[]; /* "any", "file", … NULL */
  * and in a record.
  */
 enum file_operation {
-	FILE_OPEN, /* and create */
+	FILE_OPEN, /* of one that is there */
 	FILE_READ,
 	FILE_WRITE,
 	FILE_SYNC,     /* fsync, fdatasync; of a folder too */
@@ -62,21 +61,21 @@ extern const char *const file_operation_names[]; /* "open", "read", … NULL */
 #define FILE_BIT(operation) (1u << (operation))
 #define FILE_ALL (FILE_BIT(FILE_OPERATIONS) - 1)
 
-/* All zero but `when`: every operation. Lives as long as the effects of its injection. */
+/* All zero: every operation. Lives as long as the effects of its injection. */
 struct operations {
 	const char *calls; /* sys.*: "openat,pwrite64", comma-separated, no blanks; NULL: none */
 	uint32_t files;    /* io.*, disk.*, fs.*: FILE_BIT mask */
-	const char *path;  /* prefix of the path: sys.*: as the process sees it, made absolute;
-			      io.*: within the entity's data folder; NULL: any */
+	/* A file, or a folder and all below; with * a pattern. sys.*: absolute, as the process sees
+	 * it; io.*: from the entity's data folder, without a slash at its beginning; NULL: any. */
+	const char *path;
 	enum fd_kind fd;
 	struct when when;
 	uint64_t count; /* at most so many are hit; 0: no limit */
 	uint64_t seed;  /* of the draws of single operations */
 	int error;      /* what a call that is hit returns: an errno, above 0; 0: none */
 	int64_t value;  /* sys.retval: what it returns instead */
-	bool after;     /* sys.delay: the call was carried out before it waits */
-	/* fs.torn_op: a write is cut into `parts` of equal size, fs.torn_seq: so many operations in
-	 * a row make one group. Bit i of `persist`: part i, from 0, is there after the crash. */
+	/* fs.torn_op: the write is cut into so many parts of equal size; fs.torn_seq: 0. Bit i of
+	 * `persist`: part i of it, or write i of the sequence, from 0, is there after the crash. */
 	uint32_t parts;
 	uint64_t persist;
 };

@@ -473,7 +473,7 @@ int steps_due(struct run *run, struct error *e)
  * which stay counted. Names that mean something else by then: `backup[-1]` is another backup,
  * `backup[0]` may be pruned. Figures that others move: who takes writes, where traffic went; a
  * process that just starts is not ready either; space that is left is taken by all who write.
- * Counters: connections that were reset and calls that were hit stay so.
+ * Counters: connections that were reset, calls that were hit, writes that were torn.
  */
 #define UNREADABLE                                                                                 \
 	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_GPU_XID) |                               \
@@ -485,7 +485,8 @@ int steps_due(struct run *run, struct error *e)
 	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_DISK_FULL) |                              \
 	 EFFECT_BIT(EFFECT_DISK_INODES) |                                                          \
 	 EFFECT_BIT(EFFECT_NET_RESET) | EFFECT_BIT(EFFECT_SYS_ERROR) |                             \
-	 EFFECT_BIT(EFFECT_SYS_RETVAL) | EFFECT_BIT(EFFECT_SYS_DELAY))
+	 EFFECT_BIT(EFFECT_SYS_RETVAL) | EFFECT_BIT(EFFECT_SYS_DELAY) |                            \
+	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
 
 /* The driver says that nothing is left, and, where no other fault is about, the reading is as it
  * was before. */

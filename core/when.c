@@ -1,111 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The numbers of the operations that are hit, in strace's grammar. */
+/* Reads `first[..last][+[step]]` and counts by it. */
 #include "core/when.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "core/yaml.h"
-
 struct reader {
-	const char *at;
-	bool too_large;
+	const char *text, *at;
+	struct place place;
+	struct error *e;
 };
 
-static bool skip(struct reader *reader, const char *word)
+static int wrong(const struct reader *reader, const char *at, const char *what)
 {
-	size_t length = strlen(word);
+	struct place place = reader->place;
 
-	if (strncmp(reader->at, word, length) != 0)
-		return false;
-	reader->at += length;
-	return true;
+	if (place.column)
+		place.column += (uint32_t)(at - reader->text);
+	return error_set(reader->e, ERROR_SCENARIO, place,
+			 "'%.40s': %s; expected FIRST[..LAST][+[STEP]], like 3, 3+, 3+2, 3..7 or "
+			 "3..7+2",
+			 reader->text, what);
 }
 
-/* A whole number above 0; false when there is none. */
-static bool number(struct reader *reader, uint64_t *ret)
+/* From 1 on; the place of an error is its first digit. */
+static int number(struct reader *reader, const char *what, uint64_t *ret)
 {
-	const char *start = reader->at;
+	const char *begin = reader->at;
 	uint64_t value = 0;
+	char text[64];
 
-	for (; *reader->at >= '0' && *reader->at <= '9'; reader->at++) {
-		value = value * 10 + (uint64_t)(*reader->at - '0');
-		if (value > WHEN_MAX) {
-			reader->too_large = true;
-			return false;
+	for (; *reader->at >= '0' && *reader->at <= '9'; reader->at++)
+		if (__builtin_mul_overflow(value, 10u, &value) ||
+		    __builtin_add_overflow(value, (unsigned)(*reader->at - '0'), &value)) {
+			snprintf(text, sizeof(text), "%s is too large", what);
+			return wrong(reader, begin, text);
 		}
+	if (reader->at == begin)
+		snprintf(text, sizeof(text), "%s is no number", what);
+	else if (value == 0)
+		snprintf(text, sizeof(text), "%s is 0, but they count from 1", what);
+	else {
+		*ret = value;
+		return 0;
 	}
-	*ret = value;
-	return reader->at > start && value > 0;
+	return wrong(reader, begin, text);
 }
 
-static bool parse(struct reader *reader, struct when *ret)
+int when_parse(const char *text, struct place place, struct when *ret, struct error *e)
 {
+	struct reader reader = {.text = text, .at = text, .place = place, .e = e};
 	struct when when = {.step = 1};
+	const char *last;
 
-	if (!number(reader, &when.first))
-		return false;
+	if (number(&reader, "the first", &when.first))
+		return -1;
 	when.last = when.first;
-	if (skip(reader, "..")) {
-		if (!number(reader, &when.last))
-			return false;
-	} else if (*reader->at == '+') {
-		when.last = WHEN_ENDLESS;
+	if (strncmp(reader.at, "..", 2) == 0) {
+		last = reader.at += 2;
+		if (number(&reader, "the last", &when.last))
+			return -1;
+		if (when.last < when.first)
+			return wrong(&reader, last, "the last comes before the first");
+	} else if (*reader.at == '+') {
+		when.last = UINT64_MAX;
 	}
-	if (skip(reader, "+") && *reader->at && !number(reader, &when.step))
-		return false;
+	if (*reader.at == '+' && *++reader.at && number(&reader, "the step", &when.step))
+		return -1;
+	if (*reader.at)
+		return wrong(&reader, reader.at, "something follows");
 	*ret = when;
-	return *reader->at == '\0';
-}
-
-int when_parse(const char *text, struct place place, struct when *ret_when, struct error *e)
-{
-	struct reader reader = {.at = text};
-	char quoted[YAML_QUOTE_MAX];
-	struct when when;
-
-	if (!parse(&reader, &when)) {
-		if (reader.too_large)
-			return error_set(e, ERROR_SCENARIO, place, "'%s' counts further than %llu",
-					 yaml_quote(text, quoted), WHEN_MAX);
-		return error_set(e, ERROR_SCENARIO, place,
-				 "'%s' says no operations; write first..last+step, counted from 1, "
-				 "such as 3, 3+, 3..9 or 3..9+2",
-				 yaml_quote(text, quoted));
-	}
-	if (when.last < when.first)
-		return error_set(e, ERROR_SCENARIO, place, "'%s' ends before it begins",
-				 yaml_quote(text, quoted));
-	*ret_when = when;
 	return 0;
 }
 
-bool when_hits(const struct when *when, uint64_t number)
+bool when_includes(const struct when *when, uint64_t n)
 {
-	assert(number > 0 && when->first > 0 && when->step > 0);
-	return number >= when->first && number <= when->last &&
-	       (number - when->first) % when->step == 0;
+	if (when->first == 0)
+		return true;
+	assert(when->step > 0);
+	return n >= when->first && n <= when->last && (n - when->first) % when->step == 0;
 }
 
-uint64_t when_hits_among(const struct when *when, uint64_t count)
+const char *when_text(char out[WHEN_TEXT_MAX], const struct when *when)
 {
-	uint64_t end = count < when->last ? count : when->last;
+	const struct when w = when->first ? *when : (struct when){1, UINT64_MAX, 1};
+	int length = snprintf(out, WHEN_TEXT_MAX, "%" PRIu64, w.first);
 
-	assert(when->first > 0 && when->step > 0);
-	return end < when->first ? 0 : (end - when->first) / when->step + 1;
-}
-
-const char *when_print(const struct when *when, char buffer[WHEN_TEXT_MAX])
-{
-	char last[24] = "", step[24] = "";
-
-	if (when->last != WHEN_ENDLESS && when->last != when->first)
-		snprintf(last, sizeof(last), "..%llu", (unsigned long long)when->last);
-	if (when->step != 1)
-		snprintf(step, sizeof(step), "+%llu", (unsigned long long)when->step);
-	else if (when->last == WHEN_ENDLESS)
-		snprintf(step, sizeof(step), "+");
-	snprintf(buffer, WHEN_TEXT_MAX, "%llu%s%s", (unsigned long long)when->first, last, step);
-	return buffer;
+	if (w.last == UINT64_MAX)
+		length += snprintf(out + length, WHEN_TEXT_MAX - (size_t)length, "+");
+	else if (w.last != w.first)
+		length += snprintf(out + length, WHEN_TEXT_MAX - (size_t)length, "..%" PRIu64,
+				   w.last);
+	if (w.step > 1)
+		snprintf(out + length, WHEN_TEXT_MAX - (size_t)length, "%s%" PRIu64,
+			 w.last == UINT64_MAX ? "" : "+", w.step);
+	return out;
 }

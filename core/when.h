@@ -1,14 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Which of the operations that match are hit, by their number, in strace's words (strace(1),
- * `when=`): `first[..last][+[step]]`, counted from 1.
- *
- *   3        only the third          3+       the third and all after it
- *   3..9     the third to the ninth  3+2      the third, fifth, seventh ...
- *   3..9+2   the third, fifth, seventh and ninth
- *
- * No memory is allocated; any thread.
- */
+/* Which of the calls that match are meant, in strace's grammar: `when=first[..last][+[step]]`. */
 #ifndef CORE_WHEN_H
 #define CORE_WHEN_H
 
@@ -17,24 +8,22 @@
 
 #include "core/error.h"
 
-#define WHEN_MAX 1000000000000ull /* the largest number that may be written */
-#define WHEN_ENDLESS UINT64_MAX   /* `last` where there is none */
-#define WHEN_TEXT_MAX 48
-
+/* Calls are counted from 1. All zero: every call. */
 struct when {
-	uint64_t first, last, step; /* first and step from 1 on */
+	uint64_t first, last, step; /* last: UINT64_MAX without end; step at least 1 */
 };
 
-/* Each one: what stands where nothing is given. */
-#define WHEN_ALWAYS ((struct when){.first = 1, .last = WHEN_ENDLESS, .step = 1})
+#define WHEN_TEXT_MAX 72
 
-/* -1 with ERROR_SCENARIO at `place`, which says what is wrong and how it is written. */
-int when_parse(const char *text, struct place place, struct when *ret_when, struct error *e);
-/* Is the operation of this number hit? Numbers count from 1. */
-bool when_hits(const struct when *when, uint64_t number);
-/* How many of the first `count` operations are hit: what a test of a whole run compares with. */
-uint64_t when_hits_among(const struct when *when, uint64_t count);
-/* As it is written, the shortest way. Returns `buffer`. */
-const char *when_print(const struct when *when, char buffer[WHEN_TEXT_MAX]);
+/*
+ * "3" the third, "3+" it and all after it, "3+2" it and every second after it, "3..7" the third to
+ * the seventh, "3..7+2" of these every second. Blanks are not allowed. ERROR_SCENARIO at the column
+ * of `place` plus that of what is wrong.
+ */
+int when_parse(const char *text, struct place place, struct when *ret, struct error *e);
+/* Is the call number `n` (from 1) meant? */
+bool when_includes(const struct when *when, uint64_t n);
+/* The text that when_parse() reads the same from. Returns `out`. */
+const char *when_text(char out[WHEN_TEXT_MAX], const struct when *when);
 
 #endif

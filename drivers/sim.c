@@ -149,8 +149,8 @@ static const struct model_row rows[EFFECTS] = {
 	[EFFECT_DISK_INODES] = {"model: no new file can be made", true},
 	[EFFECT_FS_UNSYNCED] = {"model: a crash of the node damages the log if the disk lies",
 				false},
-	[EFFECT_FS_TORN_OP] = {"model: a crash of the node damages the log", false},
-	[EFFECT_FS_TORN_SEQ] = {"model: a crash of the node damages the log", false},
+	[EFFECT_FS_TORN_OP] = {"model: the processes of the node end, a record is damaged", true},
+	[EFFECT_FS_TORN_SEQ] = {"model: the processes of the node end, a record is damaged", true},
 };
 
 /* It has requests and files, but no system calls. */

@@ -42,7 +42,7 @@ struct calls {
 		 .type = PARAM_TEXT,                                                               \
 		 .offset = offsetof(struct calls, path),                                           \
 		 .preset = "",                                                                     \
-		 .help = "Only calls on paths that begin so."},                                    \
+		 .help = "Only this file, or folder and all below; with * a pattern."},            \
 	{                                                                                          \
 		.name = "fd", .type = PARAM_CHOICE, .offset = offsetof(struct calls, fd),          \
 		.preset = "any", .choices = fd_kind_names,                                         \

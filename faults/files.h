@@ -31,7 +31,8 @@ struct files {
 		 .help = "At most so many operations are hit; 0: no limit."},                      \
 	{                                                                                          \
 		.name = "path", .type = PARAM_TEXT, .offset = offsetof(struct files, path),        \
-		.preset = "", .help = "Only files whose path in the data folder begins so."        \
+		.preset = "",                                                                      \
+		.help = "Only this file or folder, from the data folder on; with * a pattern."     \
 	}
 
 /* Fills what the rows say, with a seed of its own; -1 when a text of them makes no sense. */

@@ -4,9 +4,10 @@
  *
  * In the field a write of 16 KiB is four of the disk's, and the power fails between two of them:
  * the page is neither the old one nor the new one. Databases write pages twice or keep checksums
- * for that; what does neither reads a mixture and takes it for good. The effect makes a crash of
- * the node leave of the `occurrence`-th write only the parts that `persist` names, of `parts` of
- * equal size (as LazyFS' torn-op; Ramos et al., "When Amnesia Strikes", VLDB 2024).
+ * for that; what does neither reads a mixture and takes it for good. The power fails for the node's
+ * programs at the `occurrence`-th write since the fault began: they end, and of that write only the
+ * parts that `persist` names, of `parts` of equal size, are on the disk (as LazyFS' torn-op; Ramos
+ * et al., "When Amnesia Strikes", VLDB 2024).
  */
 #include "faults/faults.h"
 
@@ -39,7 +40,7 @@ static const struct param params[] = {
 	 .type = PARAM_TEXT,
 	 .offset = offsetof(struct fs_torn_op, path),
 	 .preset = "",
-	 .help = "Only files whose path in the data folder begins so."},
+	 .help = "Only this file or folder, from the data folder on; with * a pattern."},
 	PARAMS_END,
 };
 
@@ -68,7 +69,7 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 const struct fault_ops fault_fs_torn_op = {
 	.name = "fs.torn_op",
 	.group = "fs",
-	.help = "A crash leaves a write half done.",
+	.help = "Programs end in the middle of a write, which is half there.",
 	.params = params,
 	.params_size = sizeof(struct fs_torn_op),
 	.needs = EFFECT_BIT(EFFECT_FS_TORN_OP),

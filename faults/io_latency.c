@@ -5,8 +5,8 @@
  * In the field a disk that retries, a volume that is being rebuilt, a noisy neighbour on shared
  * storage: throughput may look well while each operation takes ten times as long. What writes and
  * syncs before it answers, as a database does, gets slower with each sync; what reads in large
- * pieces hardly notices. The effect adds `time` to each operation that is chosen, with `jitter` as
- * the standard deviation. The preset is a disk whose cache does not help.
+ * pieces hardly notices. The effect adds `time` to each operation that is chosen, give or take
+ * `jitter`. The preset is a disk whose cache does not help.
  */
 #include "faults/files.h"
 
@@ -30,7 +30,7 @@ static const struct param params[] = {
 	 .preset = "0s",
 	 .min = 0,
 	 .max = 3600e9,
-	 .help = "Standard deviation of what is added."},
+	 .help = "It is between time - jitter and time + jitter, evenly."},
 	PARAMS_END,
 };
 
@@ -45,6 +45,10 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 		.spread = io->jitter,
 	};
 
+	if (io->jitter > io->time)
+		return error_set(e, ERROR_SCENARIO, NO_PLACE,
+				 "'jitter' is longer than 'time': an operation cannot end before "
+				 "it began");
 	if (files_choose(&io->files, prng, &operations, e))
 		return -1;
 	effect.operations = faults_keep(out, &operations, sizeof(operations));

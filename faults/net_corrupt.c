@@ -18,7 +18,6 @@ struct net_corrupt {
 
 static const struct param params[] = {
 	PACKETS_ROWS,
-	PACKETS_CORRELATION,
 	{.name = "percent",
 	 .type = PARAM_PERCENT,
 	 .offset = offsetof(struct net_corrupt, percent),

@@ -17,7 +17,6 @@ struct net_delay {
 	nanos latency;
 	nanos jitter;
 	int distribution;
-	int64_t limit;
 };
 
 static const struct param params[] = {
@@ -41,13 +40,6 @@ static const struct param params[] = {
 	 .preset = "normal",
 	 .choices = delay_distribution_names,
 	 .help = "Of what is added; uniform: latency - jitter to latency + jitter."},
-	{.name = "limit",
-	 .type = PARAM_INTEGER,
-	 .offset = offsetof(struct net_delay, limit),
-	 .preset = "0",
-	 .min = 0,
-	 .max = 1e9,
-	 .help = "So many packets may wait, more are lost; 0: as many as come."},
 	PACKETS_CORRELATION,
 	PACKETS_ROWS,
 	PARAMS_END,
@@ -66,7 +58,6 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 
 	(void)prng;
 	impairment.distribution = (enum delay_distribution)delay->distribution;
-	impairment.limit = (uint32_t)delay->limit;
 	effect.impairment = packets_keep(out, &impairment);
 	return faults_each(effect, entities, count, out, e);
 }

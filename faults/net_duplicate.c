@@ -17,7 +17,6 @@ struct net_duplicate {
 
 static const struct param params[] = {
 	PACKETS_ROWS,
-	PACKETS_CORRELATION,
 	{.name = "percent",
 	 .type = PARAM_PERCENT,
 	 .offset = offsetof(struct net_duplicate, percent),

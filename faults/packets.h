@@ -45,7 +45,7 @@ static inline const struct impairment *packets_keep(struct effects *out,
 {
 	if (impairment->direction == DIRECTION_BOTH && !impairment->match &&
 	    impairment->correlation <= 0 && impairment->distribution == DELAY_NORMAL &&
-	    impairment->limit == 0 && impairment->loss == LOSS_RANDOM && impairment->gap == 0)
+	    impairment->loss == LOSS_RANDOM && impairment->gap == 0)
 		return NULL;
 	return faults_keep(out, impairment, sizeof(*impairment));
 }

@@ -4,19 +4,15 @@
  *
  * In the field a call that takes microseconds takes seconds now and then: a journal that commits, a
  * device that collects garbage, a lock in the kernel. The median stays, the tail does not, and what
- * waits behind that call waits with it. The effect holds the calls that are chosen back for `time`,
- * before they are carried out (`enter`) or after it (`exit`: others see what it did, the caller
- * waits). A model without system calls refuses it.
+ * waits behind that call waits with it. The effect holds the calls that are chosen back for `time`
+ * before they are carried out. A model without system calls refuses it.
  */
 #include "faults/calls.h"
 
 struct sys_delay {
 	struct calls calls;
 	nanos time;
-	int side;
 };
-
-static const char *const sides[] = {"enter", "exit", NULL};
 
 static const struct param params[] = {
 	CALLS_ROWS("fdatasync"),
@@ -27,12 +23,6 @@ static const struct param params[] = {
 	 .min = 1,
 	 .max = 3600e9,
 	 .help = "For so long it is held back."},
-	{.name = "side",
-	 .type = PARAM_CHOICE,
-	 .offset = offsetof(struct sys_delay, side),
-	 .preset = "enter",
-	 .choices = sides,
-	 .help = "Before the call is carried out, or after it."},
 	PARAMS_END,
 };
 
@@ -49,7 +39,6 @@ static int plan(const void *values, const struct entity *entities, size_t count,
 
 	if (calls_choose(&call->calls, prng, &operations, e))
 		return -1;
-	operations.after = call->side == 1;
 	effect.operations = faults_keep(out, &operations, sizeof(operations));
 	return faults_each(effect, entities, count, out, e);
 }

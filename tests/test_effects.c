@@ -1036,27 +1036,38 @@ static const struct row disks[] = {
 	 "requests.wrong",
 	 120 * (960 - START),
 	 NULL},
-	{"a torn write",
-	 {LATE, TORN(AT_NODE("fs.torn_op", ""))},
-	 "requests.wrong",
-	 120 * (960 - START),
-	 NULL},
-	{"some of several",
-	 {LATE, TORN(AT_NODE("fs.torn_seq", ""))},
-	 "requests.wrong",
-	 120 * (960 - START),
-	 NULL},
-	{"of another node",
-	 {LATE, TORN("fs.torn_seq, target: \"primary/node[1]\"")},
-	 "requests.wrong",
-	 0,
-	 NULL},
-	{"a reboot in good order",
-	 {LATE, "steps=[" STEP("20m", AT_NODE("fs.torn_op", ""), "20m") ", " STEP(
+	{"a reboot in good order syncs",
+	 {LATE, "steps=[" STEP("20m", AT_NODE("fs.lost_fsync", ""), "20m") ", " STEP(
 			"22m", AT_NODE("node.reboot", ", mode: graceful"), "repaired") "]"},
 	 "requests.wrong",
 	 0,
 	 NULL},
+	{"of another node",
+	 {LATE, "steps=[" STEP("20m", "fs.lost_fsync, target: \"primary/node[1]\", lies: true",
+			       "20m") ", " STEP("22m", AT_NODE("node.crash", ""), "2m") "]"},
+	 "requests.wrong",
+	 0,
+	 NULL},
+	{"a torn record is wrong until it is mended",
+	 {LATE, ONE(AT_NODE("fs.torn_op", ""), "20m")},
+	 "requests.wrong",
+	 120 * (1200 - START),
+	 NULL},
+	{"and until then all is bad",
+	 {LATE, ONE(AT_NODE("fs.torn_op", ""), "20m")},
+	 BAD,
+	 1200,
+	 NULL},
+	{"some of several",
+	 {LATE, ONE(AT_NODE("fs.torn_seq", ""), "20m")},
+	 "requests.wrong",
+	 120 * (1200 - START),
+	 NULL},
+	{"where nothing is written nothing is torn",
+	 {LATE, ONE("fs.torn_seq, target: \"primary/node[1]\"", "20m")},
+	 VERDICT,
+	 0,
+	 "invalid"},
 	{"a restore brings it back",
 	 {"detector.delay=150s",
 	  "steps=[" STEP("32m", AT_NODE("fs.lost_fsync", ", lies: true"), "1h") ", " CRASH "]"},
@@ -1456,11 +1467,12 @@ static const char *const targets[KINDS] = {
 	[ENTITY_STANDBY] = "standby",
 };
 
-/* Starts, kills, log lines, resets and restores that broke off are counted for ever. */
+/* Starts, kills, log lines, resets, torn writes, restores that broke off: counted for ever. */
 #define COUNTED                                                                                    \
 	(EFFECT_BIT(EFFECT_PROC_EXIT) | EFFECT_BIT(EFFECT_PROC_LOOP) |                             \
 	 EFFECT_BIT(EFFECT_GPU_XID) | EFFECT_BIT(EFFECT_RESTORE_STOP) |                            \
-	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_NET_RESET))
+	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_NET_RESET) |                              \
+	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
 
 static const char *step_of(struct arena *arena, const char *at, const struct fault_ops *fault,
 			   int kind, const char *length)

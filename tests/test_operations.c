@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which operations are hit: strace's grammar, errors by name, lists; shares of loss models and the
+/* Which operations are hit: errors by name, lists; shares of loss models and the
  * shapes of partitions. */
 #include <errno.h>
 #include <math.h>
@@ -9,115 +9,9 @@
 #include "core/errno_names.h"
 #include "core/impairment.h"
 #include "core/operations.h"
-#include "core/prng.h"
 #include "tests/test.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
-
-/* ---- when ---- */
-
-static const struct {
-	const char *text, *printed;
-	struct when when;
-	uint64_t among_10; /* of the first ten */
-} whens[] = {
-	{"1", "1", {1, 1, 1}, 1},
-	{"3", "3", {3, 3, 1}, 1},
-	{"1+", "1+", {1, WHEN_ENDLESS, 1}, 10},
-	{"3+", "3+", {3, WHEN_ENDLESS, 1}, 8},
-	{"3+1", "3+", {3, WHEN_ENDLESS, 1}, 8},
-	{"3+2", "3+2", {3, WHEN_ENDLESS, 2}, 4},
-	{"3..9", "3..9", {3, 9, 1}, 7},
-	{"3..9+", "3..9", {3, 9, 1}, 7},
-	{"3..9+2", "3..9+2", {3, 9, 2}, 4},
-	{"3..8+2", "3..8+2", {3, 8, 2}, 3},
-	{"3..3", "3", {3, 3, 1}, 1},
-	{"8..20+5", "8..20+5", {8, 20, 5}, 1},
-	{"11", "11", {11, 11, 1}, 0},
-	{"1000000000000", "1000000000000", {WHEN_MAX, WHEN_MAX, 1}, 0},
-};
-
-START_TEST(when_is_read)
-{
-	char text[WHEN_TEXT_MAX];
-	struct when when, again;
-	struct error e = {0};
-	uint64_t hits = 0;
-
-	ck_assert_msg(when_parse(whens[_i].text, NO_PLACE, &when, &e) == 0, "%s", e.text);
-	ck_assert_uint_eq(when.first, whens[_i].when.first);
-	ck_assert_uint_eq(when.last, whens[_i].when.last);
-	ck_assert_uint_eq(when.step, whens[_i].when.step);
-	ck_assert_str_eq(when_print(&when, text), whens[_i].printed);
-	ck_assert_int_eq(when_parse(text, NO_PLACE, &again, &e), 0);
-	ck_assert_mem_eq(&again, &when, sizeof(when));
-	for (uint64_t n = 1; n <= 10; n++)
-		hits += when_hits(&when, n);
-	ck_assert_uint_eq(hits, whens[_i].among_10);
-	ck_assert_uint_eq(when_hits_among(&when, 10), whens[_i].among_10);
-}
-END_TEST
-
-static const struct {
-	const char *text, *error;
-} no_whens[] = {
-	{"", "says no operations"},
-	{"0", "says no operations"},
-	{"0+", "says no operations"},
-	{"-1", "says no operations"},
-	{"+2", "says no operations"},
-	{"3..", "says no operations"},
-	{"3.9", "says no operations"},
-	{"3...9", "says no operations"},
-	{"3..9+0", "says no operations"},
-	{"3+ 2", "says no operations"},
-	{" 3", "says no operations"},
-	{"3 ", "says no operations"},
-	{"3+2+1", "says no operations"},
-	{"3+x", "says no operations"},
-	{"0x3", "says no operations"},
-	{"..9", "says no operations"},
-	{"3..9..12", "says no operations"},
-	{"three", "says no operations"},
-	{"9..3", "ends before it begins"},
-	{"1000000000001", "counts further than"},
-	{"1..99999999999999999999999", "counts further than"},
-	{"1+18446744073709551617", "counts further than"},
-};
-
-START_TEST(when_is_refused)
-{
-	const struct place place = {"a.yaml", 3, 7};
-	struct when when = {7, 7, 7};
-	struct error e = {0};
-
-	ck_assert_int_eq(when_parse(no_whens[_i].text, place, &when, &e), -1);
-	ck_assert_int_eq(e.kind, ERROR_SCENARIO);
-	ck_assert_uint_eq(e.place.line, 3);
-	ck_assert_msg(strstr(e.text, no_whens[_i].error) != NULL, "%s", e.text);
-	ck_assert_uint_eq(when.first, 7);
-}
-END_TEST
-
-/* Counting at once is the same as asking for each. */
-START_TEST(when_counts)
-{
-	struct prng prng;
-
-	prng_open(&prng, 1, 0, 0, PRNG_FAULT);
-	for (int i = 0; i < 2000; i++) {
-		struct when when = {.first = 1 + prng_below(&prng, 20),
-				    .step = 1 + prng_below(&prng, 9)};
-		uint64_t count = prng_below(&prng, 60), hits = 0;
-
-		when.last =
-			prng_below(&prng, 4) ? when.first + prng_below(&prng, 40) : WHEN_ENDLESS;
-		for (uint64_t n = 1; n <= count; n++)
-			hits += when_hits(&when, n);
-		ck_assert_uint_eq(when_hits_among(&when, count), hits);
-	}
-}
-END_TEST
 
 /* ---- errors by name ---- */
 
@@ -295,9 +189,6 @@ END_TEST
 
 static void add_cases(Suite *suite)
 {
-	test_add_loop(suite, "when", when_is_read, COUNT(whens));
-	test_add_loop(suite, "no when", when_is_refused, COUNT(no_whens));
-	test_add(suite, "when counts", when_counts);
 	test_add(suite, "errors", errors_have_names);
 	test_add(suite, "files", files_are_read);
 	test_add(suite, "calls", calls_are_checked);

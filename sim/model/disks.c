@@ -163,22 +163,16 @@ static bool keeps_log(const struct world *w, uint32_t node)
 	return false;
 }
 
-/* A disk that forgets what was synced leaves a hole where these records were, a torn write is a
- * damaged record; either is one more damaged place of the log. Who syncs before it answers loses
- * nothing to a disk that keeps what was synced. */
-static bool tears(const struct effect *effect)
-{
-	return effect->kind == EFFECT_FS_TORN_OP || effect->kind == EFFECT_FS_TORN_SEQ ||
-	       (effect->kind == EFFECT_FS_UNSYNCED && effect->spread);
-}
-
+/* Where these records were is a hole: one more damaged place of the log. Who syncs before it
+ * answers loses nothing to a disk that keeps what was synced. */
 void disk_crashed(struct world *w, uint32_t node)
 {
 	struct damage_state *damage = &w->sites[world_data_site(w)].damage[DATA_IO];
 	for (size_t k = 0; k < w->standing_count; k++) {
 		struct token *token = &w->tokens[w->standing[k]];
-		if (!tears(&token->effect) || token->changed ||
-		    nodes_of(w, token->effect.entity).first != node || !keeps_log(w, node))
+		if (token->effect.kind != EFFECT_FS_UNSYNCED || !token->effect.spread ||
+		    token->changed || nodes_of(w, token->effect.entity).first != node ||
+		    !keeps_log(w, node))
 			continue;
 		token->changed = true;
 		token->copy = damage->copy;
@@ -187,7 +181,7 @@ void disk_crashed(struct world *w, uint32_t node)
 }
 
 /* Who mends the disk mends what it had damaged, where no good copy has replaced that already. */
-void disk_change_tearing(struct world *w, struct token *token, bool on)
+void disk_change_unsynced(struct world *w, struct token *token, bool on)
 {
 	struct damage_state *damage = &w->sites[world_data_site(w)].damage[DATA_IO];
 	if (!on && token->changed && token->copy == damage->copy)
@@ -195,15 +189,33 @@ void disk_change_tearing(struct world *w, struct token *token, bool on)
 	token->changed = false;
 }
 
-uint32_t disk_tearing(const struct world *w, struct entity entity, bool unsynced)
+/* At once: while requests come, records are written. The record that is torn is a damaged place of
+ * the log; what runs on the node ends. */
+void disk_change_torn(struct world *w, struct token *token, bool on)
 {
-	uint32_t found = 0;
-	for (size_t k = 0; k < w->standing_count; k++) {
-		const struct effect *effect = &w->tokens[w->standing[k]].effect;
-		bool one = unsynced ? effect->kind == EFFECT_FS_UNSYNCED
-				    : effect->kind == EFFECT_FS_TORN_OP ||
-					      effect->kind == EFFECT_FS_TORN_SEQ;
-		found |= one && entity_equal(effect->entity, entity);
+	struct damage_state *damage = &w->sites[world_data_site(w)].damage[DATA_IO];
+	uint32_t node = nodes_of(w, token->effect.entity).first;
+	if (!on) {
+		disk_change_unsynced(w, token, false);
+		return;
 	}
-	return found;
+	if (!node_up(w, node) || !keeps_log(w, node))
+		return;
+	token->changed = true;
+	token->copy = damage->copy;
+	damage->flips++;
+	w->nodes[node].writes_torn++;
+	for (uint32_t r = 0; r < w->replica_count; r++)
+		if (w->replicas[r].node == node && w->replicas[r].stage != STAGE_NONE)
+			replica_exit(w, r);
+}
+
+bool disk_unsynced(const struct world *w, struct entity entity)
+{
+	for (size_t k = 0; k < w->standing_count; k++) {
+		const struct effect *effect = condition_standing(w, k, EFFECT_FS_UNSYNCED);
+		if (effect && entity_equal(effect->entity, entity))
+			return true;
+	}
+	return false;
 }

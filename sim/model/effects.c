@@ -523,8 +523,8 @@ static change_fn *const changes[EFFECTS] = {
 	[EFFECT_NET_REORDER] = change_reorder,     [EFFECT_NET_DUPLICATE] = change_width,
 	[EFFECT_NET_MTU] = change_width,           [EFFECT_NET_RESET] = change_reset,
 	[EFFECT_DISK_HANG] = disk_change_hang,     [EFFECT_DISK_BADBLOCKS] = disk_change_badblocks,
-	[EFFECT_DISK_INODES] = disk_change_inodes, [EFFECT_FS_UNSYNCED] = disk_change_tearing,
-	[EFFECT_FS_TORN_OP] = disk_change_tearing, [EFFECT_FS_TORN_SEQ] = disk_change_tearing,
+	[EFFECT_DISK_INODES] = disk_change_inodes, [EFFECT_FS_UNSYNCED] = disk_change_unsynced,
+	[EFFECT_FS_TORN_OP] = disk_change_torn,    [EFFECT_FS_TORN_SEQ] = disk_change_torn,
 };
 
 void effects_reset(struct world *w)
@@ -590,7 +590,8 @@ void effect_adjust(struct world *w, const struct effect *effect, uint64_t id)
 	 EFFECT_BIT(EFFECT_PROC_LOOP) | EFFECT_BIT(EFFECT_DISK_ERROR) |                            \
 	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) |                              \
 	 EFFECT_BIT(EFFECT_DISK_HANG) | EFFECT_BIT(EFFECT_IO_ERROR) |                              \
-	 EFFECT_BIT(EFFECT_DISK_BADBLOCKS) | EFFECT_BIT(EFFECT_DISK_INODES))
+	 EFFECT_BIT(EFFECT_DISK_BADBLOCKS) | EFFECT_BIT(EFFECT_DISK_INODES) |                      \
+	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
 
 /* What was broken comes back; processes that died of it are started again by those who mended it.
  */

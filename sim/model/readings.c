@@ -31,8 +31,7 @@ static void read_files(const struct world *w, struct entity disk, struct reading
 	most(&ret->bad_blocks_ppm, wire_share(w, EFFECT_DISK_BADBLOCKS, disk) * EFFECT_PPM);
 	if (left < ret->inodes_left_ppm)
 		ret->inodes_left_ppm = (uint32_t)left;
-	ret->disks_unsynced += disk_tearing(w, disk, true);
-	ret->disks_tearing += disk_tearing(w, disk, false);
+	ret->disks_unsynced += disk_unsynced(w, disk);
 }
 
 /* What a node that is up says of its GPUs, disk, ports and clock. */
@@ -103,6 +102,7 @@ static void read_nodes(const struct world *w, struct entity entity, struct node_
 		if (node->xid)
 			ret->xid = node->xid;
 		ret->resets += node->resets;
+		ret->writes_torn += node->writes_torn;
 		read_condition(w, entity, n, ret);
 	}
 }

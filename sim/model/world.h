@@ -63,7 +63,7 @@ struct node {
 	/* how many effects: hold its disk, leave it no inodes, reset its connections, cut it off
 	 * from some others */
 	uint16_t disk_hanging, no_inodes, reset, parted;
-	uint64_t resets; /* of connections, so far */
+	uint64_t resets, writes_torn; /* so far */
 };
 
 /* What is wrong with the content of one data class at a site, by how many effects. */
@@ -481,9 +481,10 @@ double disk_left(const struct world *world, struct entity entity, double rate, u
 void disk_change_hang(struct world *world, struct token *token, bool on);
 void disk_change_badblocks(struct world *world, struct token *token, bool on);
 void disk_change_inodes(struct world *world, struct token *token, bool on);
-void disk_change_tearing(struct world *world, struct token *token, bool on);
+void disk_change_unsynced(struct world *world, struct token *token, bool on);
+void disk_change_torn(struct world *world, struct token *token, bool on);
 void disk_crashed(struct world *world, uint32_t node); /* it went down without a warning */
-uint32_t disk_tearing(const struct world *world, struct entity entity, bool unsynced);
+bool disk_unsynced(const struct world *world, struct entity entity);
 
 /* readings.c */
 void reading_take(const struct world *world, struct entity entity, struct reading *ret);
