@@ -308,10 +308,13 @@ static const char *draw_value(struct draw *d, const struct param *param)
 	return NULL;
 }
 
-/* States are correlated as it is. */
-static bool fault_has_states(const struct fault_ops *fault)
+/* Values that do not fit any other of the same fault: states are correlated as it is, and no time
+ * is below 0. */
+static bool is_bound(const struct fault_ops *fault, const struct param *param)
 {
-	return strcmp(fault->name, "net.loss") == 0;
+	if (strcmp(fault->name, "net.loss") == 0)
+		return strcmp(param->name, "correlation") == 0;
+	return strcmp(fault->name, "io.latency") == 0 && strcmp(param->name, "jitter") == 0;
 }
 
 static void draw_fault(struct draw *d, const struct fault_ops *fault)
@@ -330,7 +333,7 @@ static void draw_fault(struct draw *d, const struct fault_ops *fault)
 			src = value;
 		if (strcmp(param->name, "dst") == 0 && strcmp(value, src) == 0)
 			continue; /* refused: a block in its own place harms nothing */
-		if (strcmp(param->name, "correlation") == 0 && fault_has_states(fault))
+		if (is_bound(fault, param))
 			continue;
 		fprintf(d->out, ", %s: %s", param->name, value);
 	}
