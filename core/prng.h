@@ -39,7 +39,6 @@ enum prng_purpose {
 	PRNG_PLACE, /* which bytes a driver damages; entity: injection */
 	PRNG_SYSCALL, /* which calls a rule hits; entity: the rule's */
 	PRNG_PACKET, /* the fate of a packet; entity: its number */
-	PRNG_PARTITION,     /* the order in which members are cut apart; entity: injection */
 	PRNG_DEVICE, /* what is in a stand-in GPU's file; entity: machine and index */
 	PRNG_STORAGE, /* chance and jitter of a storage fault; entity: its number */
 	PRNG_BITFLIP, /* which bits of a block are read flipped; entity: file and block */

@@ -257,8 +257,7 @@ static bool hits(struct syscall_rule_state *state)
 {
 	const struct syscall_rule *rule = &state->config;
 
-	state->matched++;
-	if (rule->when.first && !when_hits(&rule->when, state->matched))
+	if (!when_includes(&rule->when, ++state->matched))
 		return false;
 	if (rule->limit && state->taken >= rule->limit)
 		return false;

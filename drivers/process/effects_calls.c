@@ -104,15 +104,15 @@ static struct syscall_rule rule_of(struct real *real, const struct effect *effec
 {
 	const struct operations *operations = effect->operations;
 	struct syscall_rule rule = {
-		.when = WHEN_ALWAYS,
 		.seed = real->seed,
 		.entity = effect->injection,
 		.place = SYSCALL_EVERYWHERE,
 		.lease = LEASE,
 	};
 	static const uint32_t kinds[FD_KINDS] = {
-		[FD_FILE] = SYSCALL_FILE,     [FD_FOLDER] = SYSCALL_FILE,
-		[FD_SOCKET] = SYSCALL_SOCKET, [FD_PIPE] = SYSCALL_PIPE,
+		[FD_FILE] = SYSCALL_FILE,
+		[FD_SOCKET] = SYSCALL_SOCKET,
+		[FD_PIPE] = SYSCALL_PIPE,
 		[FD_DEVICE] = SYSCALL_DEVICE,
 	};
 
@@ -216,10 +216,6 @@ int calls_break(struct real *real, struct fault_state *fault, struct error *e)
 	nanos end = real_now(real) + HIT_PATIENCE;
 
 	assert(real->syscalls);
-	if (fault->effect.operations && fault->effect.operations->after)
-		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
-				 "a call that was made cannot be delayed any more: this driver does "
-				 "it before ('side: enter')");
 	if (node ? add_node(real, fault, e)
 		 : effects_each_process(real, *entity, add_process, fault, e))
 		return -1;

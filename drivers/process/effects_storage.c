@@ -94,7 +94,7 @@ static struct fuse_layer *layer_of(const struct real *real, const struct entity 
 static uint32_t methods_of(uint32_t files)
 {
 	static const uint32_t words[FILE_OPERATIONS] = {
-		[FILE_OPEN] = FUSE_METHOD_BIT(FUSE_ON_OPEN) | FUSE_METHOD_BIT(FUSE_ON_CREATE),
+		[FILE_OPEN] = FUSE_METHOD_BIT(FUSE_ON_OPEN),
 		[FILE_READ] = FUSE_METHOD_BIT(FUSE_ON_READ),
 		[FILE_WRITE] = FUSE_METHOD_BIT(FUSE_ON_WRITE),
 		[FILE_SYNC] = FUSE_METHOD_BIT(FUSE_ON_FSYNC),
@@ -130,9 +130,10 @@ static void choose_operations(const struct operations *operations, struct arena 
 	fault->last = operations->when.last;
 	fault->step = operations->when.step;
 	if (operations->count > 0) {
-		uint64_t end = operations->when.first +
-			       operations->when.step * (operations->count - 1);
-		fault->last = end < fault->last ? end : fault->last;
+		uint64_t first = fault->first ? fault->first : 1;
+		uint64_t step = fault->step ? fault->step : 1;
+		uint64_t end = first + step * (operations->count - 1);
+		fault->last = fault->last == 0 || end < fault->last ? end : fault->last;
 	}
 }
 
@@ -158,7 +159,7 @@ static void choose_torn(const struct operations *operations, bool sequence,
 	fault->occurrence = operations && operations->when.first ? operations->when.first : 1;
 	fault->first = fault->last = fault->step = 0;
 	fault->part_count = sequence || !operations ? 0 : operations->parts;
-	for (uint32_t i = 0; operations && i < operations->parts; i++)
+	for (uint32_t i = 0; operations && i < OPERATIONS_PARTS_MAX; i++)
 		if (operations->persist >> i & 1 && fault->persist_count < FUSE_PARTS_MAX)
 			fault->persist[fault->persist_count++] = i + 1;
 }
@@ -259,9 +260,14 @@ bool disks_broken(struct real *real, const struct fault_state *fault)
 int disks_crash(struct real *real, const struct node *node, struct error *e)
 {
 	struct fuse_layer *layer = real->layers[node - real->nodes];
-	struct fuse_loss loss;
+	struct fuse_loss loss = {.files = 0};
+	bool tore = layer && fuse_layer_crashes(layer);
 
-	return layer ? fuse_layer_crash(layer, &loss, e) : 0;
+	if (layer && fuse_layer_crash(layer, &loss, e))
+		return -1;
+	/* A write of which nothing is there was torn, too. */
+	real->writes_torn += tore && loss.torn == 0 ? 1 : loss.torn;
+	return 0;
 }
 
 /* A write was torn, or a hanging operation has waited for its time. */
@@ -317,8 +323,6 @@ static void add_counts(const struct real *real, const struct fuse_layer *layer,
 			ret->io_added = look->slowest > counts.delayed / (nanos)counts.acted
 						? look->slowest
 						: counts.delayed / (nanos)counts.acted;
-		ret->disks_tearing += fault->effect.kind == EFFECT_FS_TORN_OP ||
-				      fault->effect.kind == EFFECT_FS_TORN_SEQ;
 	}
 }
 
@@ -330,11 +334,10 @@ bool disks_read(struct real *real, const struct entity *entity, struct reading *
 
 	if (!layer)
 		return false;
+	ret->writes_torn = real->writes_torn;
 	/* A write of the look's own must not be the one that is torn. */
-	if (!(real->about & ~EFFECTS_THAT_TEAR)) {
-		add_counts(real, layer, &look, ret);
+	if (!(real->about & ~EFFECTS_THAT_TEAR))
 		return true;
-	}
 	if (disk_look(fuse_layer_above(layer), LOOK_PATIENCE, &look, &error))
 		return false;
 	ret->disks = 1;

@@ -238,6 +238,7 @@ struct real {
 	struct network *network;
 	effect_mask about; /* what a reading that is taken now is asked for */
 	struct effects planned;                      /* of all steps, on all that they may hit */
+	uint64_t writes_torn; /* so far */
 	double disk_rate[PROCESS_NODES_MAX]; /* as it was first; 0: not measured */
 	struct fuse_layer *layers[PROCESS_NODES_MAX]; /* over the storage, as a node sees it */
 	struct clock_wall *clocks[PROCESS_NODES_MAX]; /* NULL: they stay right */
