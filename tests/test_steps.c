@@ -499,12 +499,12 @@ END_TEST
 static nanos first_call, last_call;
 static unsigned looks;
 
-static void read_calls(void *self, struct entity entity, struct reading *ret)
+static void read_calls(void *self, struct entity entity, effect_mask about, struct reading *ret)
 {
 	struct clock clock = sim()->clock(self);
 	nanos now = clock.ops->now(clock.self);
 
-	sim()->read(self, entity, ret);
+	sim()->read(self, entity, about, ret);
 	looks++;
 	ret->calls_hit = now < first_call ? 0 : now < last_call ? 1 : 2;
 }
