@@ -44,6 +44,14 @@ static nanos now_of(void *self)
 	return (nanos)now.tv_sec * NANOS_S + now.tv_nsec;
 }
 
+static bool reaches(void *self, uint32_t from, uint32_t to)
+{
+	(void)self;
+	(void)from;
+	(void)to;
+	return true;
+}
+
 static struct copies *make(bool start)
 {
 	static const char text[] = "apiVersion: drsim/v1\nname: c\nduration: 10m\n"
@@ -57,7 +65,7 @@ static struct copies *make(bool start)
 				   "    model: {bytes: 100kB}\n"
 				   "    training: {bytes: 10kB, change: 100kB/s}\n"
 				   "    io: {bytes: 10kB, change: 1kB/s, records: 10/s}\n";
-	struct copies_config config = {.folder = ".", .seed = 7, .now = now_of};
+	struct copies_config config = {.folder = ".", .seed = 7, .now = now_of, .reaches = reaches};
 	struct scenario *scenario;
 	struct copies *copies;
 	struct error e = {0};

@@ -309,9 +309,8 @@ static struct impair_config config_of(const struct effect *effect)
 	if (effect->kind == EFFECT_NET_MTU)
 		config.mtu = (uint32_t)effect->amount;
 	if (effect->kind == EFFECT_NET_REORDER) {
-		/* All but those that are to come late go past the delay. */
 		config.delay.latency = effect->spread;
-		config.reorder.probability = 1 - share;
+		config.reorder.probability = share;
 		config.reorder.gap = effect->impairment ? effect->impairment->gap : 0;
 	}
 	return config;
