@@ -87,7 +87,7 @@ LIBS = -Wl,--as-needed $(PKG_LIBS) -lm -lpthread -ldl
 
 # ---- what people call ----
 .PHONY: all help deps drill check check-real soak asan tsan valgrind fuzz bench bench-peers lint coverage install
-.PHONY: uninstall dist clean format deps-dev deps-real check-run check-real-run bench-peers-run valgrind-run fuzz-run bench-run coverage-run tests FORCE
+.PHONY: uninstall dist clean format deps-dev deps-real deps-guest check-run check-real-run bench-peers-run valgrind-run fuzz-run bench-run coverage-run tests FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -100,6 +100,7 @@ help:
 	@echo 'make drill       set everything up and run scenarios/gpu_loss.yaml'
 	@echo 'make check       set everything up and run all tests'
 	@echo 'make check-real  tests that start processes, servers and namespaces of their own, and end them'
+	@echo 'make deps-guest  an emulator and a kernel for tests in a guest (43 MB to download)'
 	@echo 'make soak        the same for longer: hundreds of kills'
 	@echo 'make asan tsan   make check under AddressSanitizer + UBSan, ThreadSanitizer'
 	@echo 'make valgrind    the unit tests under valgrind'
@@ -119,6 +120,10 @@ deps:
 deps-real:
 	$(Q)ci/deps.sh --real
 
+# Without it the test in a guest is skipped and says so.
+deps-guest:
+	$(Q)ci/deps.sh --guest $(BUILD)/guest
+
 deps-dev:
 	$(Q)ci/deps.sh --dev
 
@@ -130,6 +135,7 @@ check: deps
 	$(Q)$(MAKE) --no-print-directory check-run
 
 check-real: deps-real
+	-$(Q)$(MAKE) --no-print-directory deps-guest
 	$(Q)$(MAKE) --no-print-directory check-real-run
 
 soak: deps-real

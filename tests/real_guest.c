@@ -52,6 +52,7 @@ static const char *const modules[] = {
 	"libcrc32c",
 	"nf_tables",
 	"nft_objref",
+	"nft_meta_bridge",
 	"nft_numgen",
 	"nft_limit",
 	"nft_reject",
@@ -192,8 +193,8 @@ static double median_delay(const struct places *places, size_t from, size_t to)
 	return ms[100];
 }
 
-/* 40 ms +- 5 ms, normal: Kolmogorov and Smirnov's test at 1 %, around what a fixed delay of 40 ms
- * takes in this guest, whose clock comes late. Less after a change, none after its end. */
+/* A fixed delay; 40 ms +- 5 ms, normal, by Kolmogorov and Smirnov's test at 1 %; less after a
+ * change; none after its end. What the way takes without netem is no part of it. */
 START_TEST(guest_delay)
 {
 	struct impair_config config = {.delay = {.latency = 40 * NANOS_MS}};
@@ -213,16 +214,16 @@ START_TEST(guest_delay)
 	change(fault, &config);
 	ck_assert_uint_eq(places_delays(&places, 0, 1, GUEST_DELAYS, ms), GUEST_DELAYS);
 	qsort(ms, GUEST_DELAYS, sizeof(ms[0]), by_value);
-	distance = distance_from_normal(ms, GUEST_DELAYS, fixed, 5);
+	distance = distance_from_normal(ms, GUEST_DELAYS, 40 + own, 5);
 	config.delay = (__typeof__(config.delay)){.latency = 10 * NANOS_MS};
 	change(fault, &config);
 	changed = median_delay(&places, 0, 1);
-	printf("netem delay: %.2f ms fixed, asked 40; median %.2f of 40 +- 5 normal, distance from "
-	       "it %.4f, bound %.4f; %.2f ms, asked 10; without %.2f ms\n",
-	       fixed, ms[GUEST_DELAYS / 2], distance, bound, changed, own);
-	ck_assert_double_le(fabs(fixed - 40), 4);
+	printf("netem delay: %.2f ms fixed, asked 40; %.2f ms, asked 10; without %.2f ms; distance "
+	       "from 40 +- 5 normal %.4f, bound %.4f\n",
+	       fixed, changed, own, distance, bound);
+	ck_assert_double_le(fabs(fixed - 40 - own), 0.2);
 	ck_assert_double_le(distance, bound);
-	ck_assert_double_le(fabs(changed - 10), 1);
+	ck_assert_double_le(fabs(changed - 10 - own), 0.2);
 	ck_assert_uint_ge(counts_of(fault).acted, GUEST_DELAYS + 400);
 	end(fault);
 	ck_assert_double_lt(median_delay(&places, 0, 1), own + 2);
@@ -262,7 +263,7 @@ START_TEST(guest_rate)
 	places_warm(&places);
 	fault = begin(&places, 1, IMPAIR_TO, &config);
 	for (int part = 1; part <= 2; part++) {
-		double rate = places_rate(&places, 0, 1, 1.2 * asked, 300, 1500);
+		double rate = places_rate(&places, 0, 1, 2 * asked, 300, 1500);
 
 		printf("netem rate: %.0f bytes/s of %.0f asked\n", rate, asked / part);
 		ck_assert_double_le(fabs(rate - asked / part), 0.05 * asked / part);
@@ -520,10 +521,12 @@ static int start_guest(const char *kernel, pid_t *ret_pid)
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 	*ret_pid = fork();
 	if (*ret_pid == 0) {
+		/* The guest's time counts its instructions: a busy host makes it longer, not later. */
 		const char *const argv[] = {
-			EMULATOR,     "-accel",     "tcg",        "-cpu",    "qemu64", "-m",
-			GUEST_MEMORY, "-nographic", "-no-reboot", "-net",    "none",   "-kernel",
-			kernel,       "-initrd",    "initrd",     "-append", line,     NULL};
+			EMULATOR,     "-accel", "tcg",     "-icount",    "shift=2,sleep=off",
+			"-cpu",       "qemu64", "-m",      GUEST_MEMORY, "-nographic",
+			"-no-reboot", "-net",   "none",    "-kernel",    kernel,
+			"-initrd",    "initrd", "-append", line,         NULL};
 		int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 		dup2(nothing, STDIN_FILENO);
