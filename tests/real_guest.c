@@ -521,7 +521,7 @@ static int start_guest(const char *kernel, pid_t *ret_pid)
 	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
 	*ret_pid = fork();
 	if (*ret_pid == 0) {
-		/* The guest's time counts its instructions: a busy host makes it longer, not later. */
+		/* Its time counts its instructions: a busy host makes it longer, not later. */
 		const char *const argv[] = {
 			EMULATOR,     "-accel", "tcg",     "-icount",    "shift=2,sleep=off",
 			"-cpu",       "qemu64", "-m",      GUEST_MEMORY, "-nographic",
