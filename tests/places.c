@@ -168,7 +168,8 @@ void places_exchange(const struct places *places, size_t from, size_t to, uint32
 
 	memset(arrived, 0, sizeof(*arrived));
 	for (uint32_t i = 0; i < count; i++) {
-		places_send(places, from, to, PLACES_PORT, i, 100);
+		while (!places_send(places, from, to, PLACES_PORT, i, 100))
+			program_pause(1);
 		if (i % 64 == 63) {
 			/* The kernel's own queues are short, and it must come to empty them. */
 			program_pause(1);
