@@ -527,10 +527,12 @@ static int dial(const struct net *net, size_t from, size_t to)
 static int take(int listener)
 {
 	struct pollfd row = {.fd = listener, .events = POLLIN};
+	struct sockaddr_in from;
+	socklen_t size = sizeof(from);
 	int fd;
 
 	ck_assert_int_eq(poll(&row, 1, 1000), 1);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	ck_assert_int_ge(fd, 0);
 	return fd;
 }

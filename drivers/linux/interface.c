@@ -296,7 +296,7 @@ static int get_here(void *self, struct error *e)
 static int set_here(void *self, struct error *e)
 {
 	struct visit *visit = self;
-	struct interface_state now;
+	struct interface_state now = {0};
 	const struct interface_state *wanted = visit->wanted;
 	int rc;
 
