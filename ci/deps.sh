@@ -9,7 +9,7 @@ packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev libr
 	libseccomp-dev libnftables-dev libfuse3-dev'
 # --real: what `make check-real` and `make bench-peers` start or compare with.
 if [ "${1-}" = --real ]; then
-	packages="$packages redis-server restic borgbackup strace faketime sqlite3 iproute2 nftables"
+	packages="$packages redis-server restic borgbackup strace faketime sqlite3 iproute2"
 fi
 if [ "${1-}" = --dev ]; then
 	packages="$packages clang clang-tidy clang-format libclang-rt-14-dev cppcheck valgrind gcovr"

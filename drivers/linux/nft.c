@@ -21,6 +21,7 @@
 #include "drivers/linux/interface.h"
 #include "drivers/linux/netns.h"
 
+#define PART ((size_t)1000)     /* pairs */
 #define BURST ((uint64_t)65536) /* bytes: one packet of TSO */
 
 struct nft {
@@ -30,8 +31,8 @@ struct nft {
 	size_t link_count;
 	enum impair_direction direction;
 	nanos lease;
-	uint32_t generation; /* of its chains and of its set of pairs */
-	bool pairs;          /* this generation has such a set */
+	uint32_t generation;   /* of its chains and of its set of pairs */
+	bool pairs, had_pairs; /* this generation has such a set, and the one before */
 };
 
 /* ---- libnftables ---- */
@@ -197,7 +198,7 @@ static void put_prefix(FILE *out, uint32_t address, uint8_t bits)
 		fprintf(out, "/%u", bits);
 }
 
-static void put_pairs(FILE *out, const struct nft *nft, const struct nft_config *config)
+static void put_set(FILE *out, const struct nft *nft, const struct nft_config *config)
 {
 	bool interval = false;
 
@@ -206,6 +207,10 @@ static void put_pairs(FILE *out, const struct nft *nft, const struct nft_config 
 			   config->pairs[i].to_bits < 32;
 	fprintf(out, "add set %s pairs%u { type ipv4_addr . ipv4_addr; %s}\n", nft->table,
 		nft->generation, interval ? "flags interval; " : "");
+}
+
+static void put_pairs(FILE *out, struct nft *nft, const struct nft_config *config)
+{
 	fprintf(out, "add element %s pairs%u { ", nft->table, nft->generation);
 	for (size_t i = 0; i < config->pair_count; i++) {
 		fputs(i ? ", " : "", out);
@@ -268,11 +273,8 @@ static void put_chain(FILE *out, const struct nft *nft, const struct nft_config 
 	put_rule(out, nft, config, chain, "sport");
 }
 
-static void put_rules(FILE *out, struct nft *nft, const struct nft_config *config)
+static void put_rules(FILE *out, const struct nft *nft, const struct nft_config *config)
 {
-	nft->pairs = config->pair_count > 0;
-	if (nft->pairs)
-		put_pairs(out, nft, config);
 	if (nft->direction != IMPAIR_TO)
 		put_chain(out, nft, config, "from", nft->link_count ? "ingress" : "prerouting");
 	if (nft->direction != IMPAIR_FROM)
@@ -334,14 +336,43 @@ static int run_text(struct nft *nft, const struct nft_config *config,
 	return rc;
 }
 
-static void put_begin(FILE *out, struct nft *nft, const struct nft_config *config)
+static void put_table(FILE *out, struct nft *nft, const struct nft_config *config)
 {
 	fprintf(out, "create table %s\n", nft->table);
 	fprintf(out, "add counter %s seen\n", nft->table);
 	fprintf(out, "add counter %s hit\n", nft->table);
 	fprintf(out, "add set %s live { type ether_type; flags timeout; }\n", nft->table);
+	if (config->pair_count > 0)
+		put_set(out, nft, config);
+}
+
+/* With these it is in force. */
+static void put_begin(FILE *out, struct nft *nft, const struct nft_config *config)
+{
 	put_rules(out, nft, config);
 	put_lease(out, nft);
+}
+
+static void put_end(FILE *out, struct nft *nft, const struct nft_config *config)
+{
+	(void)config;
+	/* To add a table that is there changes nothing; so one that is gone can be deleted too. */
+	fprintf(out, "add table %s\ndelete table %s\n", nft->table, nft->table);
+}
+
+/* A few at a time into a set that no rule asks yet: who has no rights on the host has no more room
+ * in a message. */
+static int add_pairs(struct nft *nft, const struct nft_config *config, struct error *e)
+{
+	struct nft_config part = *config;
+
+	for (size_t i = 0; i < config->pair_count; i += PART) {
+		part.pairs = config->pairs + i;
+		part.pair_count = config->pair_count - i < PART ? config->pair_count - i : PART;
+		if (run_text(nft, &part, put_pairs, e))
+			return -1;
+	}
+	return 0;
 }
 
 int nft_begin(int netns, const struct nft_config *config, struct arena *arena, struct nft **ret_nft,
@@ -365,17 +396,36 @@ int nft_begin(int netns, const struct nft_config *config, struct arena *arena, s
 		.direction = config->direction,
 		.lease = config->lease,
 	};
-	if (run_text(nft, config, put_begin, e))
+	nft->pairs = config->pair_count > 0;
+	if (run_text(nft, config, put_table, e))
 		return -1;
+	if (add_pairs(nft, config, e) || run_text(nft, config, put_begin, e)) {
+		run_text(nft, NULL, put_end, NULL);
+		return -1;
+	}
 	*ret_nft = nft;
 	return 0;
 }
 
+static void put_new_set(FILE *out, struct nft *nft, const struct nft_config *config)
+{
+	put_set(out, nft, config);
+}
+
+static void put_no_set(FILE *out, struct nft *nft, const struct nft_config *config)
+{
+	put_set(out, nft, config); /* so that there is one */
+	fprintf(out, "delete set %s pairs%u\n", nft->table, nft->generation);
+}
+
+/* The rules of the generation before go in the step in which these come. */
 static void put_change(FILE *out, struct nft *nft, const struct nft_config *config)
 {
-	put_no_rules(out, nft);
-	nft->generation++;
-	nft->lease = config->lease;
+	struct nft before = *nft;
+
+	before.generation--;
+	before.pairs = nft->had_pairs;
+	put_no_rules(out, &before);
 	put_rules(out, nft, config);
 	put_lease(out, nft);
 }
@@ -387,7 +437,14 @@ int nft_change(struct nft *nft, const struct nft_config *config, struct error *e
 	assert(config->direction == nft->direction);
 	if (nft_check(config, e))
 		return -1;
-	if (run_text(nft, config, put_change, e)) {
+	nft->generation++;
+	nft->had_pairs = nft->pairs;
+	nft->pairs = config->pair_count > 0;
+	nft->lease = config->lease;
+	if ((nft->pairs && run_text(nft, config, put_new_set, e)) || add_pairs(nft, config, e) ||
+	    run_text(nft, config, put_change, e)) {
+		if (nft->pairs)
+			run_text(nft, config, put_no_set, NULL);
 		*nft = before;
 		return -1;
 	}
@@ -403,13 +460,6 @@ static void put_renew(FILE *out, struct nft *nft, const struct nft_config *confi
 int nft_renew(struct nft *nft, struct error *e)
 {
 	return run_text(nft, NULL, put_renew, e);
-}
-
-static void put_end(FILE *out, struct nft *nft, const struct nft_config *config)
-{
-	(void)config;
-	/* To add a table that is there changes nothing; so one that is gone can be deleted too. */
-	fprintf(out, "add table %s\ndelete table %s\n", nft->table, nft->table);
 }
 
 int nft_end(struct nft *nft, struct error *e)
