@@ -340,6 +340,7 @@ START_TEST(guest_lease)
 		ck_assert(!places_reach(&places, 0, 1));
 		ck_assert(places_reach(&places, 1, 0));
 		program_pause(800);
+		ck_assert(!places_reach(&places, 0, 1));
 		places_ok(nft_renew(nft, &e), &e);
 	}
 	ck_assert(!places_reach(&places, 0, 1));

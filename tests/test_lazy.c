@@ -7,6 +7,7 @@
 #include "drivers/lazy/curl.h"
 #include "drivers/lazy/fuse.h"
 #include "drivers/lazy/netlink.h"
+#include "drivers/lazy/nftables.h"
 #include "drivers/lazy/pcap.h"
 #include "tests/test.h"
 
@@ -86,7 +87,8 @@ static void *open_all(void *self)
 {
 	struct error *e = self;
 
-	if (lazy_curl_open(e) || lazy_pcap_open(e) || lazy_netlink_open(e) || lazy_fuse_open(e))
+	if (lazy_curl_open(e) || lazy_pcap_open(e) || lazy_netlink_open(e) || lazy_fuse_open(e) ||
+	    lazy_nftables_open(e))
 		return NULL;
 	curl_easy_cleanup(curl_easy_init());
 	nl_socket_free(nl_socket_alloc());
