@@ -33,7 +33,7 @@
 #define DELAYS 2000
 #define PACKETS_MAX 100000
 #define QUIET (1000 * NANOS_MS) /* nothing comes any more, also on a busy host */
-#define BURST 50 /* datagrams, then a pause: nothing on the way may overflow */
+#define BURST 50                /* datagrams, then a pause: nothing on the way may overflow */
 #define SEED 7
 #define PORT 8080
 #define OTHER_PORT 8081

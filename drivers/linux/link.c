@@ -184,16 +184,34 @@ void user_links_close(struct user_links *links)
 	arena_free(&arena);
 }
 
-/* A link that has ended gives its memory to the next one. */
-static struct user_link *find_room(struct user_links *links)
+struct claim {
+	const struct user_link_config *config;
+	struct user_link *link; /* NULL: there are too many */
+};
+
+/* In the thread, which looks at all of them. One that has ended gives its memory to the next. */
+static void claim(struct user_links *links, void *arg)
 {
-	for (size_t i = 0; i < links->count; i++)
+	struct claim *claimed = arg;
+	struct user_link *link = NULL;
+
+	for (size_t i = 0; i < links->count && !link; i++)
 		if (!links->items[i]->used)
-			return links->items[i];
-	if (links->count == USER_LINKS_MAX)
-		return NULL;
-	links->items[links->count] = arena_alloc(&links->arena, sizeof(struct user_link));
-	return links->items[links->count++];
+			link = links->items[i];
+	if (!link && links->count < USER_LINKS_MAX) {
+		link = arena_alloc(&links->arena, sizeof(*link));
+		links->items[links->count++] = link;
+	}
+	claimed->link = link;
+	if (!link)
+		return;
+	*link = (struct user_link){
+		.owner = links,
+		.number = claimed->config->number,
+		.lease = claimed->config->lease,
+		.catch = -1,
+		.sides = {{link, -1, IMPAIR_TO}, {link, -1, IMPAIR_FROM}},
+	};
 }
 
 static int set_names(struct user_link *link, const struct user_link_config *config, struct error *e)
@@ -235,17 +253,13 @@ static int begin_in(struct user_links *links, struct user_link *link,
 int user_link_begin(struct user_links *links, const struct user_link_config *config,
 		    struct user_link **ret_link, struct error *e)
 {
-	struct user_link *link = find_room(links);
+	struct claim claimed = {.config = config};
+	struct user_link *link;
 
+	link_engine_call(links, claim, &claimed);
+	link = claimed.link;
 	if (!link)
 		return error_set(e, ERROR_LIMIT, NO_PLACE, "more than %d links", USER_LINKS_MAX);
-	*link = (struct user_link){
-		.owner = links,
-		.number = config->number,
-		.lease = config->lease,
-		.catch = -1,
-		.sides = {{link, -1, IMPAIR_TO}, {link, -1, IMPAIR_FROM}},
-	};
 	if (set_names(link, config, e) || begin_in(links, link, config, e))
 		return -1;
 	*ret_link = link;
