@@ -24,6 +24,7 @@
 #include "core/stats.h"
 #include "drivers/linux/link.h"
 #include "drivers/linux/netns.h"
+#include "drivers/linux/nft.h"
 #include "tests/stations.h"
 #include "tests/test.h"
 
@@ -810,6 +811,54 @@ START_TEST(impairments_compose)
 }
 END_TEST
 
+/* What nftables drops at the port the link does not carry around it. */
+START_TEST(hooks_of_the_port_act_as_before)
+{
+	const char *const port = "m0";
+	struct nft_config config = {
+		.name = "beside",
+		.links = &port,
+		.link_count = 1,
+		.direction = IMPAIR_FROM,
+		.verdict = NFT_DROP,
+		.share_ppm = NFT_ALL_PPM,
+		.lease = NANOS_MINUTE,
+	};
+	struct error e = {0};
+	struct flow *flow[2];
+	struct nft *nft;
+	struct net net;
+
+	if (nft_probe(NFT_DROP, true, &e)) {
+		printf("skipped: nftables beside a link: %s\n", e.text);
+		return;
+	}
+	open_net(&net, SEED);
+	for (size_t i = 0; i < 2; i++) {
+		flow[i] = new_flow(&net, 1 - i, i, HEAD);
+		warm_up(flow[i]);
+	}
+	begin_at(&net, 0, NULL, 0, 0);
+	for (int i = 0; i < 2; i++) {
+		config.direction = i == 0 ? IMPAIR_FROM : IMPAIR_TO;
+		good(nft_begin(machines_router(net.stations.machines), &config, &net.stations.arena,
+			       &nft, &e),
+		     &e);
+		put(flow[0]);
+		put(flow[1]);
+		ck_assert(take(flow[i], QUIET));
+		ck_assert(!take(flow[1 - i], 200 * MS));
+		good(nft_end(nft, &e), &e);
+	}
+	put(flow[0]);
+	put(flow[1]);
+	ck_assert(take(flow[0], QUIET) && take(flow[1], QUIET));
+	free_flow(flow[0]);
+	free_flow(flow[1]);
+	close_net(&net);
+}
+END_TEST
+
 START_TEST(a_lease_ends_it)
 {
 	struct user_link_rule rule = {
@@ -996,6 +1045,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "reorder", some_overtake);
 	test_add(suite, "rate", a_rate_is_kept);
 	test_add(suite, "compose", impairments_compose);
+	test_add(suite, "hooks", hooks_of_the_port_act_as_before);
 	test_add(suite, "lease", a_lease_ends_it);
 	test_add(suite, "errors", says_what_is_wrong);
 	test_add(suite, "kill", a_kill_leaves_no_device);
