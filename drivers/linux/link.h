@@ -8,8 +8,9 @@
  * takes its place, and one thread copies between the two, frames of up to 64 KiB (TSO) in one
  * piece. Where each packet on the wire has a fate of its own (impair_needs_wire_packets()) such a
  * frame is judged packet by packet, and neighbours that go on at the same time go on in one piece.
- * Machine, addresses and connections stay as they are when a link begins and ends, and no frame is
- * lost then; a few may come twice. Queueing disciplines and nftables on the port act as before.
+ * Machine, addresses and connections stay as they are when a link begins and ends. What is sent
+ * meanwhile is caught and goes on: a few frames may come twice, and one that the bridge has in hand
+ * at that moment may be lost. Queueing disciplines and nftables on the port act as before.
  *
  * What the receiver sees of a flipped bit: checksums are complete before, so its kernel drops a
  * packet whose TCP, UDP or IPv4 header checksum no longer fits, as on a real wire; what has no
