@@ -280,17 +280,28 @@ START_TEST(writes_are_torn)
 }
 END_TEST
 
+static int read_log(void *self)
+{
+	(void)self;
+	return bed_read(bed_above("log"), NULL, 0) < 0 && errno == EIO ? 8 : 1;
+}
+
 START_TEST(without_a_kill_the_disk_is_gone)
 {
 	uint32_t number;
-	pid_t pid;
+	pid_t pid, reader;
 	int status;
 
 	if (!bed_layer)
 		return;
 	pid = begin_letters(&(struct fuse_fault){.kind = FUSE_FAULT_TORN_OP, .part_count = 2},
 			    &number);
+	/* No other fault stands; all wait for the crash. */
+	reader = bed_child(read_log, NULL);
+	ck_assert_int_eq(bed_wait(reader, 100), -1);
 	bed_crash();
+	status = bed_wait(reader, 2000);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 8, "status %d", status);
 	status = bed_wait(pid, 2000);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "status %d", status);
 }
