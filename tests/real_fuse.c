@@ -173,6 +173,12 @@ START_TEST(details_pass_through)
 	bed_write(bed_below("f"), "changed", 7);
 	ck_assert_int_eq(bed_read(bed_above("f"), value, sizeof(value)), 7);
 	ck_assert_mem_eq(value, "changed", 7);
+	fd = open(bed_above("f"), O_RDWR | O_APPEND | O_CLOEXEC);
+	ck_assert_int_eq(truncate(bed_below("f"), 100), 0);
+	ck_assert_int_eq(write(fd, "end", 3), 3);
+	ck_assert_int_eq(pread(fd, value, sizeof(value), 100), 3);
+	ck_assert_mem_eq(value, "end", 3);
+	close(fd);
 	/* Only what goes through the page cache can be mapped shared. */
 	fd = open(bed_above("db-shm"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ck_assert_int_eq(ftruncate(fd, BLOCK), 0);
@@ -537,9 +543,9 @@ START_TEST(throughput_is_limited)
 	ck_assert_uint_eq(bed_counts(number).matched, 100);
 	ck_assert_int_gt(bed_counts(number).delayed, 0);
 	bed_end(number);
-	start = process_now();
-	ck_assert_int_eq(read_fifty(&failed[0]) == NULL && failed[0] == 0, true);
-	ck_assert_int_lt(process_now() - start, 200 * NANOS_MS);
+	read_fifty(&failed[0]);
+	ck_assert_int_eq(failed[0], 0);
+	ck_assert_uint_eq(bed_counts(number).matched, 100);
 	close(fd_f);
 }
 END_TEST
@@ -741,6 +747,10 @@ START_TEST(disks_are_limited)
 		ck_assert_int_eq(disk_limit(below, had, &bed_error), 0);
 		ck_assert_int_eq(pwrite(fd, block, BLOCK, BLOCK), BLOCK);
 		ck_assert_int_eq(ftruncate(fd, BLOCK), 0);
+		/* The kernel lets go of what was removed in its own time. */
+		do
+			ck_assert_int_eq(disk_look(below, &had, &now, &bed_error), 0);
+		while (now.inodes != used.inodes);
 		ck_assert_int_eq(
 			disk_limit(below, (struct disk_limits){.inodes = used.inodes}, &bed_error),
 			0);

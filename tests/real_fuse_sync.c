@@ -156,21 +156,28 @@ START_TEST(a_lying_disk_loses_what_was_synced)
 }
 END_TEST
 
-/* O_DSYNC is a sync too; another file's is none. */
+/* O_DSYNC is a sync too; another file's, or another folder's, is none. */
 START_TEST(each_file_is_for_itself)
 {
 	char got[8] = "";
-	int one, two;
+	int one, two, folder;
 
 	if (!bed_layer)
 		return;
 	one = open(bed_above("one"), O_RDWR | O_CREAT | O_DSYNC | O_CLOEXEC, 0600);
 	two = open(bed_above("two"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(mkdir(bed_above("folder"), 0700), 0);
 	bed_set(&(struct fuse_fault){.kind = FUSE_FAULT_LOST_FSYNC});
 	ck_assert_int_eq(write(one, "safe", 4), 4);
 	ck_assert_int_eq(write(two, "lost", 4), 4);
-	ck_assert_int_eq(fdatasync(one), 0);
+	ck_assert_int_eq(mknod(bed_above("new"), S_IFREG | 0600, 0), 0);
+	ck_assert_int_eq(mknod(bed_above("folder/new"), S_IFREG | 0600, 0), 0);
+	folder = open(bed_above("folder"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_eq(fsync(folder), 0);
+	close(folder);
 	bed_crash();
+	ck_assert_int_eq(access(bed_above("folder/new"), F_OK), 0);
+	ck_assert_int_ne(access(bed_above("new"), F_OK), 0);
 	ck_assert_int_eq(bed_read(bed_above("one"), got, 8), 4);
 	ck_assert_int_eq(bed_read(bed_above("two"), got, 8), 0);
 	close(one);
