@@ -34,6 +34,7 @@
 #define TRIES 400
 #define BLOCK 4096
 #define NOBODY 65534
+#define MANY 5000
 
 static char block[BLOCK];
 
@@ -567,15 +568,13 @@ static int read_hung(void *self)
 	return bed_read(bed_above("f"), got, 4) == 4 && memcmp(got, "hung", 4) == 0 ? 7 : 1;
 }
 
-static bool waits(pid_t pid)
+static bool waits(uint32_t wanted)
 {
 	nanos end = process_now() + 5 * NANOS_S;
-	uint32_t held = fuse_layer_held(bed_layer);
 
-	(void)pid;
-	while (fuse_layer_held(bed_layer) <= held && process_now() < end)
+	while (fuse_layer_held(bed_layer) != wanted && process_now() < end)
 		process_pause(NANOS_MS);
-	return fuse_layer_held(bed_layer) > held;
+	return fuse_layer_held(bed_layer) == wanted;
 }
 
 START_TEST(what_hangs_can_be_killed)
@@ -593,9 +592,9 @@ START_TEST(what_hangs_can_be_killed)
 	bed_write(bed_below("g"), "free", 4);
 	number = bed_set(&hang);
 	one = bed_child(read_hung, NULL);
-	ck_assert(waits(one));
+	ck_assert(waits(1));
 	two = bed_child(read_hung, NULL);
-	ck_assert(waits(two));
+	ck_assert(waits(2));
 	/* Others go on. */
 	for (int i = 0; i < 100; i++)
 		ck_assert_int_eq(bed_read(bed_above("g"), block, 4), 4);
@@ -628,7 +627,7 @@ START_TEST(a_lease_ends_it)
 	number = bed_set(&hang);
 	start = process_now();
 	pid = bed_child(read_hung, NULL);
-	ck_assert(waits(pid));
+	ck_assert(waits(1));
 	while (process_now() - start < 600 * NANOS_MS) {
 		fuse_layer_renew(bed_layer, number);
 		process_pause(50 * NANOS_MS);
@@ -657,11 +656,127 @@ START_TEST(the_end_lets_go)
 	bed_write(bed_below("f"), "hung", 4);
 	bed_set(&(struct fuse_fault){.kind = FUSE_FAULT_HANG, .path = "f"});
 	pid = bed_child(read_error, NULL);
-	ck_assert(waits(pid));
+	ck_assert(waits(1));
 	bed_close();
 	status = bed_wait(pid, 2000);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 8, "status %d", status);
 	ck_assert_int_eq(bed_read(bed_above("f"), block, 4), 4);
+}
+END_TEST
+
+static size_t descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	while (readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
+}
+
+/* Whatever its users have open, held and not synced: the server has nothing of it after. */
+START_TEST(nothing_is_left_open)
+{
+	struct fuse_layer_config config = {.name = "small", .cpu = -1};
+	size_t before = descriptors(), processes = 0;
+	struct fuse_layer *layer;
+	uint32_t number = 0;
+	DIR *dir;
+	int fd;
+
+	if (!bed_layer)
+		return;
+	ck_assert_int_eq(disk_make((struct disk_limits){0}, &config.below_fd, &bed_error), 0);
+	ck_assert_int_eq(fuse_layer_open(&config, &bed_arena, &layer, &bed_error), 0);
+	ck_assert_int_eq(fuse_layer_set(layer, &(struct fuse_fault){.kind = FUSE_FAULT_LOST_FSYNC},
+					&number, &bed_error),
+			 0);
+	fd = open(arena_printf(&bed_arena, "%s/f", fuse_layer_above(layer)), O_RDWR | O_CREAT,
+		  0600);
+	ck_assert_int_eq(write(fd, block, BLOCK), BLOCK);
+	ck_assert_int_eq(unlink(arena_printf(&bed_arena, "%s/f", fuse_layer_above(layer))), 0);
+	ck_assert_int_eq(mkdir(arena_printf(&bed_arena, "%s/d", fuse_layer_above(layer)), 0700), 0);
+	dir = opendir(arena_printf(&bed_arena, "%s/d", fuse_layer_above(layer)));
+	ck_assert_ptr_nonnull(dir);
+	ck_assert_int_eq(fuse_layer_close(layer, &bed_error), 0);
+	ck_assert_int_eq(write(fd, block, BLOCK), -1);
+	ck_assert(errno == ENOTCONN || errno == ECONNABORTED);
+	close(fd);
+	closedir(dir);
+	ck_assert_uint_eq(descriptors(), before);
+	dir = opendir("/proc/self/task");
+	while (readdir(dir))
+		processes++;
+	closedir(dir);
+	/* This thread, the one of the bed's layer, "." and "..". */
+	ck_assert_uint_eq(processes, 4);
+}
+END_TEST
+
+/* More files than descriptors for them: they are found again, by the names that they have now. */
+START_TEST(many_files_need_few_descriptors)
+{
+	char name[64], got[64];
+	struct stat status;
+	size_t before;
+	int gone;
+
+	if (!bed_layer)
+		return;
+	ck_assert_int_eq(mkdir(bed_below("d"), 0700), 0);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "d/f%d", i);
+		bed_write(bed_below(name), name, strlen(name));
+	}
+	gone = open(bed_above("gone"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(write(gone, "here", 4), 4);
+	ck_assert_int_eq(unlink(bed_above("gone")), 0);
+	before = descriptors();
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "d/f%d", i);
+		ck_assert_int_eq(stat(bed_above(name), &status), 0);
+	}
+	ck_assert_uint_lt(descriptors(), before + 2200);
+	ck_assert_int_eq(rename(bed_above("d"), bed_above("e")), 0);
+	for (int i = 0; i < MANY; i++) {
+		char wanted[64];
+
+		snprintf(name, sizeof(name), "e/f%d", i);
+		snprintf(wanted, sizeof(wanted), "d/f%d", i);
+		memset(got, 0, sizeof(got));
+		ck_assert_int_gt(bed_read(bed_above(name), got, sizeof(got)), 0);
+		ck_assert_str_eq(got, wanted);
+	}
+	ck_assert_int_eq(fstat(gone, &status), 0);
+	ck_assert(status.st_size == 4 && status.st_nlink == 0);
+	close(gone);
+}
+END_TEST
+
+START_TEST(open_files_are_known_by_their_new_names)
+{
+	uint32_t number;
+	int fd;
+
+	if (!bed_layer)
+		return;
+	ck_assert_int_eq(mkdir(bed_above("d"), 0700), 0);
+	bed_write(bed_above("d/f"), block, BLOCK);
+	fd = open(bed_above("d/f"), O_RDONLY | O_CLOEXEC);
+	number = bed_set(&(struct fuse_fault){.kind = FUSE_FAULT_ERRNO,
+					      .methods = FUSE_METHOD_BIT(FUSE_ON_READ),
+					      .error = EIO,
+					      .path = "e/new"});
+	ck_assert_int_eq(pread(fd, block, BLOCK, 0), BLOCK);
+	ck_assert_int_eq(rename(bed_above("d/f"), bed_above("d/new")), 0);
+	ck_assert_int_eq(pread(fd, block, BLOCK, 0), BLOCK);
+	ck_assert_int_eq(rename(bed_above("d"), bed_above("e")), 0);
+	ck_assert_int_eq(pread(fd, block, BLOCK, 0), -1);
+	ck_assert_int_eq(rename(bed_above("e/new"), bed_above("new")), 0);
+	ck_assert_int_eq(pread(fd, block, BLOCK, 0), BLOCK);
+	ck_assert_uint_eq(bed_counts(number).acted, 1);
+	close(fd);
 }
 END_TEST
 
@@ -1065,6 +1180,10 @@ static void add_cases(Suite *suite)
 	add(suite, "what_hangs_can_be_killed", what_hangs_can_be_killed, 1);
 	add(suite, "a_lease_ends_it", a_lease_ends_it, 1);
 	add(suite, "the_end_lets_go", the_end_lets_go, 1);
+	add(suite, "nothing_is_left_open", nothing_is_left_open, 1);
+	add(suite, "many_files_need_few_descriptors", many_files_need_few_descriptors, 1);
+	add(suite, "open_files_are_known_by_their_new_names",
+	    open_files_are_known_by_their_new_names, 1);
 	add(suite, "bad_blocks_and_flipped_bits", bad_blocks_and_flipped_bits, 1);
 	add(suite, "disks_are_limited", disks_are_limited, 1);
 	add(suite, "a_dead_server_loses_nothing_synced", a_dead_server_loses_nothing_synced, 1);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -549,6 +550,11 @@ static int try_it(struct error *e)
 	    pread(fd, read_back, sizeof(text), 0) != sizeof(text) || strcmp(text, read_back) != 0)
 		error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "a file on it cannot be used: %s",
 			  strerror(errno));
+	/* As machines do: the same one again, in other mount namespaces. Linux 5.15 has that. */
+	else if (mounts_enter() || mount(layer->name, "/proc", TYPE, FLAGS, layer->options) ||
+		 access("/proc/probe", R_OK))
+		error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "it cannot be mounted twice: %s",
+			  strerror(errno));
 	else
 		rc = 0;
 	if (fd >= 0)
@@ -562,6 +568,7 @@ bool fuse_layer_probe(struct arena *arena, const char **ret_why)
 {
 	struct error error = {0};
 	char text[ERROR_TEXT_MAX] = "";
+	struct pollfd answer = {.events = POLLIN};
 	int said[2], status = 0;
 	ssize_t got;
 	pid_t pid;
@@ -581,13 +588,18 @@ bool fuse_layer_probe(struct arena *arena, const char **ret_why)
 			_exit(2);
 		_exit(rc ? 1 : 0);
 	}
+	answer.fd = said[0];
 	close(said[1]);
-	got = read(said[0], text, sizeof(text) - 1);
+	got = poll(&answer, 1, WAIT / NANOS_MS) == 1 ? read(said[0], text, sizeof(text) - 1) : -1;
 	close(said[0]);
 	if (pid < 0)
 		return false;
+	if (got < 0)
+		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	*ret_why = got > 0 ? arena_strdup(arena, text) : "it dies";
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	*ret_why = got > 0 ? arena_strdup(arena, text) : "it hangs, or dies";
+	return false;
 }
