@@ -509,17 +509,18 @@ END_TEST
 
 static void *read_fifty(void *self)
 {
+	char bytes[BLOCK];
 	int *failed = self;
 
 	for (int i = 0; i < 50; i++)
-		*failed += do_read() != 0;
+		*failed += pread(fd_f, bytes, BLOCK, 0) != BLOCK;
 	return NULL;
 }
 
 /* 400 KiB by two at 1 MB/s; what another file does at the same time is not of it. */
 START_TEST(throughput_is_limited)
 {
-	pthread_t threads[2];
+	pthread_t readers[2];
 	int failed[2] = {0};
 	nanos start;
 	uint32_t number;
@@ -531,11 +532,11 @@ START_TEST(throughput_is_limited)
 		.kind = FUSE_FAULT_THROTTLE, .path = "f", .bytes_per_second = 1e6});
 	start = process_now();
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(pthread_create(&threads[i], NULL, read_fifty, &failed[i]), 0);
+		ck_assert_int_eq(pthread_create(&readers[i], NULL, read_fifty, &failed[i]), 0);
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(bed_read(bed_above("d/x"), block, 1), 1);
 	for (int i = 0; i < 2; i++) {
-		pthread_join(threads[i], NULL);
+		pthread_join(readers[i], NULL);
 		ck_assert_int_eq(failed[i], 0);
 	}
 	/* 409,600 bytes; the bucket held 10 ms. */
@@ -664,9 +665,9 @@ START_TEST(the_end_lets_go)
 }
 END_TEST
 
-static size_t descriptors(void)
+static size_t count_in(const char *folder)
 {
-	DIR *dir = opendir("/proc/self/fd");
+	DIR *dir = opendir(folder);
 	size_t count = 0;
 
 	while (readdir(dir))
@@ -675,11 +676,21 @@ static size_t descriptors(void)
 	return count;
 }
 
+static size_t descriptors(void)
+{
+	return count_in("/proc/self/fd");
+}
+
+static size_t threads(void)
+{
+	return count_in("/proc/self/task");
+}
+
 /* Whatever its users have open, held and not synced: the server has nothing of it after. */
 START_TEST(nothing_is_left_open)
 {
 	struct fuse_layer_config config = {.name = "small", .cpu = -1};
-	size_t before = descriptors(), processes = 0;
+	size_t before = descriptors(), threads_before = threads();
 	struct fuse_layer *layer;
 	uint32_t number = 0;
 	DIR *dir;
@@ -705,12 +716,7 @@ START_TEST(nothing_is_left_open)
 	close(fd);
 	closedir(dir);
 	ck_assert_uint_eq(descriptors(), before);
-	dir = opendir("/proc/self/task");
-	while (readdir(dir))
-		processes++;
-	closedir(dir);
-	/* This thread, the one of the bed's layer, "." and "..". */
-	ck_assert_uint_eq(processes, 4);
+	ck_assert_uint_eq(threads(), threads_before);
 }
 END_TEST
 
@@ -1154,6 +1160,11 @@ START_TEST(it_works_without_root)
 		return;
 	}
 	bed_close();
+	/* "." and ".." are two; a checking tool may have a thread of its own. */
+	if (threads() > 3) {
+		printf("skipped: no user namespace for a process with several threads\n");
+		return;
+	}
 	status = bed_wait(bed_child(probe_as_nobody, NULL), 10000);
 	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
 }
