@@ -1080,7 +1080,9 @@ START_TEST(machines_live_on_layers)
 	ck_assert_int_eq(journal_open("machines", &bed_arena, &journal, &bed_error), 0);
 	site.storage = storage = arena_printf(&bed_arena, "%s/storage", journal->work);
 	disk = arena_printf(&bed_arena, "%s/disk", journal->work);
-	ck_assert_int_eq(mkdir(storage, 0700), 0);
+	mounts[0].path = storage;
+	mounts[1].path = disk;
+	machines = open_machines(&config, journal);
 	configs[0].below = storage;
 	ck_assert_int_eq(
 		disk_make((struct disk_limits){.bytes = 1 << 20}, &configs[1].below_fd, &bed_error),
@@ -1088,9 +1090,8 @@ START_TEST(machines_live_on_layers)
 	for (int i = 0; i < 2; i++) {
 		ck_assert_msg(fuse_layer_open(&configs[i], &bed_arena, &layers[i], &bed_error) == 0,
 			      "%s", bed_error.text);
-		mounts[i] = fuse_layer_machine(layers[i], i ? disk : storage);
+		mounts[i] = fuse_layer_machine(layers[i], mounts[i].path);
 	}
-	machines = open_machines(&config, journal);
 	script = arena_printf(&bed_arena, "echo one >%s/a; echo own >%s/b; exec sleep 100", storage,
 			      disk);
 	start(machines, 0, script);

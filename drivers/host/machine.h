@@ -65,8 +65,9 @@ struct machine_config {
 	 * own mount namespace too; NULL: none. */
 	const char *devices;
 	uint32_t device_count;
-	/* Made at its birth, in this order, after its disk and devices: what lies over them. A path
-	 * below the work folder that is not there is made. Nothing on loopback. */
+	/* Made at its first birth, in this order, after its disk and devices: what lies over them.
+	 * Paths below the work folder, which machines_open() makes; all else may be filled in
+	 * until machine_start(). Nothing on loopback. */
 	const struct machine_mount *mounts;
 	size_t mount_count;
 };

@@ -64,7 +64,7 @@ struct fuse_layer_config {
 struct fuse_layer;
 
 /* Can this host do it? Tried for real in a child, with a folder that nobody else sees; changes
- * nothing. *ret_why: the reason why not, in words. */
+ * nothing. *ret_why, when it returns false: why not, in words. */
 bool fuse_layer_probe(struct arena *arena, const char **ret_why);
 
 /*
@@ -86,7 +86,8 @@ const char *fuse_layer_below(const struct fuse_layer *layer);
 /* "/proc/PID/fd/N": the folder through the layer, mounted nowhere; for tests and probes. */
 const char *fuse_layer_above(const struct fuse_layer *layer);
 
-/* The mount that puts the layer at `path` into a machine: for struct machine_config. */
+/* The mount that puts the layer at `path` into a machine: for struct machine_config, with all but
+ * the path filled in after machines_open() when that may enter a user namespace. */
 struct machine_mount fuse_layer_machine(const struct fuse_layer *layer, const char *path);
 
 /*
@@ -195,10 +196,12 @@ struct fuse_fault {
 
 /* What it did so far. It may be read after the end too, until the number is given out again. */
 struct fuse_counts {
-	uint64_t matched; /* operations that it could have hit */
-	uint64_t acted; /* that it hit: failed, delayed, held, flipped (reads), not synced, torn */
-	uint64_t bits;  /* BITFLIP: flipped ones that were read */
-	nanos delayed;  /* LATENCY, THROTTLE: in all */
+	uint64_t matched; /* operations that it could have hit; LOST_FSYNC: that need a sync */
+	/* That it hit: failed, delayed, held, read with flipped bits, torn. LOST_FSYNC: files and
+	 * names that crashes took back, and syncs that lied. */
+	uint64_t acted;
+	uint64_t bits; /* BITFLIP: flipped ones that were read */
+	nanos delayed; /* LATENCY, THROTTLE: in all */
 };
 
 /*
