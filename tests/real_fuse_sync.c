@@ -631,7 +631,7 @@ START_TEST(the_replica_keeps_its_promises)
 {
 	unsigned last = 0, number, lines = 0, most = 0;
 	struct program program;
-	struct load load;
+	struct load load = {0};
 	struct error e = {0};
 	char *text, *line;
 	int ends[2];

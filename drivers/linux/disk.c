@@ -115,7 +115,7 @@ int disk_look(const char *folder, struct disk_limits *ret_limits, struct disk_li
 
 int disk_limit(const char *folder, struct disk_limits limits, struct error *e)
 {
-	struct disk_limits had, used;
+	struct disk_limits had = {0}, used = {0};
 	struct order order = {.folder = folder, .limits = limits, .fd = -1};
 
 	if (disk_look(folder, &had, &used, e))

@@ -59,7 +59,7 @@ static void forget_blocks(struct fuse_lost *lost, struct lost_file *file)
 static bool grow_buckets(struct lost_file *file)
 {
 	size_t count = file->bucket_count > 0 ? 2 * file->bucket_count : BUCKETS_FIRST;
-	struct lost_block **grown = calloc(count, sizeof(*grown)); /* cppcheck-suppress memleak */
+	struct lost_block **grown = calloc(count, sizeof(void *));
 
 	if (!grown)
 		return false;
@@ -132,6 +132,16 @@ static void forget_file(struct fuse_lost *lost, struct lost_file *file)
 	lost->file_count--;
 	close(file->fd);
 	free(file);
+}
+
+static void forget_files(struct fuse_lost *lost)
+{
+	struct lost_file *newer;
+
+	for (struct lost_file *file = lost->oldest; file; file = newer) {
+		newer = file->newer;
+		forget_file(lost, file);
+	}
 }
 
 static void write_back_oldest(struct fuse_lost *lost)
@@ -248,8 +258,7 @@ void lost_crash(struct fuse_lost *lost, struct fuse_loss *ret)
 	/* Content before names: a removed file gets its name back with its old content. */
 	for (struct lost_file *file = lost->oldest; file; file = file->newer)
 		put_back(file, ret);
-	while (lost->oldest)
-		forget_file(lost, lost->oldest);
+	forget_files(lost);
 	lost_names_crash(lost, ret);
 	ret->written_back += lost->written_back;
 	lost->written_back = 0;
@@ -257,8 +266,7 @@ void lost_crash(struct fuse_lost *lost, struct fuse_loss *ret)
 
 void lost_forget_all(struct fuse_lost *lost)
 {
-	while (lost->oldest)
-		forget_file(lost, lost->oldest);
+	forget_files(lost);
 	lost_synced_names(lost);
 	lost->written_back = 0;
 }

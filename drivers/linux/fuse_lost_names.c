@@ -232,8 +232,12 @@ void lost_synced_folder(struct fuse_lost *lost, struct fuse_ident ident)
 
 void lost_synced_names(struct fuse_lost *lost)
 {
-	while (lost->first)
-		lost_take_back(lost, lost->first);
+	struct lost_name *after;
+
+	for (struct lost_name *name = lost->first; name; name = after) {
+		after = name->after;
+		lost_take_back(lost, name);
+	}
 }
 
 /* ---- putting back: what is otherwise by now (another sync came between) stays ---- */
@@ -398,8 +402,11 @@ static bool undo(struct fuse_lost *lost, const struct lost_name *name)
 
 void lost_names_crash(struct fuse_lost *lost, struct fuse_loss *ret)
 {
-	while (lost->last) {
-		ret->names += undo(lost, lost->last);
-		lost_take_back(lost, lost->last);
+	struct lost_name *before;
+
+	for (struct lost_name *name = lost->last; name; name = before) {
+		before = name->before;
+		ret->names += undo(lost, name);
+		lost_take_back(lost, name);
 	}
 }

@@ -138,7 +138,7 @@ int nodes_fd(struct fuse_nodes *nodes, struct fuse_node *node)
 static void grow(struct fuse_nodes *nodes)
 {
 	size_t old_count = nodes->bucket_count;
-	struct fuse_node **old = nodes->buckets, **grown = calloc(2 * old_count, sizeof(*grown));
+	struct fuse_node **old = nodes->buckets, **grown = calloc(2 * old_count, sizeof(void *));
 
 	if (!grown)
 		return; /* slower, and right */
