@@ -34,6 +34,7 @@
 #include "drivers/linux/kmsg.h"
 #include "sim/minilepton/gpud.h"
 #include "sim/minilepton/http.h"
+#include "tests/drill_machines.h"
 #include "tests/program.h"
 #include "tests/test.h"
 #include "tests/workplace.h"
@@ -692,6 +693,36 @@ START_TEST(a_node_reads_the_kernels_log)
 }
 END_TEST
 
+/* What a machine sees is what drsim knows of it, and its agent takes lines about it for its own. */
+START_TEST(machines_have_gpus_that_say_who_they_are)
+{
+	struct drill_machines drill;
+
+	drill_machines_open(&drill, _i ? "gpus" : "gpus-loopback", 2, _i == 0);
+	for (size_t i = 0; i < 2; i++) {
+		struct machine *machine = machines_get(drill.machines, i);
+
+		drill_machines_start(&drill, i, (struct machine_start){0});
+		for (uint32_t gpu = 0; gpu < 2; gpu++) {
+			const char *path = arena_printf(&arena, "%s%s/gpu%u", machine_root(machine),
+							drill.configs[i].devices, (unsigned)gpu);
+			struct device_identity wanted, read = {.pci = ""};
+			char *bytes = workplace_read(path);
+
+			machine_device(machine, gpu, &wanted);
+			ck_assert_int_eq(
+				device_parse((unsigned char *)bytes, DEVICE_WORK_AT, &read), 0);
+			ck_assert_str_eq(read.pci, wanted.pci);
+			ck_assert_str_eq(read.uuid, wanted.uuid);
+			ck_assert_str_eq(wanted.pci + 8, arena_printf(&arena, ":%02x:%02x",
+								      (unsigned)i, (unsigned)gpu));
+			free(bytes);
+		}
+	}
+	drill_machines_close(&drill);
+}
+END_TEST
+
 /* More lines than the kernel takes of one descriptor: all are there. In a soak only, since they are
  * the host's. */
 START_TEST(a_burst_of_lines_is_not_dropped)
@@ -733,6 +764,7 @@ static void add_cases(Suite *suite)
 	add(suite, "health: file", a_node_tells_of_what_its_log_says, 1);
 	add(suite, "health: fifo", a_node_reads_a_fifo, 1);
 	add(suite, "health: kernel", a_node_reads_the_kernels_log, 1);
+	add(suite, "machines", machines_have_gpus_that_say_who_they_are, 2);
 	add(suite, "health: burst", a_burst_of_lines_is_not_dropped, 1);
 }
 

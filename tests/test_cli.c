@@ -1130,6 +1130,9 @@ START_TEST(doctor)
 	expect("doctor", 0, "driver sim     yes");
 	expect("doctor", 0, "driver process yes");
 	expect("doctor", 0, "undo journal");
+	expect("doctor", 0, "kernel log");
+	expect("doctor", 0, "time namespace");
+	expect("doctor", 0, "cgroup devices");
 	ck_assert_int_eq(setenv("PATH", "/nowhere", 1), 0);
 	expect("doctor", 0, "gnuplot        no");
 	expect_nothing_written();
