@@ -53,7 +53,7 @@ static void check_networks(struct arena *arena, say_function *say)
 	for (int backend = 0; backend < NET_BACKENDS; backend++)
 		say(names[backend], host->has[backend],
 		    host->has[backend] ? good[backend] : arena_strdup(arena, host->why[backend]));
-	rc = nft_probe(NFT_RESET, &e);
+	rc = nft_probe(NFT_RESET, true, &e);
 	tell(arena, say, "net reset", rc, "connections are reset, by nftables", &e);
 }
 
