@@ -31,7 +31,7 @@ static void write_device(uint32_t index, char *path, size_t room)
 	close(fd);
 }
 
-static double ask(const struct devices *devices)
+static double ask(struct devices *devices)
 {
 	unsigned char key[DEVICES_KEY_SIZE];
 	nanos begin = minilepton_now();

@@ -76,14 +76,15 @@ static void try_disk(struct trial *trial, const char *path)
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (done(trial, fd >= 0)) {
 		for (uint32_t i = 0; i < DISK_LOOK_BLOCKS; i++)
-			if (done(trial, pwrite(fd, block, sizeof(block), (off_t)(i * sizeof(block))) ==
-						sizeof(block)))
+			if (done(trial, pwrite(fd, block, sizeof(block),
+					       (off_t)(i * sizeof(block))) == sizeof(block)))
 				written += sizeof(block);
 		done(trial, fdatasync(fd) == 0);
 		done(trial, fstat(fd, &status) == 0);
 		read_blocks(trial, fd, block);
-		trial->look.rate = (double)(written + (uint64_t)trial->look.blocks * sizeof(block)) /
-				   ((double)(now() - begun + 1) / 1e9);
+		trial->look.rate =
+			(double)(written + (uint64_t)trial->look.blocks * sizeof(block)) /
+			((double)(now() - begun + 1) / 1e9);
 		close(fd);
 	}
 	done(trial, unlink(path) == 0 || errno == ENOENT);

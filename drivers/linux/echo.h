@@ -28,7 +28,7 @@ struct echo_plan {
 	uint32_t rounds; /* 1 … ECHO_ROUNDS_MAX, to each target */
 	nanos spacing;   /* between rounds */
 	nanos patience;  /* for answers behind the last round */
-	size_t bytes;    /* of each packet behind the IP header; 0: ECHO_BYTES. Never cut in parts */
+	size_t bytes; /* of each packet behind the IP header; 0: ECHO_BYTES. Never cut in parts */
 };
 
 struct echo_sum {

@@ -56,8 +56,7 @@ static int open_out(void *self, struct error *e)
 	const int room = SEND_ROOM;
 
 	ends->out = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (ends->out < 0 ||
-	    setsockopt(ends->out, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
+	if (ends->out < 0 || setsockopt(ends->out, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
 	    connect(ends->out, (const struct sockaddr *)&ends->to, sizeof(ends->to)))
 		return fail(e);
 	return 0;
@@ -89,8 +88,7 @@ static double flood(const struct ends *ends, nanos time)
 	return (double)(arrived - FLOOD_BYTES) / ((double)(last - first) / 1e9);
 }
 
-int flood_measure(int from, int to, uint32_t address, nanos time, double *ret_rate,
-		  struct error *e)
+int flood_measure(int from, int to, uint32_t address, nanos time, double *ret_rate, struct error *e)
 {
 	struct ends ends = {
 		.in = -1,

@@ -11,7 +11,7 @@
 #include "core/clock.h"
 #include "core/error.h"
 
-#define FLOOD_BYTES 1400            /* of a packet */
+#define FLOOD_BYTES 1400              /* of a packet */
 #define FLOOD_MAX ((uint64_t)1 << 28) /* bytes sent at most */
 
 /* From the namespace `from` to `address` (IPv4, network order), which is one of the namespace `to`,

@@ -263,7 +263,7 @@ void calls_read(struct real *real, const struct entity *entity, struct reading *
 			continue;
 		sum = sum_of(real, fault);
 		ret->calls_hit += sum.acted;
-		ret->gpus_hanging += fault->used && fault->effect.kind == EFFECT_GPU_HANG &&
-				     sum.held > 0;
+		ret->gpus_hanging +=
+			fault->used && fault->effect.kind == EFFECT_GPU_HANG && sum.held > 0;
 	}
 }

@@ -20,8 +20,7 @@ int clocks_open(struct real *real, struct error *e)
 			continue;
 		path = arena_printf(&real->arena, "%s/clock-%u", real->journal->work, n);
 		if (clock_wall_fits(real->program, e) ||
-		    clock_wall_open(path, real->journal, &real->arena, &real->clocks[n],
-				    e))
+		    clock_wall_open(path, real->journal, &real->arena, &real->clocks[n], e))
 			return -1;
 	}
 	return 0;

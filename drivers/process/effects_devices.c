@@ -22,8 +22,7 @@
 int devices_open_log(struct real *real, struct error *e)
 {
 	bool host = real->scenario->process.kernel_log == KERNEL_LOG_HOST;
-	const char *path =
-		host ? NULL : arena_printf(&real->arena, "%s/kmsg", real->journal->work);
+	const char *path = host ? NULL : arena_printf(&real->arena, "%s/kmsg", real->journal->work);
 	const struct kmsg_config config = {
 		.allowed = true, /* a log of our own, or the scenario names the host's */
 		.run = real->run,
@@ -123,8 +122,7 @@ static int write_state(struct real *real, const struct fault_state *fault, int64
 		state.wrong = (uint32_t)amount;
 	state.pace = state.pace > 0 ? state.pace : 1;
 	device_print_state(&state, bytes);
-	bool ok = fd >= 0 &&
-		  pwrite(fd, bytes, sizeof(bytes), DEVICE_STATE_AT) == sizeof(bytes);
+	bool ok = fd >= 0 && pwrite(fd, bytes, sizeof(bytes), DEVICE_STATE_AT) == sizeof(bytes);
 	int error = errno;
 	if (fd >= 0)
 		close(fd);
@@ -156,9 +154,8 @@ bool devices_weak(struct real *real, const struct fault_state *fault)
 void devices_read(struct real *real, const struct entity *entity, uint32_t node, uint32_t gpus,
 		  struct reading *ret)
 {
-	const struct entity place = {.kind = ENTITY_NODE,
-				     .site = entity->site,
-				     .index = (int32_t)node};
+	const struct entity place = {
+		.kind = ENTITY_NODE, .site = entity->site, .index = (int32_t)node};
 
 	for (uint32_t gpu = 0; gpu < gpus; gpu++) {
 		struct device_state state;

@@ -197,8 +197,8 @@ static void choose_ports(struct real *real, const struct effect *effect, struct 
 			net->ports[net->config.port_count++] = (uint16_t)(node->port + 1 + i);
 	}
 	net->config.ports = net->ports;
-	add_all(real, net, effect->kind == EFFECT_NET_RESET ? DIRECTION_TO : asked_direction(effect),
-		entity);
+	add_all(real, net,
+		effect->kind == EFFECT_NET_RESET ? DIRECTION_TO : asked_direction(effect), entity);
 	if (effect->kind != EFFECT_NET_RESET)
 		return;
 	net->config.verdict = NFT_RESET;
@@ -460,8 +460,7 @@ static struct network_fault *net_of(struct real *real, struct fault_state *fault
 	struct echo_sum sum;
 
 	fault->net = arena_alloc(memory(real), sizeof(*fault->net));
-	snprintf(fault->net->label, sizeof(fault->net->label), "f%zu",
-		 ++real->network->faults);
+	snprintf(fault->net->label, sizeof(fault->net->label), "f%zu", ++real->network->faults);
 	if (fault->effect.kind == EFFECT_NET_DELAY) {
 		network_measure(real, &fault->effect.entity, 21, 2 * NANOS_MS, 0, &sum);
 		fault->net->trip = sum.round_trip;

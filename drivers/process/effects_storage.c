@@ -237,8 +237,8 @@ int disks_break(struct real *real, struct fault_state *fault, struct error *e)
 int disks_mend(struct real *real, struct fault_state *fault, struct error *e)
 {
 	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
-	struct node *node = real_node(real, fault->effect.entity.site,
-				      (uint32_t)fault->effect.entity.index);
+	struct node *node =
+		real_node(real, fault->effect.entity.site, (uint32_t)fault->effect.entity.index);
 
 	fault->due = NANOS_NEVER;
 	if (fault->layer_fault > 0 && fuse_layer_end(layer, fault->layer_fault, e))
@@ -274,8 +274,8 @@ int disks_crash(struct real *real, const struct node *node, struct error *e)
 void disks_look(struct real *real, struct fault_state *fault)
 {
 	struct fuse_layer *layer = layer_of(real, &fault->effect.entity);
-	struct node *node = real_node(real, fault->effect.entity.site,
-				      (uint32_t)fault->effect.entity.index);
+	struct node *node =
+		real_node(real, fault->effect.entity.site, (uint32_t)fault->effect.entity.index);
 	struct error error = {.kind = ERROR_NONE};
 
 	if (fault->renew <= real_now(real)) {
@@ -378,8 +378,8 @@ int inodes_fill(struct real *real, struct fault_state *fault, struct error *e)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot make %s: %s", folder,
 				 strerror(errno));
 	double keep = (double)space.f_files * (double)fault->effect.amount / EFFECT_PPM;
-	for (fault->inodes_taken = 0;
-	     (double)fault->inodes_taken + keep < (double)space.f_favail; fault->inodes_taken++) {
+	for (fault->inodes_taken = 0; (double)fault->inodes_taken + keep < (double)space.f_favail;
+	     fault->inodes_taken++) {
 		snprintf(path, sizeof(path), "%s/%u", folder, fault->inodes_taken);
 		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0 && errno == ENOSPC)

@@ -79,9 +79,8 @@ static void *open_sockets(void *context)
 	for (uint32_t n = 0; network->among_nodes && n < opener->real->node_count; n++)
 		network->neighbours[n] = -1;
 	for (uint32_t n = 0; network->among_nodes && n < opener->real->node_count; n++)
-		if (opener->rc == 0 &&
-		    (machine_enter(opener->real->nodes[n].machine, opener->e) ||
-		     neighbours_open(opener->real, n, opener->e)))
+		if (opener->rc == 0 && (machine_enter(opener->real->nodes[n].machine, opener->e) ||
+					neighbours_open(opener->real, n, opener->e)))
 			opener->rc = -1;
 	return NULL;
 }
@@ -117,8 +116,8 @@ int network_open(struct real *real, struct error *e)
 	network->measure = arena_array(arena, places(network), sizeof(struct echo *));
 	network->address = arena_array(arena, network->target_count, sizeof(uint32_t));
 	network->rate = arena_array(arena, network->target_count, sizeof(double));
-	network->seen = arena_array(arena, places(network) * network->target_count,
-				    sizeof(*network->seen));
+	network->seen =
+		arena_array(arena, places(network) * network->target_count, sizeof(*network->seen));
 	real->network = network;
 	for (uint32_t p = 0; p < network->site_count; p++)
 		network->place[p] = real->site_machines[p];
@@ -244,8 +243,7 @@ bool network_reaches(struct real *real, uint32_t from, uint32_t to)
 	const struct network *network = real->network;
 
 	return !network->watched || from == to ||
-	       open_between(real, place_of(network, from),
-			    target_of(real, place_of(network, to)));
+	       open_between(real, place_of(network, from), target_of(real, place_of(network, to)));
 }
 
 bool network_wait(struct real *real, uint32_t from, uint32_t to, nanos until,
@@ -335,11 +333,10 @@ void network_measure(struct real *real, const struct entity *entity, uint32_t ro
 		     size_t bytes, struct echo_sum *ret)
 {
 	struct network *network = real->network;
-	const struct echo_plan plan = {
-		.rounds = rounds,
-		.spacing = spacing,
-		.patience = network->patience,
-		.bytes = bytes};
+	const struct echo_plan plan = {.rounds = rounds,
+				       .spacing = spacing,
+				       .patience = network->patience,
+				       .bytes = bytes};
 	struct error error = {.kind = ERROR_NONE};
 	uint32_t place;
 	size_t target;
@@ -390,9 +387,8 @@ static double measure_rate(struct real *real, const struct entity *entity)
 
 static void measure(struct real *real, const struct entity *entity, struct reading *ret)
 {
-	const effect_mask shares =
-		EFFECT_BIT(EFFECT_NET_LOSS) | EFFECT_BIT(EFFECT_NET_DUPLICATE) |
-		EFFECT_BIT(EFFECT_NET_CORRUPT) | EFFECT_BIT(EFFECT_NET_REORDER);
+	const effect_mask shares = EFFECT_BIT(EFFECT_NET_LOSS) | EFFECT_BIT(EFFECT_NET_DUPLICATE) |
+				   EFFECT_BIT(EFFECT_NET_CORRUPT) | EFFECT_BIT(EFFECT_NET_REORDER);
 	struct echo_sum sum;
 
 	network_measure(real, entity, TRIP_ROUNDS, 2 * NANOS_MS, 0, &sum);
@@ -423,7 +419,8 @@ enum answer {
 /* A connection, and a request on it, from where the clients are. */
 static enum answer knock(const char *address)
 {
-	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	static const char request[] =
+		"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 	char host[64], byte;
 	const char *colon = strrchr(address, ':');
 	struct sockaddr_in to = {.sin_family = AF_INET};

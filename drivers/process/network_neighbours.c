@@ -12,8 +12,8 @@
 
 #include "drivers/process/network_private.h"
 
-#define PORT 9    /* discard, RFC 863: nobody listens there in a node's own network */
-#define COPIES 3  /* of each word, one of which has to arrive */
+#define PORT 9                /* discard, RFC 863: nobody listens there in a node's own network */
+#define COPIES 3              /* of each word, one of which has to arrive */
 #define QUIET (20 * NANOS_MS) /* without a word: no more is on its way */
 
 struct word {

@@ -20,21 +20,21 @@ struct seen {
 
 struct network {
 	uint32_t site_count;
-	bool watched;      /* the scenario breaks it somewhere */
-	bool among_nodes;  /* or single nodes from one another */
+	bool watched;     /* the scenario breaks it somewhere */
+	bool among_nodes; /* or single nodes from one another */
 	struct net_host host;
-	struct machine **place;        /* of each site, then the edge's */
-	struct echo **watch, **measure; /* from each place: the watch's, the main thread's */
+	struct machine **place;            /* of each site, then the edge's */
+	struct echo **watch, **measure;    /* from each place: the watch's, the main thread's */
 	int neighbours[PROCESS_NODES_MAX]; /* sockets of nodes that may be cut off so */
 	uint32_t looks;                    /* from them, so far */
-	uint32_t *address;             /* network order: of each node, then of each place */
+	uint32_t *address;                 /* network order: of each node, then of each place */
 	size_t target_count;
-	struct seen *seen; /* [place][target] */
+	struct seen *seen;        /* [place][target] */
 	struct user_links *links; /* where packets are touched by ourselves; NULL: not yet */
-	size_t faults;     /* so far, for their names */
-	uint64_t resets;   /* connections of looks that were reset, so far */
-	double *rate;      /* bytes/s to each target, as it was first; 0: not measured */
-	nanos patience;    /* for an answer */
+	size_t faults;            /* so far, for their names */
+	uint64_t resets;          /* connections of looks that were reset, so far */
+	double *rate;             /* bytes/s to each target, as it was first; 0: not measured */
+	nanos patience;           /* for an answer */
 	struct watcher *watchers; /* of each place; NULL: not started */
 	atomic_bool ends;
 };

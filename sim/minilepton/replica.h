@@ -69,8 +69,8 @@ struct devices {
 		size_t work; /* bytes of memory that it has */
 	} items[OPTIONS_TEXTS_MAX];
 	size_t count;
-	/* The pace of the slowest, and the share of wrong results of the worst, as they were a few
-	 * milliseconds ago; ppm. */
+	/* The pace of the slowest, and the share of wrong results of the worst, as they were when
+	 * they computed last; ppm. */
 	_Atomic uint32_t pace, wrong;
 	atomic_bool ends;
 	bool watched;
@@ -89,7 +89,7 @@ void devices_check(const struct devices *devices);
  * What all of them together hold, which is the same as long as they are in order. What is sealed
  * with it once can only be opened by asking them again. Ends the process like devices_check().
  */
-void devices_compute(const struct devices *devices, unsigned char ret_key[DEVICES_KEY_SIZE]);
+void devices_compute(struct devices *devices, unsigned char ret_key[DEVICES_KEY_SIZE]);
 /* Seals `size` bytes with a key, or opens them. */
 void devices_seal(const unsigned char key[DEVICES_KEY_SIZE], void *bytes, size_t size);
 void devices_close(struct devices *devices);

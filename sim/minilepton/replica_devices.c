@@ -63,7 +63,28 @@ static size_t ask(const struct device *device, unsigned char work[DEVICE_WORK_BY
 	return got;
 }
 
-void devices_compute(const struct devices *devices, unsigned char ret_key[DEVICES_KEY_SIZE])
+static void look_at_states(struct devices *devices)
+{
+	uint32_t pace = DEVICE_PACE_FULL, wrong = 0;
+
+	for (size_t i = 0; i < devices->count; i++) {
+		unsigned char bytes[DEVICE_STATE_BYTES];
+		struct device_state state;
+		ssize_t got = pread(devices->items[i].fd, bytes, sizeof(bytes), DEVICE_STATE_AT);
+		if (got < 0 && errno != EINTR)
+			lost(devices->items[i].path);
+		/* An empty file, which a test may have made, is a GPU in order. */
+		if (got != sizeof(bytes))
+			continue;
+		device_parse_state(bytes, &state);
+		pace = state.pace < pace ? state.pace : pace;
+		wrong = state.wrong > wrong ? state.wrong : wrong;
+	}
+	atomic_store(&devices->pace, pace);
+	atomic_store(&devices->wrong, wrong);
+}
+
+void devices_compute(struct devices *devices, unsigned char ret_key[DEVICES_KEY_SIZE])
 {
 	unsigned char work[DEVICE_WORK_BYTES];
 
@@ -74,6 +95,7 @@ void devices_compute(const struct devices *devices, unsigned char ret_key[DEVICE
 		for (size_t at = 0; at < devices->items[i].work; at++)
 			ret_key[at % DEVICES_KEY_SIZE] ^= work[at];
 	}
+	look_at_states(devices);
 }
 
 void devices_seal(const unsigned char key[DEVICES_KEY_SIZE], void *bytes, size_t size)
@@ -82,25 +104,6 @@ void devices_seal(const unsigned char key[DEVICES_KEY_SIZE], void *bytes, size_t
 
 	for (size_t i = 0; i < size; i++)
 		each[i] ^= key[i % DEVICES_KEY_SIZE];
-}
-
-static void look_at_states(struct devices *devices)
-{
-	uint32_t pace = DEVICE_PACE_FULL, wrong = 0;
-
-	for (size_t i = 0; i < devices->count; i++) {
-		unsigned char bytes[DEVICE_STATE_BYTES];
-		struct device_state state;
-		/* An empty file, which a test may have made, is a GPU in order. */
-		if (pread(devices->items[i].fd, bytes, sizeof(bytes), DEVICE_STATE_AT) !=
-		    sizeof(bytes))
-			continue;
-		device_parse_state(bytes, &state);
-		pace = state.pace < pace ? state.pace : pace;
-		wrong = state.wrong > wrong ? state.wrong : wrong;
-	}
-	atomic_store(&devices->pace, pace);
-	atomic_store(&devices->wrong, wrong);
 }
 
 nanos devices_slowed(const struct devices *devices, nanos time)
@@ -124,12 +127,11 @@ bool devices_err(const struct devices *devices, uint64_t number)
 
 static void *watch(void *self)
 {
-	struct devices *devices = self;
+	const struct devices *devices = self;
 	const struct timespec pause = {.tv_nsec = LOOK_EVERY};
 
 	while (!atomic_load(&devices->ends)) {
 		devices_check(devices);
-		look_at_states(devices);
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 	}
 	return NULL;
@@ -156,7 +158,6 @@ int devices_open(struct devices *devices, const struct options_texts *paths, str
 	}
 	if (devices->count == 0)
 		return 0;
-	look_at_states(devices);
 	code = pthread_create(&devices->thread, NULL, watch, devices);
 	if (code)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "pthread_create: %s",
