@@ -308,7 +308,8 @@ static const struct param process_rows[] = {
 	 "Namespaces of its own for each node, loopback ports, or what the host allows."},
 	{"kernel_log", PARAM_CHOICE, offsetof(struct process_config, kernel_log), "own", 0, 0,
 	 kernel_log_names,
-	 "Where gpu.xid writes: a log of the drill's own, or the host's, whose monitoring sees it."},
+	 "Where gpu.xid writes: a log of the drill's own, or the host's, whose monitoring sees "
+	 "it."},
 	PARAMS_END,
 };
 static const struct param price_rows[] = {

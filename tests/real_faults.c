@@ -251,7 +251,8 @@ static const struct drill calls = {
 	 "  - {at: 395s, fault: gpu.fallen_off_bus, target: \"primary/node[0]/gpu[1]\", for: 25s}\n"
 	 "  - {at: 450s, fault: gpu.thermal, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"
 	 "  - {at: 505s, fault: gpu.ecc, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"
-	 "  - {at: 560s, fault: clock.skew, target: \"primary/node[0]\", offset: 100s, for: 25s}\n"},
+	 "  - {at: 560s, fault: clock.skew, target: \"primary/node[0]\", offset: 100s, "
+	 "for: 25s}\n"},
 	{{"sys.error", "system calls that were hit: 0 -> "},
 	 {"sys.delay", "system calls that were hit: "},
 	 {"sys.retval", "system calls that were hit: 0 -> "},

@@ -1500,7 +1500,8 @@ START_TEST(null_reads_the_deployment)
 	ck_assert_uint_eq(reading.copies, 2);
 	ops->read(self, (struct entity){.kind = ENTITY_RACK, .index = 1}, EFFECTS_ALL, &reading);
 	ck_assert_uint_eq(reading.nodes_powered, 2);
-	ops->read(self, (struct entity){.kind = ENTITY_GPU, .index = 1, .part = 3}, EFFECTS_ALL, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_GPU, .index = 1, .part = 3}, EFFECTS_ALL,
+		  &reading);
 	ck_assert_uint_eq(reading.gpus_visible, 1);
 	ops->read(self, (struct entity){.kind = ENTITY_STANDBY, .site = 1}, EFFECTS_ALL, &reading);
 	ck_assert(reading.usable);
@@ -1523,7 +1524,8 @@ START_TEST(null_reads_the_deployment)
 	ops->read(self, (struct entity){.kind = ENTITY_REPLICA}, EFFECTS_ALL, &reading);
 	ck_assert_double_eq(reading.request_rate, 60);
 	ck_assert_uint_eq(reading.quota_ppm, EFFECT_PPM);
-	ops->read(self, (struct entity){.kind = ENTITY_DATA, .index = DATA_IO}, EFFECTS_ALL, &reading);
+	ops->read(self, (struct entity){.kind = ENTITY_DATA, .index = DATA_IO}, EFFECTS_ALL,
+		  &reading);
 	ck_assert_uint_eq(reading.content_bytes, 20);
 	ops->read(self, (struct entity){.kind = ENTITY_STORE}, EFFECTS_ALL, &reading);
 	ck_assert_double_eq(reading.disk_rate, 4e9);

@@ -135,8 +135,8 @@ static int set_up(struct builder *builder, int index, bool forwards)
 	if (link && change) {
 		rtnl_link_set_ifindex(link, index);
 		rtnl_link_set_flags(change, IFF_UP);
-		/* Who has not the address asked for must not answer for who has: a bridge would take
-		 * what belongs to the router behind one of its ports. */
+		/* Who has not the address asked for must not answer for who has: a bridge would
+		 * take what belongs to the router behind one of its ports. */
 		rtnl_link_inet_set_conf(change, IPV4_DEVCONF_ARP_IGNORE, 1);
 		if (forwards)
 			rtnl_link_inet_set_conf(change, IPV4_DEVCONF_FORWARDING, 1);
@@ -208,7 +208,7 @@ static uint32_t network_of(size_t site)
 static int add_bridge(struct builder *builder, size_t site)
 {
 	struct rtnl_link *link = rtnl_link_bridge_alloc();
-	/* Its own, by which it does not change when ports come and go; machines have random ones. */
+	/* Its own, which does not change when ports come and go; machines have random ones. */
 	uint8_t bytes[6] = {0x02, 0xd5, 0, 0, (uint8_t)(site >> 8), (uint8_t)site};
 	struct nl_addr *address = nl_addr_build(AF_LLC, bytes, sizeof(bytes));
 	char name[32];

@@ -54,7 +54,8 @@ struct nft_config {
 	const char *name; /* [a-z0-9_]+, of this fault alone */
 	/* Links in the namespace where its rules stand; none: where packets come into a bridge of
 	 * it first, which is from a machine and not from another site's. For NFT_RESET a kernel
-	 * often has only one of both (nft_reject_bridge, or nft_reject_netdev): nft_probe() tells. */
+	 * often has only one of both (nft_reject_bridge, or nft_reject_netdev): nft_probe() tells.
+	 */
 	const char *const *links;
 	size_t link_count;
 	/* Which packets of each link, as the machine behind it sees it: FROM those that it sends,

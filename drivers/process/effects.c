@@ -545,12 +545,14 @@ static const struct way ways[EFFECTS] = {
 	[EFFECT_GPU_GONE] = {"the GPU's device file leaves the machine; what has it open fails as "
 			     "CUDA programs do",
 			     FIDELITY_REAL, SEEN, remove_gpu, bring_gpu, gpu_gone},
-	[EFFECT_GPU_XID] = {"a line as the GPU's driver writes it, in a kernel log of the drill's own "
-			    "or, where the scenario says so, the host's",
-			    FIDELITY_DETECTOR, SILENT, xid_write, nothing, is_over},
-	[EFFECT_GPU_SLOW] = {"the stand-in GPU's clock goes down; what computes on it takes as much "
-			     "longer",
-			     FIDELITY_REAL, SILENT, devices_weaken, devices_restore, devices_weak},
+	[EFFECT_GPU_XID] =
+		{"a line as the GPU's driver writes it, in a kernel log of the drill's own "
+		 "or, where the scenario says so, the host's",
+		 FIDELITY_DETECTOR, SILENT, xid_write, nothing, is_over},
+	[EFFECT_GPU_SLOW] =
+		{"the stand-in GPU's clock goes down; what computes on it takes as much "
+		 "longer",
+		 FIDELITY_REAL, SILENT, devices_weaken, devices_restore, devices_weak},
 	[EFFECT_GPU_WRONG] = {"a share of what the stand-in GPU computes is wrong", FIDELITY_REAL,
 			      SILENT, devices_weaken, devices_restore, devices_weak},
 	[EFFECT_CLOCK_SKEW] = {"programs of the node see another wall clock, by libfaketime",

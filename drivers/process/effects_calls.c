@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults of system calls, and of GPUs that do not answer: by a filter that the machines which may be
- * hit have from their start on, and rules that are switched on and off. Only the calls that a step
- * names are asked about.
+ * Faults of system calls, and of GPUs that do not answer: by a filter that the machines which may
+ * be hit have from their start on, and rules that are switched on and off. Only the calls that a
+ * step names are asked about.
  */
 #include <assert.h>
 #include <stdlib.h>

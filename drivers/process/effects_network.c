@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How the network of a drill is broken: at the ports of machines and sites in the router's
- * namespace. All of it is in namespaces that vanish with drsim; a cut is a lease besides, so that it
- * ends even when drsim is stopped.
+ * namespace. All of it is in namespaces that vanish with drsim; a cut is a lease besides, so that
+ * it ends even when drsim is stopped.
  */
 #include <arpa/inet.h>
 #include <assert.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which nodes reach which, one way: a partition drops what goes from one to another, and an echo
- * cannot tell which of its two ways was cut. Each node has a datagram socket in its own network, and
- * what one sends is looked for at the other.
+ * cannot tell which of its two ways was cut. Each node has a datagram socket in its own network,
+ * and what one sends is looked for at the other.
  */
 #include <arpa/inet.h>
 #include <poll.h>

@@ -50,7 +50,7 @@
 #define EFFECTS_OF_NETWORK                                                                         \
 	(EFFECTS_OF_PACKETS | EFFECT_BIT(EFFECT_NET_CUT) | EFFECT_BIT(EFFECT_NET_FLAP) |           \
 	 EFFECT_BIT(EFFECT_NET_DROP) | EFFECT_BIT(EFFECT_NET_RESET))
-#define EFFECTS_OF_STORAGE                                                                           \
+#define EFFECTS_OF_STORAGE                                                                         \
 	(EFFECT_BIT(EFFECT_DISK_ERROR) | EFFECT_BIT(EFFECT_DISK_RATE) |                            \
 	 EFFECT_BIT(EFFECT_DISK_READONLY) | EFFECT_BIT(EFFECT_DISK_HANG) |                         \
 	 EFFECT_BIT(EFFECT_DISK_BADBLOCKS) | EFFECT_BIT(EFFECT_IO_ERROR) |                         \
@@ -74,9 +74,9 @@
 	 EFFECT_BIT(EFFECT_RESTORE_STOP) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                          \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
 	 EFFECT_BIT(EFFECT_CPU_TAKEN) | EFFECT_BIT(EFFECT_CPU_QUOTA) |                             \
-	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK | EFFECTS_OF_STORAGE |                    \
-	 EFFECTS_OF_CALLS | EFFECT_BIT(EFFECT_DISK_INODES) | EFFECT_BIT(EFFECT_GPU_XID) |          \
-	 EFFECT_BIT(EFFECT_GPU_SLOW) | EFFECT_BIT(EFFECT_GPU_WRONG) |                              \
+	 EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM) | EFFECTS_OF_NETWORK |         \
+	 EFFECTS_OF_STORAGE | EFFECTS_OF_CALLS | EFFECT_BIT(EFFECT_DISK_INODES) |                  \
+	 EFFECT_BIT(EFFECT_GPU_XID) | EFFECT_BIT(EFFECT_GPU_SLOW) | EFFECT_BIT(EFFECT_GPU_WRONG) | \
 	 EFFECT_BIT(EFFECT_CLOCK_SKEW))
 
 /* A node of the scenario: a machine with an agent. */
@@ -200,13 +200,13 @@ struct fault_state {
 	double cpu_used[FAULT_RECORDS_MAX];  /* by each of them before: processors */
 	uint32_t node_of[FAULT_RECORDS_MAX]; /* where each of them runs */
 	size_t pid_count;
-	struct network_fault *net;           /* of the network */
-	uint32_t inodes_taken;               /* files that took them */
-	uint32_t layer_fault;                /* its number in the layer over the disk; 0: none */
-	bool crashed;                        /* a torn write brought the node down */
-	uint32_t rules[FAULT_RECORDS_MAX];   /* on system calls */
+	struct network_fault *net;         /* of the network */
+	uint32_t inodes_taken;             /* files that took them */
+	uint32_t layer_fault;              /* its number in the layer over the disk; 0: none */
+	bool crashed;                      /* a torn write brought the node down */
+	uint32_t rules[FAULT_RECORDS_MAX]; /* on system calls */
 	size_t rule_count;
-	nanos renew;                         /* when their leases have to be */
+	nanos renew;                          /* when their leases have to be */
 	nanos cpu_at, cpu_then;               /* a look at the strain: when, and what it had used */
 	int32_t backup;                       /* or checkpoint of the job */
 	char ids[DATA_CLASSES][STORE_ID_MAX]; /* of the backup before it was aged */
@@ -236,15 +236,15 @@ struct real {
 	struct machine *control_machine, *gateway_machine, *store_machine, *client_machine;
 	struct machine *site_machines[SCENARIO_SITES_MAX]; /* each site's place in the network */
 	struct network *network;
-	effect_mask about; /* what a reading that is taken now is asked for */
-	struct effects planned;                      /* of all steps, on all that they may hit */
-	uint64_t writes_torn; /* so far */
+	effect_mask about;                   /* what a reading that is taken now is asked for */
+	struct effects planned;              /* of all steps, on all that they may hit */
+	uint64_t writes_torn;                /* so far */
 	double disk_rate[PROCESS_NODES_MAX]; /* as it was first; 0: not measured */
 	struct fuse_layer *layers[PROCESS_NODES_MAX]; /* over the storage, as a node sees it */
 	struct clock_wall *clocks[PROCESS_NODES_MAX]; /* NULL: they stay right */
-	const char *kernel_log; /* that the nodes read */
-	struct kmsg *kmsg;      /* where lines of it are written; NULL: no step does */
-	struct syscalls *syscalls;                   /* NULL: no step breaks any call */
+	const char *kernel_log;                       /* that the nodes read */
+	struct kmsg *kmsg;         /* where lines of it are written; NULL: no step does */
+	struct syscalls *syscalls; /* NULL: no step breaks any call */
 	const char *store_disk;
 	bool volumes[SCENARIO_SITES_MAX]; /* of limited size: mounted */
 	struct node nodes[PROCESS_NODES_MAX];
