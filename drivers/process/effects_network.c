@@ -365,6 +365,33 @@ static void find_place(struct real *real, const struct entity *entity, enum net_
 		ask->direction = ask->direction == IMPAIR_TO ? IMPAIR_FROM : IMPAIR_TO;
 }
 
+static struct net_ask ask_for(struct real *real, const struct effect *effect)
+{
+	return (struct net_ask){
+		.config = config_of(effect),
+		.direction = direction_of(asked_direction(effect)),
+		.match = match_of(real, effect),
+		.repeatable = false,
+	};
+}
+
+int network_check(struct real *real, const struct effect *effect, struct error *e)
+{
+	const struct net_host *host = &real->network->host;
+	struct net_choice choice;
+
+	if (EFFECT_BIT(effect->kind) & EFFECTS_OF_PACKETS) {
+		const struct net_ask ask = ask_for(real, effect);
+		return net_choose(host, &ask, &choice, e);
+	}
+	if (effect->partition && effect->partition->interface)
+		return 0;
+	return host->has[NET_NFTABLES] ? 0
+				       : error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+						   "packets cannot be dropped on this host: %s",
+						   host->why[NET_NFTABLES]);
+}
+
 static int begin_packets(struct real *real, struct fault_state *fault, struct error *e)
 {
 	const struct effect *effect = &fault->effect;
@@ -372,12 +399,7 @@ static int begin_packets(struct real *real, struct fault_state *fault, struct er
 	struct entity entity = effect->entity.kind == ENTITY_LINK
 				       ? end_of_link(real, &effect->entity, 0)
 				       : effect->entity;
-	struct net_ask ask = {
-		.config = config_of(effect),
-		.direction = direction_of(asked_direction(effect)),
-		.match = match_of(real, effect),
-		.repeatable = false,
-	};
+	struct net_ask ask = ask_for(real, effect);
 	struct net_choice choice;
 	struct net_place place;
 

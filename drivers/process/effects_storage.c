@@ -14,7 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "drivers/linux/disk_look.h"
+#include "drivers/linux/disk_trial.h"
 #include "drivers/linux/fuse.h"
 #include "drivers/process/effects.h"
 #include "drivers/process/planned.h"
@@ -140,7 +140,7 @@ static void choose_operations(const struct operations *operations, struct arena 
 /* Ranges spread over the first gigabyte of each file, so large that together they are the share. */
 static void choose_blocks(const struct effect *effect, struct fuse_fault *fault)
 {
-	const uint64_t span = (uint64_t)1 << 20, block = DISK_LOOK_BLOCK;
+	const uint64_t span = (uint64_t)1 << 20, block = DISK_TRIAL_BLOCK;
 	uint64_t ranges = effect->spread > 0 ? (uint64_t)effect->spread : 1;
 	uint64_t bytes = (uint64_t)((double)span * (double)effect->amount / EFFECT_PPM);
 
@@ -302,7 +302,7 @@ void disks_look(struct real *real, struct fault_state *fault)
 
 /* What a fault did to operations of the programs, which may be others than those of a look. */
 static void add_counts(const struct real *real, const struct fuse_layer *layer,
-		       const struct disk_look *look, struct reading *ret)
+		       const struct disk_trial *look, struct reading *ret)
 {
 	for (size_t i = 0; i < real->fault_count; i++) {
 		const struct fault_state *fault = &real->faults[i];
@@ -330,7 +330,7 @@ bool disks_read(struct real *real, const struct entity *entity, struct reading *
 {
 	const struct fuse_layer *layer = layer_of(real, entity);
 	struct error error = {.kind = ERROR_NONE};
-	struct disk_look look = {.operations = 0};
+	struct disk_trial look = {.operations = 0};
 
 	if (!layer)
 		return false;
@@ -338,7 +338,7 @@ bool disks_read(struct real *real, const struct entity *entity, struct reading *
 	/* A write of the look's own must not be the one that is torn. */
 	if (!(real->about & ~EFFECTS_THAT_TEAR))
 		return true;
-	if (disk_look(fuse_layer_above(layer), LOOK_PATIENCE, &look, &error))
+	if (disk_try(fuse_layer_above(layer), LOOK_PATIENCE, &look, &error))
 		return false;
 	ret->disks = 1;
 	ret->disks_failing = look.fails && look.unreadable == look.blocks;

@@ -22,7 +22,8 @@
 #define MISSES 3                  /* looks in a row without an answer: it is not reached */
 #define PATH_ROUNDS 3             /* echoes of which one has to be answered */
 #define TRIP_ROUNDS 21            /* of which the round trip is the median */
-#define SHARE_ROUNDS 2000         /* of which a share is told */
+#define TRIP_NOISE (200 * NANOS_US)
+#define SHARE_ROUNDS 2000 /* of which a share is told */
 #define SHARE_SPACING (100 * NANOS_US)
 #define RATE_TIME (500 * NANOS_MS)
 #define KNOCK_PATIENCE (500 * NANOS_MS)
@@ -65,6 +66,15 @@ struct opener {
 	int rc;
 };
 
+/* Before anything runs: what this host cannot do is refused now and not in the middle of a drill. */
+static void check_planned(void *self, const struct effect *effect)
+{
+	struct opener *opener = self;
+
+	if (opener->rc == 0)
+		opener->rc = network_check(opener->real, effect, opener->e);
+}
+
 /* In a thread of its own, which walks through the places. */
 static void *open_sockets(void *context)
 {
@@ -76,8 +86,6 @@ static void *open_sockets(void *context)
 		    echo_open(&network->watch[p], opener->e) ||
 		    echo_open(&network->measure[p], opener->e))
 			opener->rc = -1;
-	for (uint32_t n = 0; network->among_nodes && n < opener->real->node_count; n++)
-		network->neighbours[n] = -1;
 	for (uint32_t n = 0; network->among_nodes && n < opener->real->node_count; n++)
 		if (opener->rc == 0 && (machine_enter(opener->real->nodes[n].machine, opener->e) ||
 					neighbours_open(opener->real, n, opener->e)))
@@ -109,12 +117,15 @@ int network_open(struct real *real, struct error *e)
 
 	network->site_count = real->scenario->deployment.site_count;
 	network->patience = PATIENCE;
+	for (int n = 0; n < PROCESS_NODES_MAX; n++)
+		network->neighbours[n] = -1;
 	planned_each(real, EFFECTS_OF_NETWORK, note_planned, network);
 	network->target_count = real->node_count + places(network);
 	network->place = arena_array(arena, places(network), sizeof(struct machine *));
 	network->watch = arena_array(arena, places(network), sizeof(struct echo *));
 	network->measure = arena_array(arena, places(network), sizeof(struct echo *));
 	network->address = arena_array(arena, network->target_count, sizeof(uint32_t));
+	network->trip = arena_array(arena, network->target_count, sizeof(nanos));
 	network->rate = arena_array(arena, network->target_count, sizeof(double));
 	network->seen =
 		arena_array(arena, places(network) * network->target_count, sizeof(*network->seen));
@@ -135,8 +146,8 @@ int network_open(struct real *real, struct error *e)
 	if (thread_start(&thread, open_sockets, &opener))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot start a thread");
 	pthread_join(thread, NULL);
-	if (opener.rc == 0)
-		net_probe(&network->host);
+	net_probe(&network->host);
+	planned_each(real, EFFECTS_OF_NETWORK, check_planned, &opener);
 	return opener.rc;
 }
 
@@ -385,6 +396,20 @@ static double measure_rate(struct real *real, const struct entity *entity)
 	return readings_steady(&network->rate[target], rate);
 }
 
+/* It is what it was first until it is longer by more than an idle host may add. */
+static nanos steady_trip(struct real *real, const struct entity *entity, nanos trip)
+{
+	nanos *usual;
+	uint32_t place;
+	size_t target;
+
+	ends_of(real, entity, &place, &target);
+	usual = &real->network->trip[target];
+	if (*usual == 0 && trip != NANOS_NEVER)
+		*usual = trip;
+	return trip != NANOS_NEVER && trip <= *usual + TRIP_NOISE ? *usual : trip;
+}
+
 static void measure(struct real *real, const struct entity *entity, struct reading *ret)
 {
 	const effect_mask shares = EFFECT_BIT(EFFECT_NET_LOSS) | EFFECT_BIT(EFFECT_NET_DUPLICATE) |
@@ -392,7 +417,7 @@ static void measure(struct real *real, const struct entity *entity, struct readi
 	struct echo_sum sum;
 
 	network_measure(real, entity, TRIP_ROUNDS, 2 * NANOS_MS, 0, &sum);
-	ret->round_trip = sum.round_trip;
+	ret->round_trip = steady_trip(real, entity, sum.round_trip);
 	if (sum.answered == 0)
 		return; /* nothing comes through of which more could be told */
 	if (real->about & EFFECT_BIT(EFFECT_NET_MTU))

@@ -33,6 +33,7 @@ struct network {
 	struct user_links *links; /* where packets are touched by ourselves; NULL: not yet */
 	size_t faults;            /* so far, for their names */
 	uint64_t resets;          /* connections of looks that were reset, so far */
+	nanos *trip;              /* round trip to each target, as it was first; 0: not measured */
 	double *rate;             /* bytes/s to each target, as it was first; 0: not measured */
 	nanos patience;           /* for an answer */
 	struct watcher *watchers; /* of each place; NULL: not started */
@@ -42,6 +43,10 @@ struct network {
 /* Echoes between the ends of what the entity names. Main thread. */
 void network_measure(struct real *real, const struct entity *entity, uint32_t rounds, nanos spacing,
 		     size_t bytes, struct echo_sum *ret);
+
+/* ---- effects_network.c ---- */
+/* Can this host do it? ERROR_UNAVAILABLE says why not. */
+int network_check(struct real *real, const struct effect *effect, struct error *e);
 
 /* ---- network_neighbours.c ---- */
 /* The calling thread is in the network of the node. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a disk does with operations, tried by a child that may hang. */
-#include "drivers/linux/disk_look.h"
+#include "drivers/linux/disk_trial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,16 +27,16 @@ static nanos now(void)
 
 /* ---- in the child: no memory, no locks ---- */
 
-struct trial {
+struct attempt {
 	int out;
 	nanos begun;
-	struct disk_look look;
+	struct disk_trial look;
 };
 
 /* Told after each operation: what one that hangs has not told before is lost. */
-static bool done(struct trial *trial, bool ok)
+static bool done(struct attempt *trial, bool ok)
 {
-	struct disk_look *look = &trial->look;
+	struct disk_trial *look = &trial->look;
 	int error = errno;
 	nanos took = now() - trial->begun;
 
@@ -52,20 +52,20 @@ static bool done(struct trial *trial, bool ok)
 	return ok;
 }
 
-static void read_blocks(struct trial *trial, int fd, char *block)
+static void read_blocks(struct attempt *trial, int fd, char *block)
 {
-	for (uint32_t i = 0; i < DISK_LOOK_BLOCKS; i++) {
+	for (uint32_t i = 0; i < DISK_TRIAL_BLOCKS; i++) {
 		errno = 0; /* a short read is no error of its own */
-		ssize_t got = pread(fd, block, DISK_LOOK_BLOCK, (off_t)i * DISK_LOOK_BLOCK);
+		ssize_t got = pread(fd, block, DISK_TRIAL_BLOCK, (off_t)i * DISK_TRIAL_BLOCK);
 		trial->look.blocks++;
 		trial->look.unreadable += got < 0 && errno == EIO;
-		done(trial, got == DISK_LOOK_BLOCK);
+		done(trial, got == DISK_TRIAL_BLOCK);
 	}
 }
 
-static void try_disk(struct trial *trial, const char *path)
+static void try_disk(struct attempt *trial, const char *path)
 {
-	char block[DISK_LOOK_BLOCK];
+	char block[DISK_TRIAL_BLOCK];
 	nanos begun = now();
 	struct stat status;
 	uint64_t written = 0;
@@ -75,7 +75,7 @@ static void try_disk(struct trial *trial, const char *path)
 	trial->begun = begun;
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (done(trial, fd >= 0)) {
-		for (uint32_t i = 0; i < DISK_LOOK_BLOCKS; i++)
+		for (uint32_t i = 0; i < DISK_TRIAL_BLOCKS; i++)
 			if (done(trial, pwrite(fd, block, sizeof(block),
 					       (off_t)(i * sizeof(block))) == sizeof(block)))
 				written += sizeof(block);
@@ -103,9 +103,9 @@ static void reap(pid_t pid)
 }
 
 /* Its last word is the whole; false: none came in time. */
-static bool listen_to(int in, nanos end, struct disk_look *ret)
+static bool listen_to(int in, nanos end, struct disk_trial *ret)
 {
-	struct disk_look look;
+	struct disk_trial look;
 	nanos left;
 
 	while ((left = end - now()) > 0) {
@@ -124,14 +124,14 @@ static bool listen_to(int in, nanos end, struct disk_look *ret)
 	return false;
 }
 
-int disk_look(const char *folder, nanos patience, struct disk_look *ret, struct error *e)
+int disk_try(const char *folder, nanos patience, struct disk_trial *ret, struct error *e)
 {
-	struct trial trial = {.look = {.operations = 0}};
+	struct attempt trial = {.look = {.operations = 0}};
 	char path[PATH_ROOM];
 	int ends[2];
 	pid_t pid;
 
-	*ret = (struct disk_look){.operations = 0};
+	*ret = (struct disk_trial){.operations = 0};
 	snprintf(path, sizeof(path), "%s/.drsim-look-%ld", folder, (long)getpid());
 	/* Packets: a word is whole, or not there. */
 	if (pipe2(ends, O_CLOEXEC | O_DIRECT))
