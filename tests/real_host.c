@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <net/if.h>
@@ -459,17 +460,17 @@ static void try_pids(struct drill *drill)
 
 static struct machine_beside start_beside(struct drill *drill, const char *const *words)
 {
-	/* Absolute: it is started in another folder. */
-	char *build = realpath(getenv("DRSIM_BUILD"), NULL);
-	const char *argv[16] = {arena_printf(&drill->arena, "%s/minilepton", build), "strain"};
+	/* This program is in a folder beside it; both are in other folders by then. */
+	char *own = realpath("/proc/self/exe", NULL);
+	const char *argv[16] = {arena_printf(&drill->arena, "%s/../minilepton", dirname(own)),
+				"strain"};
 	const struct machine_start how = {
 		.argv = argv,
 		.log = arena_printf(&drill->arena, "%s/beside.log", drill->journal->work)};
 	struct error e = {0};
 	struct machine_beside beside;
 
-	ck_assert_ptr_nonnull(build);
-	free(build);
+	free(own);
 	for (size_t i = 0; words[i]; i++)
 		argv[i + 2] = words[i];
 	must(machine_start_beside(machines_get(drill->machines, 0), &how, &beside, &e), &e);
