@@ -230,7 +230,7 @@ static const struct drill disks = {
 	 {"io.latency", "added to an operation on a file, ms: 0 -> "},
 	 {"disk.inode_fill", "inodes left, ppm: "},
 	 {"fs.lost_fsync", "disks that forget in a crash: 0 -> 1"},
-	 {"fs.torn_op", "*"}},
+	 {"fs.torn_op", "writes torn: 0 -> 1"}},
 };
 
 /* ---- system calls and GPUs ---- */

@@ -26,7 +26,14 @@
 #define TAKEN_MIN 0.005             /* of the CPUs: from here on it is seen that they are taken */
 #define NEEDED 0.1                  /* of a node's memory, by what serves on it: as in the model */
 #define MEMORY_MIN ((uint64_t)16 << 20)
-#define KERNEL_SLACK ((uint64_t)512 << 10) /* page tables and the like */
+#define KERNEL_SLACK ((uint64_t)512 << 10) /* page tables and the like, as memory grows */
+#define STRAIN_MIN ((uint64_t)1 << 20)
+/*
+ * Held beside all else while memory is short: the OOM killer counts the pages of libraries too, which
+ * nobody here is charged with, and gives scores in thousandths of the limit. In a group as small as
+ * what a stand-in needs its agent would come before its replicas.
+ */
+#define BALLAST ((uint64_t)64 << 20)
 #define OOM_SLACK ((uint64_t)2 << 20) /* of a limit above what is used; who takes it needs 1 MiB */
 #define OOM_TRY (300 * NANOS_MS)
 #define OOM_FIRST "1000" /* score of whom the killer is to take */
@@ -159,17 +166,45 @@ static int read_memory(const struct node *node, struct machine_memory *ret, stru
 			 "no cgroup limits and counts the memory of %s", node->name);
 }
 
+/* Until it holds as much; *held: what all beside the machine's own do. */
+static void wait_held(struct real *real, struct node *node, const struct machine_beside *strain,
+		      uint64_t bytes, nanos end, struct machine_memory *held)
+{
+	while (machine_beside_lives(strain) && held->private_bytes < bytes &&
+	       real_now(real) < end) {
+		real_sleep(real, real_now(real) + LOOK / 10, NULL);
+		machine_memory(node->machine, true, held);
+	}
+}
+
+/* What other work is charged with beside the memory that it is to take: its own processes, their
+ * page tables and the like. Tried with next to nothing. */
+static int weigh_strain(struct real *real, struct node *node, uint64_t *ret_bytes, struct error *e)
+{
+	struct machine_beside strain = {0};
+	struct machine_memory held = {0};
+	nanos end = real_now(real) + PATIENCE;
+
+	if (start_strain(real, node, 0, 1, STRAIN_MIN, &strain, e))
+		return -1;
+	wait_held(real, node, &strain, STRAIN_MIN, end, &held);
+	machine_end_beside(node->machine, &strain);
+	*ret_bytes = held.bytes > STRAIN_MIN ? held.bytes - STRAIN_MIN : 0;
+	return 0;
+}
+
 int mem_take(struct real *real, struct fault_state *fault, struct error *e)
 {
 	const struct effect *effect = &fault->effect;
 	const struct site *site = &real->scenario->deployment.sites[effect->entity.site];
 	struct node *node = node_of(real, fault);
 	struct machine_memory memory, held = {0};
+	uint64_t extra;
 	nanos end = real_now(real) + FILL_PATIENCE;
 	double taken = effect->spread ? fmin((double)effect->spread / (double)site->memory, 1)
 				      : share(effect->amount);
 
-	if (read_memory(node, &memory, e))
+	if (weigh_strain(real, node, &extra, e) || read_memory(node, &memory, e))
 		return -1;
 	/* The agent is the node's own: what it has stays beside what the node serves with. */
 	uint64_t agent = private_bytes(machine_first(node->machine));
@@ -177,17 +212,16 @@ int mem_take(struct real *real, struct fault_state *fault, struct error *e)
 		(double)(memory.private_bytes - (agent < memory.private_bytes ? agent : 0));
 	double all = fmax(serving / NEEDED, (double)MEMORY_MIN);
 	uint64_t wanted = (uint64_t)(taken * all);
-	if (limit_memory(node, memory.bytes + (uint64_t)(all - serving) + KERNEL_SLACK, e) ||
-	    start_strain(real, node, 0, 1, wanted, &fault->strain, e))
+	if (limit_memory(node,
+			 memory.bytes + extra + BALLAST + (uint64_t)(all - serving) + KERNEL_SLACK,
+			 e) ||
+	    start_strain(real, node, 0, 1, BALLAST + wanted, &fault->strain, e))
 		return -1;
-	while (strain_runs(real, fault) && held.private_bytes < wanted && real_now(real) < end) {
-		real_sleep(real, real_now(real) + LOOK, NULL);
-		machine_memory(node->machine, true, &held);
-	}
+	wait_held(real, node, &fault->strain, BALLAST + wanted, end, &held);
 	if (!strain_runs(real, fault))
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "what takes the memory of %s was ended itself", node->name);
-	node->memory_left = ppm(1 - (double)held.private_bytes / all);
+	node->memory_left = ppm(1 - ((double)held.private_bytes - (double)BALLAST) / all);
 	return 0;
 }
 
@@ -339,20 +373,26 @@ static bool take_first(pid_t pid)
 
 /* Leaves the machine nearly no room and takes a bit more than that: the kernel has to end somebody,
  * and once that one is gone there is room enough. What it could reclaim instead is gone then. */
-static int want_room(struct real *real, struct node *node, uint64_t bytes, nanos until,
+static int want_room(struct real *real, struct node *node, uint64_t bytes, nanos patience,
 		     bool (*over)(const void *context), const void *context, struct error *e)
 {
-	struct machine_memory memory;
-	struct machine_beside taker;
+	struct machine_memory memory, held = {0};
+	struct machine_beside ballast, taker = {0};
+	nanos until;
+	int rc;
 
-	if (read_memory(node, &memory, e) ||
-	    machine_limit(node->machine, 0, memory.bytes + OOM_SLACK, e) ||
-	    start_strain(real, node, 0, 1, OOM_SLACK + bytes, &taker, e))
+	if (start_strain(real, node, 0, 1, BALLAST, &ballast, e))
 		return -1;
-	while (!over(context) && real_now(real) < until)
+	wait_held(real, node, &ballast, BALLAST, real_now(real) + PATIENCE, &held);
+	rc = read_memory(node, &memory, e) ||
+	     machine_limit(node->machine, 0, memory.bytes + held.bytes + OOM_SLACK, e) ||
+	     start_strain(real, node, 0, 1, OOM_SLACK + bytes, &taker, e);
+	until = real_now(real) + patience;
+	while (rc == 0 && !over(context) && real_now(real) < until)
 		real_sleep(real, real_now(real) + LOOK / 50, NULL);
 	machine_end_beside(node->machine, &taker);
-	return 0;
+	machine_end_beside(node->machine, &ballast);
+	return rc ? -1 : 0;
 }
 
 struct victim {
@@ -384,7 +424,7 @@ static int end_by_oom(struct real *real, struct node *node, pid_t pid, void *con
 				 "cannot name process %ld to the OOM killer: %s", (long)pid,
 				 strerror(errno));
 	while (rc == 0 && !is_gone(&victim) && real_now(real) < end)
-		rc = want_room(real, node, bytes, real_now(real) + OOM_TRY, is_gone, &victim, e);
+		rc = want_room(real, node, bytes, OOM_TRY, is_gone, &victim, e);
 	if (machine_limit(node->machine, 0, node->memory_limit, rc ? &ignored : e))
 		return -1;
 	kills = machine_oom_kills(node->machine) - kills;
