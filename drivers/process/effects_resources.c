@@ -29,9 +29,9 @@
 #define KERNEL_SLACK ((uint64_t)512 << 10) /* page tables and the like, as memory grows */
 #define STRAIN_MIN ((uint64_t)1 << 20)
 /*
- * Held beside all else while memory is short: the OOM killer counts the pages of libraries too, which
- * nobody here is charged with, and gives scores in thousandths of the limit. In a group as small as
- * what a stand-in needs its agent would come before its replicas.
+ * Held beside all else while memory is short: the OOM killer counts the pages of libraries too,
+ * which nobody here is charged with, and gives scores in thousandths of the limit. In a group as
+ * small as what a stand-in needs its agent would come before its replicas.
  */
 #define BALLAST ((uint64_t)64 << 20)
 #define OOM_SLACK ((uint64_t)2 << 20) /* of a limit above what is used; who takes it needs 1 MiB */

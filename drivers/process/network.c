@@ -66,7 +66,7 @@ struct opener {
 	int rc;
 };
 
-/* Before anything runs: what this host cannot do is refused now and not in the middle of a drill. */
+/* Before anything runs: what this host cannot do is refused now, not in the middle of a drill. */
 static void check_planned(void *self, const struct effect *effect)
 {
 	struct opener *opener = self;
