@@ -393,6 +393,7 @@ static void find_unrecovered(const struct report *report, const struct incident 
 static void find_incident(const struct report *report, const struct incident *incident)
 {
 	const nanos *marks = incident->marks;
+	char text[WORDS_MAX];
 
 	if (incident->path == PATH_FALSE_ALARM)
 		return;
@@ -406,6 +407,13 @@ static void find_incident(const struct report *report, const struct incident *in
 		add(report, SEVERITY_INFO, NAN,
 		    "Redundancy carried %s on %s, and no detector declared it.", incident->fault,
 		    incident->target);
+	if (incident->relapses > 0)
+		add(report, SEVERITY_MEDIUM, (double)incident->relapsed / 1e9,
+		    "After it had come back from %s on %s and been good for a whole window, the "
+		    "service was bad %u more time%s, %s in all. That is no part of FRT; "
+		    "availability counts it.",
+		    incident->fault, incident->target, incident->relapses,
+		    incident->relapses == 1 ? "" : "s", words_nanos(text, incident->relapsed));
 	if (marks[MARK_NORMAL] == NANOS_NEVER && !report->record->abort_reason)
 		add(report, SEVERITY_MEDIUM, NAN,
 		    "After %s on %s redundancy was not back to normal by the end of the drill.",

@@ -91,6 +91,8 @@ struct incident {
 	bool of_work;     /* t_loss and t_bp are those of lost_work, not of data */
 	bool silent;      /* unrecovered although the service looked good */
 	int detector, standby; /* which declared it first; the site moved to last; -1: none */
+	uint32_t relapses;     /* times the service was bad again after t_restored, which stood */
+	nanos relapsed;        /* for how long, together */
 };
 
 enum fidelity {

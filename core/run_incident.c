@@ -453,13 +453,51 @@ static void note_carried(struct run *run, uint32_t domain, int index, nanos sinc
 	}
 }
 
+/* Does t_restored stand against what the move does? A move that begins or ends after it is part of
+ * the recovery. */
+static bool is_past_move(const struct incident *incident)
+{
+	static const enum mark of_move[] = {MARK_SWITCH_BEGIN, MARK_SWITCHED, MARK_DATA_BEGIN,
+					    MARK_DATA_RESTORED};
+	nanos restored = incident->marks[MARK_RESTORED];
+	for (size_t i = 0; i < sizeof(of_move) / sizeof(of_move[0]); i++)
+		if (incident->marks[of_move[i]] != NANOS_NEVER &&
+		    incident->marks[of_move[i]] > restored)
+			return false;
+	return restored != NANOS_NEVER;
+}
+
+/*
+ * The service is bad again since `since`. t_restored opened a stable window when the service was
+ * good for as long as that; what disturbs it later is no part of this recovery, unless a fault of
+ * the incident can be behind it: one that came later, or one that is still there and was not moved
+ * away from.
+ */
+static bool is_settled(const struct run *run, uint32_t place, nanos since)
+{
+	const struct place_state *state = &run->places[place];
+	const struct incident *incident = &run->incidents[state->incident];
+	nanos restored = incident->marks[MARK_RESTORED];
+	bool moved = incident->marks[MARK_SWITCHED] != NANOS_NEVER &&
+		     incident->marks[MARK_DATA_RESTORED] != NANOS_NEVER;
+	if (!is_past_move(incident) || since - restored < run->scenario->steady_state.window)
+		return false;
+	for (size_t i = state->first; i < run->injection_count; i++) {
+		const struct injection *injection = &run->injections[i];
+		if (injection->incident == state->incident &&
+		    (injection->began > restored || (!moved && injection->active)))
+			return false;
+	}
+	return true;
+}
+
 /* t_restored as far as it is known: nothing while the service is bad; not before t_ready once a
  * move is complete. */
 static void update_restored(struct run *run, uint32_t place, bool closing)
 {
 	struct place_state *state = &run->places[place];
 	struct incident *incident = incident_at(run, place);
-	if (!incident)
+	if (!incident || (state->settled && is_past_move(incident)))
 		return;
 	nanos switched = incident->marks[MARK_SWITCHED], data = incident->marks[MARK_DATA_RESTORED];
 	bool moved = switched != NANOS_NEVER && data != NANOS_NEVER;
@@ -487,6 +525,23 @@ static const char *service_name(const struct run *run, uint32_t endpoint,
 	return entity_print(job, run->scenario, text);
 }
 
+static void note_relapse(struct run *run, uint32_t place, nanos since)
+{
+	struct place_state *state = &run->places[place];
+	state->settled = is_settled(run, place, since);
+	if (state->settled && state->bad_endpoints == 0) {
+		run->incidents[state->incident].relapses++;
+		state->relapse = since;
+	}
+}
+
+static void end_relapse(struct run *run, uint32_t place, nanos until)
+{
+	struct place_state *state = &run->places[place];
+	if (state->settled)
+		run->incidents[state->incident].relapsed += until - state->relapse;
+}
+
 void incident_client(struct run *run, const struct completion *c)
 {
 	char text[ENTITY_TEXT_MAX];
@@ -498,6 +553,8 @@ void incident_client(struct run *run, const struct completion *c)
 	timeline_int(run->timeline, "since_ns", c->since);
 	timeline_end(run->timeline);
 	if (bad) {
+		if (state->incident >= 0)
+			note_relapse(run, place, c->since);
 		state->bad_endpoints++;
 		state->ever_bad = true;
 		run->bad_since[c->endpoint] = c->since;
@@ -505,8 +562,10 @@ void incident_client(struct run *run, const struct completion *c)
 		state->bad_endpoints--;
 		state->good_since = c->since > state->good_since ? c->since : state->good_since;
 		measure_end_bad_time(run, c->endpoint, c->since);
-		if (state->bad_endpoints == 0 && state->incident >= 0)
+		if (state->bad_endpoints == 0 && state->incident >= 0) {
 			note_carried(run, place, state->incident, c->since);
+			end_relapse(run, place, c->since);
+		}
 	}
 	update_restored(run, place, false);
 }

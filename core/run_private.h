@@ -65,6 +65,8 @@ struct place_state {
 	uint32_t bad_endpoints;
 	nanos good_since;            /* of the last endpoint that came back */
 	bool ever_bad;               /* since the incident opened */
+	bool settled;                /* it was bad again after t_restored, which stands */
+	nanos relapse;               /* since when, the last time */
 	bool repair_wanted;          /* the controller asked; faults that join are mended too */
 	uint32_t moved_from;         /* site that lost the traffic */
 	nanos as_of[DATA_CLASSES];   /* points restored from; NANOS_NEVER: none */

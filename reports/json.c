@@ -282,6 +282,8 @@ static void add_incident(cJSON *incidents, const struct incident *incident)
 	add_text(object, "action", incident->action);
 	add_count(object, "wrong", incident->wrong);
 	must(cJSON_AddBoolToObject(object, "undetected", incident->undetected));
+	add_count(object, "relapses", incident->relapses);
+	add_nanos(object, "relapsed_ns", incident->relapsed);
 	add_nanos(object, "detection_ns", incident->detection);
 	add_nanos(object, "decision_ns", incident->decision);
 	add_nanos(object, "switch_ns", incident->switching);

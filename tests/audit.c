@@ -828,8 +828,18 @@ void bench_run(struct bench *b, const struct scenario *scenario, uint64_t seed, 
 	run_free(run);
 }
 
+/* A disturbance after the recovery: the service was good for a whole window, and no fault came
+ * since. */
+static bool is_later(const struct outage *outage, const struct history *h, nanos window)
+{
+	nanos restored = h->t[T_RESTORED];
+
+	return outage->from - restored >= window &&
+	       (h->joined <= restored || h->joined > outage->from);
+}
+
 /* With one primary every outage belongs to what was broken there: it is over at t_restored. */
-void audit_outages(const struct audit *a)
+void audit_outages(const struct audit *a, nanos window)
 {
 	for (size_t i = 0; i < a->count; i++) {
 		const struct history *h = &a->incidents[i];
@@ -838,7 +848,8 @@ void audit_outages(const struct audit *a)
 			continue;
 		for (size_t k = 0; k < a->outage_count; k++)
 			must(a->outages[k].from >= h->ended || a->outages[k].to <= h->opened ||
-				     a->outages[k].to <= h->t[T_RESTORED],
+				     a->outages[k].to <= h->t[T_RESTORED] ||
+				     is_later(&a->outages[k], h, window),
 			     "incident %zu, path %s: bad until %" PRId64 ", t_restored %" PRId64, i,
 			     h->path, a->outages[k].to, h->t[T_RESTORED]);
 	}

@@ -152,7 +152,7 @@ void audit_compare(struct audit *a, const cJSON *record);
 /* The largest FRT, unrecovered being longer than any; the first of equals; -1: none. */
 int audit_headline(const struct audit *a);
 /* With one primary every outage belongs to what was broken there: it is over at t_restored. */
-void audit_outages(const struct audit *a);
+void audit_outages(const struct audit *a, nanos window);
 /* Every request that was sent found one end, but for those still on their way. */
 void audit_requests(const cJSON *record);
 

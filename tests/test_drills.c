@@ -581,7 +581,7 @@ static void run_case(struct bench *b, uint64_t n, bool changing, struct tally *t
 	audit_text(b, events, size, a);
 	audit_check(a);
 	if (!strstr(text, "name: p1,"))
-		audit_outages(a);
+		audit_outages(a, scenario->steady_state.window);
 	cJSON *json = bench_record(b, b->folder);
 	audit_compare(a, json);
 	audit_requests(json);

@@ -461,7 +461,7 @@ static void run_case(struct bench *b, uint64_t n)
 	ck_assert_int_lt(a->lines, LINES_MAX);
 	audit_check(a);
 	if (d.primaries == 1)
-		audit_outages(a);
+		audit_outages(a, scenario->steady_state.window);
 	cJSON *json = bench_record(b, b->folder);
 	check_ends(record, json);
 	audit_compare(a, json);
