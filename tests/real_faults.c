@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/driver.h"
+#include "core/fault.h"
 #include "tests/audit.h"
 #include "tests/process_drills.h"
 #include "tests/program.h"
@@ -159,7 +161,7 @@ static const struct drill backups = {
 /* ---- the network ---- */
 
 static const struct drill network = {
-	{"network", "805s", "misses: 1000", NULL,
+	{"network", "940s", "misses: 1000", NULL,
 	 "  - {at: 10s, fault: net.partition, target: \"primary/node[0]\", for: 15s}\n"
 	 "  - {at: 55s, fault: net.partition, target: \"primary\", for: 15s}\n"
 	 "  - {at: 100s, fault: net.partition, target: \"link[primary-backup]\", for: 15s}\n"
@@ -181,7 +183,11 @@ static const struct drill network = {
 	 "  - {at: 640s, fault: net.mtu, target: \"primary/node[0]\", bytes: 1280, for: 15s}\n"
 	 "  - {at: 685s, fault: net.flap, target: \"primary/node[0]\", down: 2s, up: 2s, for: "
 	 "15s}\n"
-	 "  - {at: 730s, fault: net.reset_peer, target: \"primary/node[0]\", for: 15s}\n"},
+	 "  - {at: 730s, fault: net.reset_peer, target: \"primary/node[0]\", for: 15s}\n"
+	 "  - {at: 775s, fault: nic.fail, target: \"primary/node[0]\", for: 15s}\n"
+	 "  - {at: 820s, fault: nic.fail, target: \"primary/node[0]\", rate: 1MB/s, for: 15s}\n"
+	 "  - {at: 865s, fault: ib.flap, target: \"primary/node[0]\", down: 2s, up: 2s, for: "
+	 "15s}\n"},
 	{{"net.partition", "network paths open 9 -> 0"},
 	 {"net.partition", "network paths open 4 -> 0"},
 	 {"net.partition", "network paths open 1 -> 0"},
@@ -198,7 +204,10 @@ static const struct drill network = {
 	 {"net.reorder", "packets out of order, ppm: 0 -> "},
 	 {"net.mtu", "largest packet that passes, bytes 1500 -> 1280"},
 	 {"net.flap", "network paths open 9 -> 0"},
-	 {"net.reset_peer", "connections reset: 0 -> "}},
+	 {"net.reset_peer", "connections reset: 0 -> "},
+	 {"nic.fail", "network paths open 9 -> 0"},
+	 {"nic.fail", "bandwidth, bytes/s: "},
+	 {"ib.flap", "network paths open 9 -> 0"}},
 };
 
 /* ---- disks ---- */
@@ -236,7 +245,7 @@ static const struct drill disks = {
 /* ---- system calls and GPUs ---- */
 
 static const struct drill calls = {
-	{"calls", "610s", "misses: 1000", NULL,
+	{"calls", "665s", "misses: 1000", NULL,
 	 "  - {at: 10s, fault: sys.error, target: \"endpoint/chat/replica[0]\", calls: fdatasync, "
 	 "error: EIO, when: \"1..3\", for: 25s}\n"
 	 "  - {at: 65s, fault: sys.delay, target: \"endpoint/chat/replica[0]\", calls: fdatasync, "
@@ -252,6 +261,8 @@ static const struct drill calls = {
 	 "  - {at: 450s, fault: gpu.thermal, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"
 	 "  - {at: 505s, fault: gpu.ecc, target: \"primary/node[0]/gpu[0]\", for: 25s}\n"
 	 "  - {at: 560s, fault: clock.skew, target: \"primary/node[0]\", offset: 100s, "
+	 "for: 25s}\n"
+	 "  - {at: 615s, fault: gpu.nvlink_down, target: \"primary/node[0]/gpu[0]\", traffic: 50%, "
 	 "for: 25s}\n"},
 	{{"sys.error", "system calls that were hit: 0 -> "},
 	 {"sys.delay", "system calls that were hit: "},
@@ -263,7 +274,8 @@ static const struct drill calls = {
 	 {"gpu.fallen_off_bus", "Xid lines 1 -> 2, the latest: 79"},
 	 {"gpu.thermal", "pace of the slowest GPU, ppm: 1000000 -> 500000"},
 	 {"gpu.ecc", "Xid lines 2 -> 3, the latest: 48"},
-	 {"clock.skew", "clock offset"}},
+	 {"clock.skew", "clock offset"},
+	 {"gpu.nvlink_down", "pace of the slowest GPU, ppm: 1000000 -> "}},
 };
 
 /* ---- what a record must say ---- */
@@ -271,6 +283,7 @@ static const struct drill calls = {
 static void check_faults(const struct drill *drill, const cJSON *record)
 {
 	const cJSON *fault;
+	unsigned applied = 0;
 	size_t i = 0;
 
 	cJSON_ArrayForEach (fault, audit_field(record, "faults")) {
@@ -289,8 +302,12 @@ static void check_faults(const struct drill *drill, const cJSON *record)
 		ck_assert_msg(cJSON_IsTrue(audit_field(fault, "reverted")), "%s stays",
 			      expected->fault);
 		ck_assert_int_eq(cJSON_GetArraySize(audit_field(fault, "residue")), 0);
+		applied += cJSON_IsTrue(audit_field(fault, "applied")) != 0;
 	}
 	ck_assert_ptr_null(drill->faults[i].fault);
+	ck_assert_uint_eq(applied, i);
+	printf("%s: %zu faults applied, effective, reverted; nothing is left of them\n",
+	       drill->plan.name, i);
 }
 
 /* Nothing stays broken, and what was acknowledged is there to the last record. */
@@ -308,11 +325,29 @@ static void check_after(const cJSON *record, bool losses)
 		ck_assert_str_ne(audit_word(incident, "path"), "unrecovered");
 }
 
+/* What a drill saw that did not end well. */
+static void tell(const struct drill *drill)
+{
+	cJSON *record = drill_record(drill->plan.name);
+	const cJSON *fault;
+
+	printf("%s: %s\n", drill->plan.name, audit_word(record, "reason"));
+	cJSON_ArrayForEach (fault, audit_field(record, "faults"))
+		printf("%-20s effective %d, reverted %d: %s\n", audit_word(fault, "name"),
+		       cJSON_IsTrue(audit_field(fault, "effective")),
+		       cJSON_IsTrue(audit_field(fault, "reverted")), audit_word(fault, "observed"));
+	fflush(stdout);
+	cJSON_Delete(record);
+}
+
 static void end_drill(const struct drill *drill, pid_t pid)
 {
 	int code = drill_wait(pid, PATIENCE);
 	char path[256];
 
+	snprintf(path, sizeof(path), "%s/record.json", drill->plan.name);
+	if (code != 0 && access(path, F_OK) == 0)
+		tell(drill);
 	snprintf(path, sizeof(path), "%s.log", drill->plan.name);
 	ck_assert_msg(code == 0, "%s: exit %d: %s", drill->plan.name, code, workplace_read(path));
 }
@@ -494,6 +529,63 @@ START_TEST(cpu_and_memory)
 }
 END_TEST
 
+/* ---- the catalogue ---- */
+
+static const struct drill *const drills[] = {&processes, &machines, &resources, &data,
+					     &backups,   &network,  &disks,     &calls};
+
+/* Faults of training jobs and of a restore under way need a drill of another kind. */
+static const struct {
+	const char *fault, *program;
+} elsewhere[] = {
+	{"ckpt.corrupt", "real_jobs"},
+	{"fs.torn_seq", "real_jobs"}, /* only a checkpoint is written in several pieces */
+	{"ckpt.missing_shard", "real_jobs"},
+	{"ckpt.torn_save", "real_jobs"},
+	{"restore.interrupt", "real_drill"},
+};
+
+/* Where a fault is injected for real; NULL: nowhere. */
+static const char *drill_of(const char *fault)
+{
+	for (size_t i = 0; i < sizeof(drills) / sizeof(drills[0]); i++)
+		for (size_t k = 0; k < FAULTS_MAX && drills[i]->faults[k].fault; k++)
+			if (strcmp(drills[i]->faults[k].fault, fault) == 0)
+				return drills[i]->plan.name;
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++)
+		if (strcmp(elsewhere[i].fault, fault) == 0)
+			return elsewhere[i].program;
+	return NULL;
+}
+
+/* No fault that the driver can inject is left out, and what it cannot is told apart. */
+START_TEST(catalogue)
+{
+	const struct driver_ops *driver = driver_find("process");
+	unsigned covered = 0, missing = 0, unable = 0;
+
+	for (size_t i = 0; fault_table[i]; i++) {
+		const struct fault_ops *fault = fault_table[i];
+		const char *where = drill_of(fault->name);
+
+		if ((fault->needs & ~driver->effects) != 0) {
+			printf("%-30s skipped: the driver process has no such effect\n",
+			       fault->name);
+			unable++;
+			ck_assert_ptr_null(where);
+			continue;
+		}
+		printf("%-30s %s\n", fault->name, where ? where : "NOWHERE");
+		covered += where != NULL;
+		missing += where == NULL;
+	}
+	printf("catalogue: %u faults injected for real, %u skipped, %u in no drill\n", covered,
+	       unable, missing);
+	fflush(stdout); /* a failed check does not */
+	ck_assert_uint_eq(missing, 0);
+}
+END_TEST
+
 static void add_slow(Suite *suite, const char *name, const TTest *test)
 {
 	TCase *tcase = tcase_create(name);
@@ -505,6 +597,7 @@ static void add_slow(Suite *suite, const char *name, const TTest *test)
 
 static void add_cases(Suite *suite)
 {
+	test_add(suite, "catalogue", catalogue);
 	add_slow(suite, "processes_and_machines", processes_and_machines);
 	add_slow(suite, "cpu_and_memory", cpu_and_memory);
 	add_slow(suite, "data_and_backups", data_and_backups);

@@ -382,6 +382,39 @@ START_TEST(an_older_checkpoint)
 }
 END_TEST
 
+/* A node crashes in the middle of a save: the first write of it is there no more, the second is. */
+START_TEST(a_torn_save)
+{
+	static const char text[] =
+		"apiVersion: drsim/v1\nname: torn\nseed: 8\nduration: 30m\n"
+		"objectives: {frt: 30m, brp: {seconds: 20m}}\n" JOB(
+			"5", "4",
+			"      spares: 1\n      restart: 1m\n"
+			"      checkpoint: {every: 150s, bytes: 40GB, keep: 3}\n")
+			"recovery: {diagnose: 1m, repair: {time: 60m, crews: 1}}\n"
+			"steps:\n"
+			"  - {at: 9m, fault: fs.torn_seq, target: \"primary/node[1]\",\n"
+			"     for: 200s}\n";
+	struct bench b;
+	struct spectator s;
+
+	if (geteuid() != 0) {
+		printf("skipped: fs.torn_seq needs a mount: not root\n");
+		return;
+	}
+	bench_open(&b);
+	ck_assert_int_eq(drill("torn", text, &s), 0);
+	cJSON *record = compare(&b, "torn", &s);
+	ck_assert_uint_eq(s.falls, 1);
+	ck_assert_str_eq(
+		audit_word(cJSON_GetArrayItem(audit_field(record, "faults"), 0), "observed"),
+		"writes torn: 0 -> 1");
+	cJSON_Delete(record);
+	nothing_left();
+	bench_close(&b);
+}
+END_TEST
+
 /* A rank that exits, a GPU that is lost, a rank that hangs until the watchdog of the others aborts,
  * a pause that is shorter; and checkpoints with a missing shard and with a torn one. */
 START_TEST(many_failures)
@@ -533,6 +566,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, enter, leave);
 	tcase_set_timeout(tcase, 200);
 	tcase_add_test(tcase, an_older_checkpoint);
+	tcase_add_test(tcase, a_torn_save);
 	tcase_add_test(tcase, many_failures);
 	tcase_add_test(tcase, all_its_work);
 	tcase_add_test(tcase, saves_fail);
