@@ -189,6 +189,8 @@ struct undo_record {
 	struct effect effect;
 	uint64_t token; /* the driver's own */
 	bool applied;
+	const char *mechanism; /* that was taken, where the driver had a choice; NULL: as its
+				  mechanism() says. Static. */
 };
 
 /* The client's and the ledger's account of the whole run, asked once at the end. */

@@ -76,8 +76,7 @@ static void open_streams(struct run *run, struct schedule *schedule, const struc
 	prng_open(&schedule->duration, seed, trial, entity, PRNG_STEP_DURATION);
 	prng_open(&schedule->select, seed, trial, entity,
 		  failure ? PRNG_FAILURE_TARGET : PRNG_STEP_TARGET);
-	prng_open(&schedule->fault, seed, trial, entity,
-		  failure ? PRNG_FAILURE_FAULT : PRNG_FAULT);
+	prng_open(&schedule->fault, seed, trial, entity, failure ? PRNG_FAILURE_FAULT : PRNG_FAULT);
 	prng_open(&schedule->chance, seed, trial, entity, PRNG_STEP_CHANCE);
 }
 
@@ -229,8 +228,10 @@ static void tell_inject(struct run *run, const struct injection *injection)
 	timeline_end(run->timeline);
 }
 
-static void tell_verdict(struct run *run, const struct fault_record *record)
+static void tell_verdict(struct run *run, const struct injection *injection)
 {
+	const struct fault_record *record = &run->faults[injection->record];
+	const char *taken = injection->hit > 0 ? injection->undos[0].mechanism : NULL;
 	timeline_begin(run->timeline, run->now, "fault.verdict");
 	timeline_int(run->timeline, "step", record->step);
 	timeline_int(run->timeline, "injection", record - run->faults);
@@ -239,6 +240,8 @@ static void tell_verdict(struct run *run, const struct fault_record *record)
 	else
 		timeline_bool(run->timeline, "effective", record->effective == TRISTATE_TRUE);
 	timeline_text(run->timeline, "observed", record->observed);
+	if (taken)
+		timeline_text(run->timeline, "mechanism", taken);
 	timeline_end(run->timeline);
 }
 
@@ -269,7 +272,10 @@ int injection_apply(struct run *run, struct injection *injection, size_t i, doub
 	injection->undos[i].effect = effect;
 	if (driver->apply(run->driver, &effect, &injection->undos[i], e))
 		return -1;
-	injection->active = run->faults[injection->record].applied = true;
+	struct fault_record *record = &run->faults[injection->record];
+	injection->active = record->applied = true;
+	if (i == 0 && injection->undos[i].mechanism)
+		record->mechanism = injection->undos[i].mechanism;
 	injection->hit = i + 1 > injection->hit ? i + 1 : injection->hit;
 	injection_look(run, injection, i);
 	return 0;
@@ -346,7 +352,7 @@ void injection_settle(struct run *run, struct injection *injection)
 		record->observed =
 			arena_printf(&run->trial, "broken already: %s", record->observed);
 	}
-	tell_verdict(run, record);
+	tell_verdict(run, injection);
 	if (all || injection->hidden)
 		injection->incident = incident_fault(run, injection);
 	else
@@ -362,7 +368,7 @@ void injection_failed(struct run *run, struct injection *injection, struct error
 	record->observed = e ? arena_strdup(&run->trial, e->text) : "could not be applied";
 	if (e)
 		*e = (struct error){.kind = ERROR_NONE};
-	tell_verdict(run, record);
+	tell_verdict(run, injection);
 	run->any_invalid = true;
 }
 
@@ -393,7 +399,7 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 	tell_inject(run, injection);
 	if (run->options.sham) {
 		record->observed = "sham: nothing was injected";
-		tell_verdict(run, record);
+		tell_verdict(run, injection);
 		return 0;
 	}
 	bool real = strcmp(run->options.driver->kind, "injected") == 0;
@@ -414,8 +420,7 @@ static int inject(struct run *run, const struct step *step, struct error *e)
 					 &run->active_capacity, sizeof(*run->active));
 		run->active[run->active_count++] = (uint32_t)(injection - run->injections);
 	}
-	const struct trace_record *outage =
-		occurrence_record(step, &run->schedules[step->index]);
+	const struct trace_record *outage = occurrence_record(step, &run->schedules[step->index]);
 	if (outage && outage->down != NANOS_NEVER)
 		injection->revert_at = run->now + outage->down;
 	else if (!outage && step->until == UNTIL_ELAPSED)
@@ -483,10 +488,10 @@ int steps_due(struct run *run, struct error *e)
 	 EFFECT_BIT(EFFECT_REPLICA_UNREADY) | EFFECT_BIT(EFFECT_CKPT_FLIP) |                       \
 	 EFFECT_BIT(EFFECT_CKPT_SHARD) | EFFECT_BIT(EFFECT_CKPT_TORN) |                            \
 	 EFFECT_BIT(EFFECT_PROC_OOM) | EFFECT_BIT(EFFECT_DISK_FULL) |                              \
-	 EFFECT_BIT(EFFECT_DISK_INODES) |                                                          \
-	 EFFECT_BIT(EFFECT_NET_RESET) | EFFECT_BIT(EFFECT_SYS_ERROR) |                             \
-	 EFFECT_BIT(EFFECT_SYS_RETVAL) | EFFECT_BIT(EFFECT_SYS_DELAY) |                            \
-	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
+	 EFFECT_BIT(EFFECT_DISK_INODES) | EFFECT_BIT(EFFECT_NET_RESET) |                           \
+	 EFFECT_BIT(EFFECT_SYS_ERROR) | EFFECT_BIT(EFFECT_SYS_RETVAL) |                            \
+	 EFFECT_BIT(EFFECT_SYS_DELAY) | EFFECT_BIT(EFFECT_FS_TORN_OP) |                            \
+	 EFFECT_BIT(EFFECT_FS_TORN_SEQ))
 
 /* The driver says that nothing is left, and, where no other fault is about, the reading is as it
  * was before. */

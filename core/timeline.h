@@ -16,8 +16,9 @@
  *   fault.ramp        step, injection, share (of the full strength, or of the targets, up to 1)
  *   fault.pulse       step, injection, on (false: taken back for now; true: applied again)
  *   fault.verdict     step, injection, effective (true | false | null: sham, or broken already),
- *                     observed ("GPUs visible 1 -> 0"). Of a ramp once its effect shows; again,
- *                     false, when a later pulse or step has no effect
+ *                     observed ("GPUs visible 1 -> 0"), where the driver chose also mechanism (the
+ *                     one that was taken). Of a ramp once its effect shows; again, false, when a
+ *                     later pulse or step has no effect
  *   fault.revert      step, injection, cause ("repaired" | "elapsed" | "restarted" | "end"),
  *                     reverted, residue
  *   incident.open     incident, step (null: false alarm), fault, target, place

@@ -290,8 +290,10 @@ static void check_faults(const struct drill *drill, const cJSON *record)
 		const struct expected *expected = &drill->faults[i++];
 		const char *observed = audit_word(fault, "observed");
 
-		printf("%-20s %-26s %s\n", audit_word(fault, "name"), audit_word(fault, "target"),
-		       observed);
+		printf("%-20s %-26s %s; by %s\n", audit_word(fault, "name"),
+		       audit_word(fault, "target"), observed, audit_word(fault, "mechanism"));
+		ck_assert_msg(!strstr(audit_word(fault, "mechanism"), ", or in a link"),
+			      "%s: no mechanism is named", expected->fault);
 		ck_assert_ptr_nonnull(expected->fault);
 		ck_assert_str_eq(audit_word(fault, "name"), expected->fault);
 		ck_assert_msg(strncmp(observed, expected->observed, strlen(expected->observed)) ==
@@ -388,8 +390,11 @@ static void look(const char *path, struct seen *ret)
 	int byte;
 
 	*ret = (struct seen){.there = file && fstat(fileno(file), &status) == 0};
-	if (!ret->there)
+	if (!file || !ret->there) {
+		if (file)
+			fclose(file);
 		return;
+	}
 	while ((byte = fgetc(file)) != EOF)
 		hash = (hash ^ (uint64_t)byte) * 0x100000001b3u;
 	fclose(file);

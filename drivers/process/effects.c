@@ -730,7 +730,10 @@ int effects_apply(struct real *real, const struct effect *effect, struct undo_re
 	fault->processes = before.processes;
 	fault->starts = before.process_starts;
 	real_disturbed(real);
-	return ways[effect->kind].apply(real, fault, e);
+	if (ways[effect->kind].apply(real, fault, e))
+		return -1;
+	undo->mechanism = fault->mechanism;
+	return 0;
 }
 
 int effects_adjust(struct real *real, const struct effect *effect, struct undo_record *undo,

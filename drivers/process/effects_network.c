@@ -392,6 +392,14 @@ int network_check(struct real *real, const struct effect *effect, struct error *
 						   host->why[NET_NFTABLES]);
 }
 
+/* What made it, for the record. */
+static const char *const taken[NET_BACKENDS] = {
+	[NET_NETEM] = "netem at the link",
+	[NET_NFTABLES] = "nftables at the link",
+	[NET_TBF] = "a token bucket (tbf) at the link",
+	[NET_LINK] = "a user-space link of our own",
+};
+
 static int begin_packets(struct real *real, struct fault_state *fault, struct error *e)
 {
 	const struct effect *effect = &fault->effect;
@@ -413,6 +421,7 @@ static int begin_packets(struct real *real, struct fault_state *fault, struct er
 		      &net->packets, e))
 		return -1;
 	net->renew = real_now(real) + RENEW;
+	fault->mechanism = taken[choice.backend];
 	return 0;
 }
 
@@ -490,6 +499,12 @@ static struct network_fault *net_of(struct real *real, struct fault_state *fault
 	return fault->net;
 }
 
+static int break_interface(struct real *real, struct fault_state *fault, struct error *e)
+{
+	fault->mechanism = "the link is down";
+	return interface_down(real, &fault->effect.entity, fault->net, e);
+}
+
 int network_break(struct real *real, struct fault_state *fault, struct error *e)
 {
 	const struct effect *effect = &fault->effect;
@@ -498,7 +513,7 @@ int network_break(struct real *real, struct fault_state *fault, struct error *e)
 	if (EFFECT_BIT(effect->kind) & EFFECTS_OF_PACKETS)
 		return begin_packets(real, fault, e) ? -1 : prove(real, fault, e);
 	if (effect->partition && effect->partition->interface)
-		return interface_down(real, &effect->entity, net, e);
+		return break_interface(real, fault, e);
 	if (effect->kind == EFFECT_NET_RESET && effect->amount > 0)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
 				 "this driver resets connections at once, not after a 'timeout'");
@@ -506,6 +521,7 @@ int network_break(struct real *real, struct fault_state *fault, struct error *e)
 		choose_ports(real, effect, net);
 	else
 		choose_cut(real, effect, net);
+	fault->mechanism = taken[NET_NFTABLES];
 	if (effect->kind == EFFECT_NET_FLAP)
 		fault->due = real_now(real) + effect->amount;
 	return begin_nft(real, net, e);

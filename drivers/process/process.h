@@ -201,6 +201,7 @@ struct fault_state {
 	uint32_t node_of[FAULT_RECORDS_MAX]; /* where each of them runs */
 	size_t pid_count;
 	struct network_fault *net;         /* of the network */
+	const char *mechanism;             /* undo_record.mechanism */
 	uint32_t inodes_taken;             /* files that took them */
 	uint32_t layer_fault;              /* its number in the layer over the disk; 0: none */
 	bool crashed;                      /* a torn write brought the node down */
