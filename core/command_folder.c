@@ -228,6 +228,38 @@ static pid_t owner_of(const char *name, const char *base)
 	return process_number(process);
 }
 
+/* Scripts, data and pictures, finished or not: "incident.gp", "incident.svg.tmp-4711". */
+static bool is_of_plots(const char *name)
+{
+	static const char *const kinds[] = {".gp", ".tsv", ".svg", ".png"};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		const char *at = strstr(name, kinds[i]), *rest = at ? at + strlen(kinds[i]) : NULL;
+
+		if (at > name && (*rest == '\0' || strncmp(rest, ".tmp-", 5) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* The folder `name` in the folder `dir`. */
+static bool holds_only_plots(DIR *dir, const char *name)
+{
+	int fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *plots = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	bool only = plots != NULL;
+
+	while (only && (entry = readdir(plots)) != NULL)
+		only = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+		       is_of_plots(entry->d_name);
+	if (plots)
+		closedir(plots);
+	else if (fd >= 0)
+		close(fd);
+	return only;
+}
+
 /* Does the folder hold nothing but files of a run, finished or not? */
 static bool holds_only_a_run(const char *path)
 {
@@ -245,7 +277,8 @@ static bool holds_only_a_run(const char *path)
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !known; i++)
 			known = strcmp(entry->d_name, names[i]) == 0 ||
 				owner_of(entry->d_name, names[i]) > 0;
-		only = known;
+		only = known &&
+		       (strcmp(entry->d_name, "plots") != 0 || holds_only_plots(dir, "plots"));
 	}
 	if (dir)
 		closedir(dir);

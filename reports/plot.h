@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pictures drawn by gnuplot, an optional program: each plot writes a script, one runner draws it.
+/*
+ * Pictures of a run, drawn by gnuplot, an optional program. Each plot leaves three files beside one
+ * another: plots/NAME.gp, plots/NAME.tsv which it reads, and plots/NAME.svg. The first two are
+ * written without gnuplot too; `cd plots && gnuplot NAME.gp` makes the third again, byte by byte.
  */
 #ifndef REPORTS_PLOT_H
 #define REPORTS_PLOT_H
@@ -9,49 +12,30 @@
 #include <stdio.h>
 
 #include "core/report.h"
+#include "reports/canvas.h"
 
-#define PLOT_TIMEOUT_S 30                /* gnuplot is ended after this */
-#define PLOT_SIZE_MAX ((size_t)32 << 20) /* bytes of one picture */
-#define PLOT_POINTS_MAX 4000 /* of one curve; past it each pixel keeps its worst value */
-
-/* A palette that colour-blind people tell apart (Okabe and Ito 2008), ordered by lightness where it
- * matters. */
-#define PLOT_BLUE "#0072B2"
-#define PLOT_SKY "#56B4E9"
-#define PLOT_GREEN "#009E73"
-#define PLOT_ORANGE "#E69F00"
-#define PLOT_RED "#D55E00"
-#define PLOT_PURPLE "#CC79A7"
-#define PLOT_GREY "#8A8F98"
-#define PLOT_INK "#22262B"
+#define PLOT_TIMEOUT_S 30               /* gnuplot is ended after this */
+#define PLOT_SIZE_MAX ((size_t)8 << 20) /* bytes of one picture */
+#define PLOT_POINTS_MAX 1000 /* of one curve, one a pixel; past it each keeps its worst value */
 
 struct plot {
 	const char *name, *title; /* plots/NAME.svg; the caption in the page */
-	int width, height;        /* pixels */
-	/* Writes gnuplot commands but for the terminal; false when the run has nothing to draw. */
-	bool (*draw)(FILE *script, const struct report_input *input);
+	/* Writes commands and data; false when the run has nothing to draw. */
+	bool (*draw)(struct canvas *canvas, const struct report_input *input);
 };
 
-extern const struct plot plot_incident, plot_service, plot_backups, plot_ecdf;
+extern const struct plot plot_incident, plot_service, plot_backups, plot_ecdf, plot_incidents,
+	plot_jobs;
 extern const struct plot *const plot_table[]; /* NULL-terminated, in the order of the page */
 
 /* Is there a gnuplot on PATH? */
 bool plot_available(void);
 
-/* A time axis: divide seconds by `scale`; "s", "min", "h" or "d" by the span it shows. */
-struct plot_axis {
-	double scale;
-	const char *unit;
-};
-struct plot_axis plot_axis(double span_s);
-
-/* A text as a gnuplot string: quoted so that nothing in it is a command, cut at 90 characters. */
-void plot_quote(FILE *script, const char *text);
-/* The same for a formatted text of at most 250 bytes. */
-void plot_quotef(FILE *script, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A dashed vertical line at x over the whole panel. */
-void plot_vertical(FILE *script, double x, const char *colour);
-/* A shaded band between x0 and x1 behind the curves. */
-void plot_band(FILE *script, double x0, double x1, const char *colour, double density);
+/*
+ * CSS for a page that holds the pictures inline in an element of class "picture": texts, axes and
+ * grids take the page's variables --ink, --soft, --line, --rule and --paper, so that they follow it
+ * into the dark.
+ */
+extern const char plot_style[];
 
 #endif

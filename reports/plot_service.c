@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plots/service.svg: good service and latency over time, with the faults as bands and the
- * incident's marks. */
+/* plots/service.svg: good service and latency over time, under a ribbon of the recovery's phases,
+ * with the faults as bands. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +11,16 @@
 
 #define SERIES_MAX 4 /* endpoints drawn, those whose service fell deepest first */
 #define NAMES_MAX 256
-#define BANDS_MAX 500
+#define BANDS_MAX 4096 /* faults that are present at one time or another */
+#define LEFT 66
+#define RIGHT (CANVAS_WIDTH - 14)
+#define UPPER 190 /* heights of the panels */
+#define LOWER 150
 
 struct window {
 	double begin, end; /* seconds of the drill */
-	struct plot_axis axis;
+	double zero;       /* that the axis counts from: the fault, or the begin of the drill */
+	struct canvas_axis axis;
 };
 
 struct series {
@@ -23,12 +28,21 @@ struct series {
 	double lowest;
 };
 
+struct band {
+	double begin, end;
+};
+
+static double on_axis(const struct window *window, double t)
+{
+	return (t - window->zero) / window->axis.scale;
+}
+
 /* The incident with a margin when the drill is much longer than it, else the whole drill. */
 static struct window choose_window(const struct report_input *input)
 {
 	const cJSON *incident = view_headline(input->record);
 	double duration = view_real(input->record, "drill.duration_s"), end;
-	struct window window = {0, duration > 0 ? duration : 1, {1, "s"}};
+	struct window window = {0, duration > 0 ? duration : 1, 0, {1, "s", 1}};
 	double begin = view_seconds(incident, "t_fault_ns");
 
 	end = fmax(view_seconds(incident, "t_restored_ns"),
@@ -39,7 +53,9 @@ static struct window choose_window(const struct report_input *input)
 		window.begin = fmax(0, begin - margin);
 		window.end = fmin(duration, end + margin);
 	}
-	window.axis = plot_axis(window.end - window.begin);
+	if (isfinite(begin))
+		window.zero = begin;
+	window.axis = canvas_axis(window.end - window.begin);
 	return window;
 }
 
@@ -59,11 +75,15 @@ static size_t find_series(const cJSON *events, struct series series[NAMES_MAX])
 	size_t count = 0;
 
 	cJSON_ArrayForEach (event, events) {
-		const char *name = view_text(event, "endpoint");
-		double success = view_real(event, "success");
+		const char *name;
+		double success;
 		size_t i = 0;
 
-		if (!name || !view_is(event, "event", "service.level") || isnan(success))
+		if (!view_is(event, "event", "service.level"))
+			continue;
+		name = view_text(event, "endpoint");
+		success = view_real(event, "success");
+		if (!name || isnan(success))
 			continue;
 		while (i < count && strcmp(series[i].endpoint, name) != 0)
 			i++;
@@ -77,149 +97,195 @@ static size_t find_series(const cJSON *events, struct series series[NAMES_MAX])
 	return count;
 }
 
-/* Worst and last value of one slot that began at `at`; nothing when it holds none. */
-static void put_slot(FILE *script, const struct window *window, double at, double worst,
-		     double last)
-{
-	double x = fmax(at, window->begin) / window->axis.scale;
+/* ---- the curves ---- */
 
-	if (isfinite(worst))
-		fprintf(script, "%.9g %.9g\n%.9g %.9g\n", x, worst, x, last);
+/* A curve on its way: each slot of time keeps its worst and its last value. */
+struct steps {
+	struct canvas *canvas;
+	const struct window *window;
+	double at, worst, last; /* NAN: nothing stands in this slot */
+	double *low, *high;     /* of all that was written */
+};
+
+static void put_point(struct steps *steps, double t, double value)
+{
+	canvas_row(steps->canvas, 2, on_axis(steps->window, fmax(t, steps->window->begin)), value);
+	*steps->low = fmin(*steps->low, value);
+	*steps->high = fmax(*steps->high, value);
 }
 
-/*
- * The steps of one field inside the window as a data block. Where there are more than can be seen,
- * each of PLOT_POINTS_MAX slots of time keeps its worst and its last value.
- */
-static void put_steps(FILE *script, const cJSON *events, const struct window *window,
-		      const char *endpoint, const char *field, bool low_is_worse, double factor)
+static void put_slot(struct steps *steps)
 {
-	double slot = (window->end - window->begin) / PLOT_POINTS_MAX, last = NAN, worst = NAN,
-	       at = NAN;
+	if (isnan(steps->worst))
+		return;
+	put_point(steps, steps->at, steps->worst);
+	if (steps->last != steps->worst)
+		put_point(steps, steps->at, steps->last);
+}
+
+static void step_to(struct steps *steps, double t, double value, bool low_is_worse)
+{
+	double slot = (steps->window->end - steps->window->begin) / PLOT_POINTS_MAX;
+
+	if (isnan(value)) { /* nothing to show from here on: a gap */
+		put_slot(steps);
+		if (isfinite(steps->worst)) {
+			put_point(steps, t, steps->last);
+			canvas_gap(steps->canvas);
+		}
+		steps->worst = steps->last = steps->at = NAN;
+		return;
+	}
+	if (isnan(steps->at) || t <= steps->window->begin || t - steps->at >= slot) {
+		if (t > steps->window->begin)
+			put_slot(steps);
+		steps->worst = NAN;
+		steps->at = t;
+	}
+	if (isnan(steps->worst))
+		steps->worst = value;
+	steps->worst = low_is_worse ? fmin(steps->worst, value) : fmax(steps->worst, value);
+	steps->last = value;
+}
+
+/* The steps of one field inside the window. Values of 0 have no place on a logarithmic axis. */
+static void put_steps(struct steps *steps, const cJSON *events, const char *endpoint,
+		      const char *field, double factor)
+{
+	bool low_is_worse = strcmp(field, "success") == 0;
 	const cJSON *event;
 
+	steps->at = steps->worst = steps->last = NAN;
 	cJSON_ArrayForEach (event, events) {
-		double t = view_seconds(event, "t_ns"), value = view_real(event, field);
+		double t = view_seconds(event, "t_ns"), value;
 
-		if (t > window->end)
+		if (t > steps->window->end)
 			break;
 		if (!view_is(event, "event", "service.level") ||
 		    !view_is(event, "endpoint", endpoint))
 			continue;
-		if (isnan(value)) { /* nothing to show from here on: a gap */
-			put_slot(script, window, at, worst * factor, last * factor);
-			if (isfinite(worst))
-				fprintf(script, "%.9g %.9g\n\n",
-					fmax(t, window->begin) / window->axis.scale, last * factor);
-			worst = last = at = NAN;
-			continue;
-		}
-		if (t > window->begin && (isnan(at) || t - at >= slot)) {
-			/* What stood until now, then the new slot. */
-			put_slot(script, window, at, worst * factor, last * factor);
-			worst = NAN;
-			at = t;
-		} else if (isnan(at) || t <= window->begin) {
-			worst = NAN;
-			at = t;
-		}
-		worst = isnan(worst)   ? value
-			: low_is_worse ? fmin(worst, value)
-				       : fmax(worst, value);
-		last = value;
+		value = view_real(event, field) * factor;
+		step_to(steps, t, low_is_worse || value > 0 ? value : NAN, low_is_worse);
 	}
-	put_slot(script, window, at, worst * factor, last * factor);
-	if (isfinite(worst))
-		fprintf(script, "%.9g %.9g\n", window->end / window->axis.scale, last * factor);
+	put_slot(steps);
+	if (isfinite(steps->worst))
+		put_point(steps, steps->window->end, steps->last);
+}
+
+/* What was measured in one slot of time: the worst second of it. */
+struct second {
+	double t, good, p99;
+};
+
+static void put_second(struct steps *steps, const struct second *second)
+{
+	if (isnan(second->t))
+		return;
+	canvas_row(steps->canvas, 3, on_axis(steps->window, second->t), second->good, second->p99);
+	*steps->low = fmin(*steps->low, second->p99); /* passes over NAN */
+	*steps->high = fmax(*steps->high, second->p99);
 }
 
 /* Each measured second: time, good share in per cent, p99 in seconds. */
-static size_t put_seconds(FILE *script, const cJSON *events, const struct window *window,
-			  const char *endpoint)
+static size_t put_seconds(struct steps *steps, const cJSON *events, const char *endpoint)
 {
+	double slot = (steps->window->end - steps->window->begin) / PLOT_POINTS_MAX;
+	struct second worst = {NAN, NAN, NAN};
 	const cJSON *event;
 	size_t count = 0;
 
-	fputs("$requests << EOD\n", script);
 	cJSON_ArrayForEach (event, events) {
-		double t = (view_seconds(event, "from_ns") + view_seconds(event, "to_ns")) / 2;
-		double good = view_real(event, "good"), p99 = view_real(event, "p99_s");
-		/* Of the requests whose outcome became known in this second. */
-		double known = good + view_real(event, "wrong") + view_real(event, "late") +
-			       view_real(event, "failed");
+		double t, good, known, p99;
 
 		if (!view_is(event, "event", "service.requests") ||
-		    !view_is(event, "endpoint", endpoint) ||
-		    !(t >= window->begin && t <= window->end) || !(known > 0) ||
-		    count == PLOT_POINTS_MAX)
+		    !view_is(event, "endpoint", endpoint))
 			continue;
-		fprintf(script, "%.9g %.9g ", t / window->axis.scale, 100 * good / known);
-		fprintf(script, isfinite(p99) && p99 > 0 ? "%.9g\n" : "NaN\n", p99);
+		t = (view_seconds(event, "from_ns") + view_seconds(event, "to_ns")) / 2;
+		good = view_real(event, "good");
+		/* Of the requests whose outcome became known in this second. */
+		known = good + view_real(event, "wrong") + view_real(event, "late") +
+			view_real(event, "failed");
+		if (!(t >= steps->window->begin && t <= steps->window->end) || !(known > 0))
+			continue;
+		p99 = view_real(event, "p99_s");
+		p99 = p99 > 0 ? p99 : NAN;
 		count++;
+		if (isfinite(worst.t) && t - worst.t < slot) {
+			worst.good = fmin(worst.good, 100 * good / known);
+			worst.p99 = fmax(worst.p99, p99);
+			continue;
+		}
+		put_second(steps, &worst);
+		worst = (struct second){t, 100 * good / known, p99};
 	}
-	fputs("EOD\n", script);
+	put_second(steps, &worst);
 	return count;
 }
 
-/* Of the same injection; of the same step where a record of an older version does not say which. */
-static bool is_revert_of(const cJSON *event, const cJSON *injection)
-{
-	const char *key = view_get(injection, "injection") ? "injection" : "step";
+/* ---- faults ---- */
 
-	return view_is(event, "event", "fault.revert") &&
-	       view_real(event, key) == view_real(injection, key);
+/* Of the same injection; of the same step where a record of an older version does not say which. */
+static double injection_of(const cJSON *event)
+{
+	double injection = view_real(event, "injection");
+
+	return isfinite(injection) ? injection : view_real(event, "step");
 }
 
-/* A band from each injection to its revert, or to the end of the window. */
-static void put_bands(FILE *script, const cJSON *events, const struct window *window)
+static int by_begin(const void *a, const void *b)
 {
-	const cJSON *event, *later;
-	size_t count = 0;
+	const struct band *x = a, *y = b;
+
+	return x->begin < y->begin ? -1 : x->begin > y->begin;
+}
+
+/* When a fault is present: from its injection to its revert, or to the end of the window. */
+static size_t find_bands(struct band bands[BANDS_MAX], const cJSON *events,
+			 const struct window *window)
+{
+	double open[BANDS_MAX]; /* the injection of each band that has no end yet, else NAN */
+	const cJSON *event;
+	size_t count = 0, kept = 0;
 
 	cJSON_ArrayForEach (event, events) {
-		double begin = view_seconds(event, "t_ns"), end = window->end;
+		bool injected = view_is(event, "event", "fault.inject");
+		double t;
 
-		if (!view_is(event, "event", "fault.inject") || begin > window->end ||
-		    count == BANDS_MAX)
+		if (!injected && !view_is(event, "event", "fault.revert"))
 			continue;
-		for (later = event->next; later; later = later->next)
-			if (is_revert_of(later, event)) {
-				end = fmin(end, view_seconds(later, "t_ns"));
-				break;
+		t = view_seconds(event, "t_ns");
+		for (size_t i = 0; !injected && i < count; i++)
+			if (open[i] == injection_of(event)) {
+				bands[i].end = t;
+				open[i] = NAN;
 			}
-		if (end < window->begin)
+		if (injected && count < BANDS_MAX) {
+			open[count] = injection_of(event);
+			bands[count++] = (struct band){t, INFINITY};
+		}
+	}
+	qsort(bands, count, sizeof(bands[0]), by_begin);
+	/* What overlaps becomes one: tint upon tint would say something that is not so. */
+	for (size_t i = 0; i < count; i++) {
+		struct band band = {fmax(bands[i].begin, window->begin),
+				    fmin(bands[i].end, window->end)};
+
+		if (!(band.begin <= band.end))
 			continue;
-		plot_band(script, fmax(begin, window->begin) / window->axis.scale,
-			  end / window->axis.scale, PLOT_RED, 0.10);
-		count++;
+		if (kept > 0 && band.begin <= bands[kept - 1].end)
+			bands[kept - 1].end = fmax(bands[kept - 1].end, band.end);
+		else
+			bands[kept++] = band;
 	}
+	return kept;
 }
 
-#define LABEL_ROWS 3
+/* ---- the incident above the panels ---- */
 
-struct label {
-	double left, right; /* shares of the width */
-	int row;
-};
-
-/* The lowest row in which no label stands at that place; -1 when there is none. */
-static int free_row(const struct label *labels, size_t count, double left, double right)
-{
-	for (int row = 0; row < LABEL_ROWS; row++) {
-		size_t i = 0;
-
-		while (i < count &&
-		       (labels[i].row != row || labels[i].right <= left || labels[i].left >= right))
-			i++;
-		if (i == count)
-			return row;
-	}
-	return -1;
-}
-
-/* The marks as dashed lines; on top of the upper panel their names, the weightiest first, in the
+/* The marks as dotted lines through both panels, with their names, the weightiest first, in the
  * lowest row with room. Where there is none the line stands alone: the table of marks names it. */
-static void put_marks(FILE *script, const cJSON *incident, const struct window *window, bool names)
+static void put_marks(struct canvas *canvas, const cJSON *incident, const struct window *window,
+		      double ribbon, double bottom)
 {
 	static const struct {
 		const char *key, *name;
@@ -230,117 +296,281 @@ static void put_marks(FILE *script, const cJSON *incident, const struct window *
 		{"t_repaired_ns", "repaired"}, {"t_failback_ns", "failback"},
 		{"t_normal_ns", "normal"},
 	};
-	struct label labels[sizeof(marks) / sizeof(marks[0])];
-	double previous = NAN;
-	size_t count = 0;
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
-		double t = view_seconds(incident, marks[i].key);
-		double place = (t - window->begin) / (window->end - window->begin);
-		double half = (double)(strlen(marks[i].name) + 2) * 0.0041;
-		int row = free_row(labels, count, place - half, place + half);
+		double t = view_seconds(incident, marks[i].key), x;
 
-		if (!(place >= 0 && place <= 1) || t == previous)
+		if (!(t >= window->begin && t <= window->end))
 			continue;
-		previous = t;
-		plot_vertical(script, t / window->axis.scale, PLOT_INK);
-		if (!names || row < 0)
-			continue;
-		labels[count++] = (struct label){place - half, place + half, row};
-		fputs("set label ", script);
-		plot_quote(script, marks[i].name);
-		fprintf(script,
-			" at first %.9g, graph 1 center offset 0,%g font ',11' textcolor rgb "
-			"'" PLOT_INK "'\n",
-			t / window->axis.scale, 0.7 + row);
+		x = canvas_x(canvas, on_axis(window, t));
+		for (int row = 0; row < 3; row++) {
+			double y = ribbon - 9 - 14 * row;
+			double half = canvas_text_width(marks[i].name, CANVAS_SMALL) / 2;
+			double at = fmin(x, RIGHT + 8 - half);
+
+			if (!canvas_take(canvas, canvas_text_box(at, y, ALIGN_CENTRE, CANVAS_SMALL,
+								 marks[i].name)))
+				continue;
+			canvas_text(canvas, at, y, ALIGN_CENTRE, CANVAS_SMALL, PLOT_INK,
+				    marks[i].name);
+			break;
+		}
+		canvas_line(canvas, x, ribbon, x, bottom, 1, 3, PLOT_RULE);
 	}
 }
 
-static void put_panel(FILE *script, const struct series *series, size_t count, bool upper,
-		      bool measured)
+struct stretch {
+	const char *name, *colour;
+	double begin, end;
+};
+
+/* What the platform was busy with, one phase after the other; at most four. */
+static size_t find_phases(struct stretch phases[4], const cJSON *incident,
+			  const struct window *window)
 {
-	static const char *const colours[SERIES_MAX] = {PLOT_BLUE, PLOT_GREEN, PLOT_PURPLE,
-							PLOT_ORANGE};
+	double fault = view_seconds(incident, "t_fault_ns"),
+	       detect = view_seconds(incident, "t_detect_ns"),
+	       restored = view_seconds(incident, "t_restored_ns");
+	double begin = fmin(view_seconds(incident, "t_switch_begin_ns"),
+			    view_seconds(incident, "t_data_begin_ns"));
+	double ready = fmax(view_seconds(incident, "t_switched_ns"),
+			    view_seconds(incident, "t_data_restored_ns"));
+	size_t count = 0;
+
+	phases[count++] = (struct stretch){"detection", PLOT_ORANGE, fault, detect};
+	if (isfinite(view_real(incident, "brt_ns"))) {
+		phases[count++] = (struct stretch){"decision", PLOT_PURPLE, detect, begin};
+		phases[count++] =
+			(struct stretch){"switch and data recovery (BRT)", PLOT_BLUE, begin, ready};
+		phases[count++] = (struct stretch){"readiness", PLOT_GREEN, ready, restored};
+	} else if (isfinite(restored)) {
+		phases[count++] = (struct stretch){"recovery", PLOT_BLUE, detect, restored};
+	} else {
+		phases[count++] = (struct stretch){"not recovered", PLOT_RED,
+						   isfinite(detect) ? detect : fault, window->end};
+	}
+	return count;
+}
+
+/* A strip above the panels; the legend has the names of those that can be seen. */
+static void put_phases(struct canvas *canvas, const struct stretch *phases, size_t count,
+		       const struct window *window, double ribbon)
+{
+	for (size_t i = 0; i < count; i++) {
+		double begin = fmax(phases[i].begin, window->begin),
+		       end = fmin(phases[i].end, window->end);
+
+		if (begin < end)
+			canvas_rectangle(
+				canvas,
+				(struct canvas_box){canvas_x(canvas, on_axis(window, begin)),
+						    canvas_x(canvas, on_axis(window, end)), ribbon,
+						    ribbon + 7},
+				phases[i].colour, 1);
+	}
+}
+
+/* ---- the panels ---- */
+
+struct content {
+	struct window window;
+	struct series series[NAMES_MAX];
+	size_t found, drawn;
+	size_t bands, success, latency, measured; /* indices of the data; those of the endpoints
+						     follow one another */
+	bool any_band, any_second;
+	double low, high; /* of the latencies */
+};
+
+static const char *const colours[SERIES_MAX] = {PLOT_BLUE, PLOT_GREEN, PLOT_PURPLE, PLOT_ORANGE};
+
+static void put_data(struct canvas *canvas, struct content *content, const cJSON *events)
+{
+	struct window *window = &content->window;
+	double low = NAN, high = NAN;
+	struct steps success = {canvas, window, NAN, NAN, NAN, &low, &high};
+	struct steps latency = {canvas, window, NAN, NAN, NAN, &content->low, &content->high};
+	struct band bands[BANDS_MAX];
+	size_t count = find_bands(bands, events, window);
+	char columns[128], name[CANVAS_TEXT_MAX];
+
+	snprintf(columns, sizeof(columns), "begin [%s]\tend [%s]", window->axis.unit,
+		 window->axis.unit);
+	content->any_band = count > 0;
+	content->bands = canvas_series(canvas, "a fault is present", columns);
+	for (size_t i = 0; i < count; i++)
+		canvas_row(canvas, 2, on_axis(window, bands[i].begin),
+			   on_axis(window, bands[i].end));
+	content->low = content->high = NAN;
+	for (size_t i = 0; i < 2 * content->drawn; i++) {
+		const char *endpoint = content->series[i % content->drawn].endpoint;
+		bool upper = i < content->drawn;
+		size_t index;
+
+		snprintf(name, sizeof(name), "%.200s: %s", endpoint,
+			 upper ? "good answers expected" : "latency expected");
+		snprintf(columns, sizeof(columns), "time [%s]\t%s", window->axis.unit,
+			 upper ? "good answers [%]" : "latency [s]");
+		index = canvas_series(canvas, name, columns);
+		*(upper ? &content->success : &content->latency) = index - i % content->drawn;
+		put_steps(upper ? &success : &latency, events, endpoint,
+			  upper ? "success" : "latency_s", upper ? 100 : 1);
+	}
+	snprintf(name, sizeof(name), "%.200s: measured", content->series[0].endpoint);
+	snprintf(columns, sizeof(columns), "time [%s]\tgood answers [%%]\tlatency, p99 [s]",
+		 window->axis.unit);
+	content->measured = canvas_series(canvas, name, columns);
+	content->any_second = put_seconds(&latency, events, content->series[0].endpoint) > 0;
+	canvas_series_end(canvas);
+}
+
+static void put_panel(struct canvas *canvas, const struct content *content, bool upper)
+{
+	const struct canvas_panel *panel = &canvas->panel;
+	FILE *script = canvas->script;
+	size_t first = upper ? content->success : content->latency;
 
 	fputs("plot ", script);
-	for (size_t i = 0; i < count; i++) {
-		fprintf(script, "%s$%s%zu using 1:2 with steps lw 2.2 dt %zu lc rgb '%s' title ",
-			i ? ", " : "", upper ? "success" : "latency", i, i + 1, colours[i]);
-		plot_quotef(script, "%s: %s", series[i].endpoint,
-			    upper ? "expected for a request sent now" : "expected");
-	}
-	if (measured) {
+	if (content->any_band)
 		fprintf(script,
-			", $requests using 1:%d with points pt 6 ps 0.35 lc rgb '" PLOT_INK
-			"' title ",
-			upper ? 2 : 3);
-		plot_quotef(script, "%s: %s", series[0].endpoint,
-			    upper ? "good share of each second" : "p99 of each second");
+			"'service.tsv' index %zu using 1:(%.9g):1:2:(%.9g):(%.9g) with boxxyerror "
+			"fs transparent solid 0.14 noborder lc rgb '" PLOT_RED
+			"' title 'a fault is present', ",
+			content->bands, panel->y1, panel->y0, panel->y1);
+	/* The worst curve comes last, on top of the others. */
+	for (size_t i = content->drawn; i-- > 0;) {
+		fprintf(script,
+			"'service.tsv' index %zu using 1:2 with steps lw 2 dt %d lc rgb '%s' ",
+			first + i, i > 0 ? 2 : 1, colours[i]);
+		fputs("title ", script);
+		canvas_quote(script, content->series[i].endpoint);
+		fputs(i > 0 ? ", " : "", script);
 	}
+	if (content->any_second)
+		fprintf(script,
+			", 'service.tsv' index %zu using 1:%d with points pt 6 ps 0.3 lc rgb "
+			"'" PLOT_INK "' title 'measured'",
+			content->measured, upper ? 2 : 3);
 	fputc('\n', script);
 }
 
-static void put_data(FILE *script, const cJSON *events, const struct window *window,
-		     const struct series *series, size_t count)
+static void make_legend(struct canvas *canvas, const struct content *content,
+			const struct stretch *phases, size_t phase_count)
 {
-	for (size_t i = 0; i < count; i++) {
-		fprintf(script, "$success%zu << EOD\n", i);
-		put_steps(script, events, window, series[i].endpoint, "success", true, 100);
-		fprintf(script, "EOD\n$latency%zu << EOD\n", i);
-		put_steps(script, events, window, series[i].endpoint, "latency_s", false, 1);
-		fputs("EOD\n", script);
+	const struct window *window = &content->window;
+	bool thinned = window->end - window->begin > PLOT_POINTS_MAX;
+	char name[CANVAS_TEXT_MAX];
+
+	for (size_t i = 0; i < content->drawn; i++) {
+		bool only = content->drawn == 1;
+
+		canvas_fit(name, content->series[i].endpoint, only ? 240 : 150, CANVAS_SMALL);
+		canvas_entry(canvas, i == 0 ? SIGN_LINE : SIGN_DASHED, colours[i], "%s%s", name,
+			     i == 0 ? ": expected for a request sent now" : "");
 	}
+	canvas_fit(name, content->series[0].endpoint, 150, CANVAS_SMALL);
+	if (content->any_second)
+		canvas_entry(canvas, SIGN_POINT, "pt 6 ps 0.45 lc rgb '" PLOT_INK "'",
+			     thinned ? "%s: measured, the worst second of each pixel"
+				     : "%s: measured in each second",
+			     name);
+	for (size_t i = 0; i < phase_count; i++)
+		if (fmax(phases[i].begin, window->begin) < fmin(phases[i].end, window->end))
+			canvas_entry(canvas, SIGN_BAR, phases[i].colour, "%s", phases[i].name);
+	if (content->any_band)
+		canvas_entry(canvas, SIGN_BAND, PLOT_RED, "a fault is present");
+	if (content->found > content->drawn)
+		canvas_entry(canvas, SIGN_BAND, PLOT_LINE, "%zu more endpoints are not drawn",
+			     content->found - content->drawn);
 }
 
-static bool draw(FILE *script, const struct report_input *input)
+static void draw_panels(struct canvas *canvas, const struct content *content, double ribbon)
 {
-	struct window window = choose_window(input);
-	const cJSON *incident = view_headline(input->record);
-	struct series series[NAMES_MAX] = {{NULL, 0}};
-	size_t found = find_series(input->events, series),
-	       count = found < SERIES_MAX ? found : SERIES_MAX;
-	bool measured;
+	const struct window *window = &content->window;
+	double top = ribbon + 9, second = top + UPPER + 36;
+	struct canvas_panel panel = {LEFT,
+				     RIGHT,
+				     top,
+				     top + UPPER,
+				     on_axis(window, window->begin),
+				     on_axis(window, window->end),
+				     -3,
+				     103,
+				     false};
+	char title[64];
 
-	if (count == 0)
+	fputs("set format x ''\nset ytics 0,25,100\n", canvas->script);
+	fprintf(canvas->script, "set xtics %.9g\n", window->axis.step);
+	put_panel(canvas, content, true);
+	canvas_clear(canvas);
+	panel.top = second;
+	panel.bottom = second + LOWER;
+	panel.y0 = isfinite(content->low) ? content->low : 0.1;
+	panel.y1 = isfinite(content->high) ? content->high : 1;
+	canvas_log_range(&panel.y0, &panel.y1);
+	panel.log_y = true;
+	canvas_panel(canvas, &panel);
+	canvas_duration_tics(canvas);
+	snprintf(title, sizeof(title), "time %s [%s]",
+		 window->zero > 0 ? "since the fault" : "of the drill", window->axis.unit);
+	canvas_x_axis(canvas, &window->axis, title);
+	put_panel(canvas, content, false);
+}
+
+static void draw_content(struct canvas *canvas, const struct content *content,
+			 const cJSON *incident)
+{
+	const struct window *window = &content->window;
+	bool fault = isfinite(view_seconds(incident, "t_fault_ns"));
+	struct stretch phases[4];
+	size_t count = fault ? find_phases(phases, incident, window) : 0;
+	struct canvas_panel panel = {LEFT,
+				     RIGHT,
+				     100,
+				     200,
+				     on_axis(window, window->begin),
+				     on_axis(window, window->end),
+				     -3,
+				     103,
+				     false};
+	double ribbon;
+
+	make_legend(canvas, content, phases, count);
+	ribbon = canvas_legend_height(canvas, 12, RIGHT) + 14 + (fault ? 3 * 14 : 14);
+	canvas->height = (int)(ribbon + 9 + UPPER + 36 + LOWER + 48);
+	fputs("set multiplot\n", canvas->script);
+	canvas_legend(canvas, 12, RIGHT, 4);
+	panel.top = ribbon + 9;
+	panel.bottom = panel.top + UPPER;
+	canvas_panel(canvas, &panel);
+	canvas_take(canvas,
+		    canvas_text_box(12, ribbon - 9, ALIGN_LEFT, CANVAS_SMALL, "good answers [%]"));
+	canvas_text(canvas, 12, ribbon - 9, ALIGN_LEFT, CANVAS_SMALL, PLOT_SOFT,
+		    "good answers [%]");
+	canvas_text(canvas, 12, panel.bottom + 22, ALIGN_LEFT, CANVAS_SMALL, PLOT_SOFT, "latency");
+	if (fault) {
+		put_marks(canvas, incident, window, ribbon, panel.bottom + 36 + LOWER);
+		put_phases(canvas, phases, count, window, ribbon);
+	}
+	draw_panels(canvas, content, ribbon);
+	fputs("unset multiplot\n", canvas->script);
+}
+
+static bool draw(struct canvas *canvas, const struct report_input *input)
+{
+	struct content content = {.window = choose_window(input)};
+
+	content.found = find_series(input->events, content.series);
+	content.drawn = content.found < SERIES_MAX ? content.found : SERIES_MAX;
+	if (content.found == 0)
 		return false;
-	put_data(script, input->events, &window, series, count);
-	measured = put_seconds(script, input->events, &window, series[0].endpoint) > 0;
-	fprintf(script,
-		"set multiplot\nset xrange [%.9g:%.9g]\nset lmargin at screen 0.075\nset rmargin "
-		"at screen 0.985\n",
-		window.begin / window.axis.scale, window.end / window.axis.scale);
-	put_bands(script, input->events, &window);
-	put_marks(script, incident, &window, true);
-	fputs("set tmargin at screen 0.80\nset bmargin at screen 0.53\nset yrange [-4:104]\nset "
-	      "ytics 25\n"
-	      "set format x ''\nset ylabel 'good answers [%]'\nset key at screen 0.985,0.985 right "
-	      "top horizontal samplen 2 font ',11'\n",
-	      script);
-	put_panel(script, series, count, true, measured);
-	fputs("unset label\nunset arrow\nunset object\n", script);
-	put_bands(script, input->events, &window);
-	put_marks(script, incident, &window, false);
-	fprintf(script,
-		"set key at screen 0.985,0.505 right top horizontal samplen 2 font ',11'\n"
-		"set tmargin at screen 0.45\nset bmargin at screen 0.125\nset format x '%%g'\n"
-		"set xlabel 'time of the drill [%s]     (shaded: a fault is present)'\nset yrange "
-		"[*:*]\nset logscale y\n"
-		"set ytics autofreq\nset ylabel 'latency [s]'\nset format y '%%g'\n",
-		window.axis.unit);
-	if (found > count)
-		fprintf(script,
-			"set label '%zu more endpoints are not drawn' at graph 0.01,0.06 font "
-			"',11'\n",
-			found - count);
-	put_panel(script, series, count, false, measured);
-	fputs("unset multiplot\n", script);
+	put_data(canvas, &content, input->events);
+	draw_content(canvas, &content, view_headline(input->record));
 	return true;
 }
 
 const struct plot plot_service = {
 	.name = "service",
 	.title = "Service as clients see it",
-	.width = 1000,
-	.height = 560,
 	.draw = draw,
 };

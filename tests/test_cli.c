@@ -1190,6 +1190,17 @@ START_TEST(revert_sweeps)
 	ck_assert_int_eq(mkdir(other, 0777), 0);
 	snprintf(line, sizeof(line), "%s/record.json.tmp-%ld", name, (long)pid);
 	write_text(line, "{", "");
+	/* Plots, finished or not, are of the run; what else lies beside them is somebody's. */
+	snprintf(line, sizeof(line), "%s/plots", name);
+	ck_assert_int_eq(mkdir(line, 0777), 0);
+	snprintf(line, sizeof(line), "%s/plots/incident.svg.tmp-%ld", name, (long)pid);
+	write_text(line, "<svg", "");
+	snprintf(line, sizeof(line), "%s/plots/incident.gp", name);
+	write_text(line, "plot 1", "");
+	snprintf(line, sizeof(line), "%s/plots/mine.txt", name);
+	write_text(line, "mine", "");
+	expect("revert ", 0, "not of a run: left alone");
+	ck_assert_int_eq(unlink(line), 0);
 	expect("revert ", 0, "removed");
 	ck_assert(!exists(name));
 	ck_assert(exists(other));

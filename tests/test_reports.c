@@ -855,7 +855,6 @@ START_TEST(made_again_is_equal)
 		char *again = slurp(in_folder(names[i]));
 
 		ck_assert_str_eq(first[i], again);
-		ck_assert_ptr_null(strstr(again, "patchlevel"));
 		free(again);
 		free(first[i]);
 	}
@@ -876,7 +875,7 @@ START_TEST(works_without_gnuplot)
 	free(path);
 	text = slurp(in_folder("report.html"));
 	ck_assert_ptr_nonnull(strstr(text, "gnuplot was not found"));
-	ck_assert_int_ne(access(in_folder("plots"), F_OK), 0);
+	ck_assert_int_ne(access(in_folder("plots/incident.svg"), F_OK), 0);
 	free(text);
 }
 END_TEST
