@@ -335,7 +335,7 @@ void canvas_x_axis(struct canvas *canvas, const struct canvas_axis *axis, const 
 	const struct canvas_panel *panel = &canvas->panel;
 	double first = ceil(panel->x0 / axis->step - 1e-9);
 
-	fprintf(canvas->script, "set xtics %.9g format ''\n", axis->step);
+	fprintf(canvas->script, "set xtics nomirror out scale 0.5 %.9g format ''\n", axis->step);
 	/* The numbers are placed here: how far below the axis gnuplot puts them depends on the
 	 * terminal. */
 	for (double i = first; i * axis->step <= panel->x1 + 1e-9 * axis->step; i++) {
@@ -434,6 +434,8 @@ void canvas_entry(struct canvas *canvas, enum canvas_sign sign, const char *styl
 static void put_sign(struct canvas *canvas, const struct canvas_entry *entry, double x, double y)
 {
 	switch (entry->sign) {
+	case SIGN_NONE:
+		return;
 	case SIGN_LINE:
 	case SIGN_DASHED:
 		canvas_line(canvas, x, y, x + 16, y, entry->sign == SIGN_LINE ? 2.2 : 1.4,
@@ -458,7 +460,8 @@ static double lay_out(struct canvas *canvas, double left, double right, double t
 
 	for (size_t i = 0; i < canvas->legend_count; i++) {
 		const struct canvas_entry *entry = &canvas->legend[i];
-		double width = SIGN_WIDTH + canvas_text_width(entry->text, CANVAS_SMALL);
+		double sign = entry->sign == SIGN_NONE ? 0 : SIGN_WIDTH;
+		double width = sign + canvas_text_width(entry->text, CANVAS_SMALL);
 
 		if (x > left && x + width > right) {
 			x = left;
@@ -466,7 +469,7 @@ static double lay_out(struct canvas *canvas, double left, double right, double t
 		}
 		if (draw) {
 			put_sign(canvas, entry, x, y);
-			canvas_text(canvas, x + SIGN_WIDTH, y, ALIGN_LEFT, CANVAS_SMALL, PLOT_SOFT,
+			canvas_text(canvas, x + sign, y, ALIGN_LEFT, CANVAS_SMALL, PLOT_SOFT,
 				    entry->text);
 		}
 		x += width + ENTRY_GAP;

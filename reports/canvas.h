@@ -58,7 +58,8 @@ enum canvas_sign {
 	SIGN_DASHED,
 	SIGN_BAND, /* a tint */
 	SIGN_BAR,
-	SIGN_POINT
+	SIGN_POINT,
+	SIGN_NONE /* a remark */
 };
 
 struct canvas_entry {
@@ -152,8 +153,8 @@ void canvas_log_range(double *low, double *high);
 
 void canvas_entry(struct canvas *canvas, enum canvas_sign sign, const char *style,
 		  const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* The entries from left to right, in as many rows as they need; the first row's middle lies 9 pixels
- * below `top`. */
+/* The entries from left to right, in as many rows as they need; the first row's middle lies 9
+ * pixels below `top`. */
 void canvas_legend(struct canvas *canvas, double left, double right, double top);
 /* How high it will be. */
 double canvas_legend_height(struct canvas *canvas, double left, double right);

@@ -284,7 +284,8 @@ static int write_script(const struct report_input *input, const struct sheet *sh
 	return report_file_end(&out, 0, e);
 }
 
-/* Draw one plot and keep its script and data. A sheet without commands: there is nothing to draw. */
+/* Draw one plot and keep its script and data. A sheet without commands: there is nothing to draw.
+ */
 static int make_sheet(struct sheet *sheet, const struct plot *plot,
 		      const struct report_input *input, struct error *e)
 {
@@ -387,15 +388,21 @@ const struct report_ops report_plots = {
 
 /* ---- inside a page ---- */
 
-/* gnuplot writes a colour with padding where it draws and without where it writes. */
-#define THEME(padded, plain, variable)                                                             \
-	".picture [stroke='" padded "']{stroke:var(" variable "," plain ")}"                       \
-	".picture [color='" padded "']{color:var(" variable "," plain ")}"                         \
-	".picture [fill='" plain "']{fill:var(" variable "," plain ")}\n"
+/* gnuplot pads the numbers of a colour where it draws, and not where it writes. */
+#define DRAWN(colour, variable)                                                                    \
+	".picture [stroke='" colour "']{stroke:var(" variable "," colour ")}"                      \
+	".picture [color='" colour "']{color:var(" variable "," colour ")}"                        \
+	".picture [fill='" colour "']{fill:var(" variable "," colour ")}\n"
+#define WRITTEN(colour, variable)                                                                  \
+	".picture [fill='" colour "']{fill:var(" variable "," colour ")}\n"
 
-const char plot_style[] = THEME("rgb( 28,  32,  37)", "rgb(28,32,37)", "--ink")
-	THEME("rgb( 82,  89,  99)", "rgb(82,89,99)", "--soft")
-		THEME("rgb(215, 219, 225)", "rgb(215,219,225)", "--line")
-			THEME("rgb(141, 148, 158)", "rgb(141,148,158)",
-			      "--rule") ".picture g[color=black]{color:var(--ink,#1c2025)}.picture "
-					"svg g{font-family:inherit}\n";
+#define INK DRAWN("rgb( 28,  32,  37)", "--ink") WRITTEN("rgb(28,32,37)", "--ink")
+#define SOFT DRAWN("rgb( 82,  89,  99)", "--soft") WRITTEN("rgb(82,89,99)", "--soft")
+#define LINES DRAWN("rgb(215, 219, 225)", "--line") DRAWN("rgb(141, 148, 158)", "--rule")
+/* The one colour of the palette that is too dark for a dark page. */
+#define BLUE DRAWN("rgb(  0, 114, 178)", "--plot-blue")
+#define DARK "@media screen and (prefers-color-scheme:dark){.picture{--plot-blue:#3f9fe0}}\n"
+#define REST                                                                                       \
+	".picture g[color=black]{color:var(--ink,#1c2025)}.picture svg g{font-family:inherit}\n"
+
+const char plot_style[] = INK SOFT LINES BLUE DARK REST;

@@ -173,7 +173,9 @@ static double on_axis(const struct view *view, double t)
 static void choose_window(struct view *view, const struct backups *all, const cJSON *record)
 {
 	double duration = view_real(record, "drill.duration_s"),
-	       centre = isfinite(view->t_loss) ? view->t_loss : duration;
+	       centre = isfinite(view->t_loss) ? view->t_loss
+			: view->zero > 0       ? view->zero
+					       : duration;
 	size_t first, last = 0;
 
 	view->begin = 0;
@@ -259,6 +261,12 @@ static void put_loss(struct canvas *canvas, const cJSON *incident, const struct 
 	char seconds[WORDS_MAX], bytes[WORDS_MAX], records[WORDS_MAX], text[4 * WORDS_MAX];
 	double x, from, width;
 
+	if (isnan(view->t_loss) && view->zero > 0) {
+		x = canvas_x(canvas, 0);
+		canvas_line(canvas, x, panel->top - 6, x, panel->bottom, 1.4, 1, PLOT_RED);
+		canvas_text(canvas, x, panel->top - 14, ALIGN_CENTRE, CANVAS_SMALL, PLOT_INK,
+			    "fault");
+	}
 	if (!(view->t_loss >= view->begin && view->t_loss <= view->end))
 		return;
 	from = x = canvas_x(canvas, on_axis(view, view->t_loss));

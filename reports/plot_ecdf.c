@@ -100,8 +100,8 @@ static void set_quantile(struct curve *curve, const cJSON *summary, const cJSON 
 	}
 }
 
-/* Where the axis ends: a tail far beyond the 99th per cent, or a limit far beyond every value, would
- * press the curve flat against the left edge. */
+/* Where the axis ends: a tail far beyond the 99th per cent, or a limit far beyond every value,
+ * would press the curve flat against the left edge. */
 static void set_end(struct curve *curve)
 {
 	double most = value_at(curve, 0.99, false);
@@ -249,7 +249,9 @@ static void put_panel(struct canvas *canvas, size_t index, const struct curve *c
 			    panels[index].title);
 		canvas_text(canvas, left + PANEL_WIDTH / 2.0, TOP + HEIGHT / 2.0, ALIGN_CENTRE,
 			    CANVAS_SMALL, PLOT_SOFT, "no trial has it");
-		fputs("unset xtics\nplot NaN notitle lc rgb '" PLOT_INK "'\n", canvas->script);
+		fputs("unset xtics\nset format y ''\nset grid noytics\nplot NaN notitle lc rgb "
+		      "'" PLOT_INK "'\nset grid ytics\n",
+		      canvas->script);
 		canvas_clear(canvas);
 		return;
 	}
@@ -258,7 +260,7 @@ static void put_panel(struct canvas *canvas, size_t index, const struct curve *c
 	put_head(canvas, &panels[index], curve);
 	put_objective(canvas, curve);
 	put_notes(canvas, curve);
-	snprintf(title, sizeof(title), "[%s]", curve->axis.unit);
+	snprintf(title, sizeof(title), "%.3s [%s]", panels[index].title, curve->axis.unit);
 	canvas_x_axis(canvas, &curve->axis, title);
 	fprintf(canvas->script,
 		"plot 'ecdf.tsv' index %zu using 1:3:4 with filledcurves fs transparent solid 0.25 "

@@ -32,6 +32,7 @@ static const struct {
 struct extent {
 	double low, high;        /* of the FRT above 0, in seconds */
 	bool any_zero, any_open; /* took no time; did not end */
+	bool flat;               /* no other, and no objective: only lanes */
 	double zero, open;       /* where those stand */
 	double objective;
 	size_t counts[PATHS];
@@ -76,9 +77,9 @@ static void measure(struct extent *extent, const cJSON *record)
 		extent->any_zero = extent->any_zero || frt == 0;
 		extent->any_open = extent->any_open || isnan(frt);
 	}
-	if (isnan(extent->low))
-		extent->low = extent->high = 1;
-	canvas_log_range(&extent->low, &extent->high);
+	extent->flat = isnan(extent->low);
+	if (!extent->flat)
+		canvas_log_range(&extent->low, &extent->high);
 	extent->axis = canvas_axis(view_real(record, "drill.duration_s"));
 }
 
@@ -121,20 +122,31 @@ static void put_data(struct canvas *canvas, const struct extent *extent, const c
 }
 
 /* The scale of times, and beside it the lanes of what has no time. */
-static void put_heights(struct canvas *canvas, struct extent *extent, struct canvas_panel *panel)
+static void put_scale(struct canvas *canvas, struct extent *extent, struct canvas_panel *panel)
 {
-	double ratio = extent->high / extent->low;
+	double lane = pow(extent->high / extent->low, LANE);
 
 	panel->y0 = extent->low;
 	panel->y1 = extent->high;
 	canvas_panel(canvas, panel);
-	extent->open = extent->high * pow(ratio, LANE / 2);
-	extent->zero = extent->low / pow(ratio, LANE / 2);
-	if (extent->any_open)
-		panel->y1 *= pow(ratio, LANE);
-	if (extent->any_zero)
-		panel->y0 /= pow(ratio, LANE);
 	canvas_duration_tics(canvas);
+	extent->open = extent->high * sqrt(lane);
+	extent->zero = extent->low / sqrt(lane);
+	panel->y1 *= extent->any_open ? lane : 1;
+	panel->y0 /= extent->any_zero ? lane : 1;
+}
+
+static void put_heights(struct canvas *canvas, struct extent *extent, struct canvas_panel *panel)
+{
+	if (extent->flat) {
+		extent->zero = 1;
+		extent->open = 4;
+		panel->y0 = extent->any_zero ? 0.5 : 2;
+		panel->y1 = extent->any_open ? 8 : 2;
+		fputs("unset ytics\n", canvas->script);
+	} else {
+		put_scale(canvas, extent, panel);
+	}
 	canvas_panel(canvas, panel);
 	if (extent->any_open)
 		canvas_text(canvas, LEFT - 10, canvas_y(canvas, extent->open), ALIGN_RIGHT,
@@ -195,7 +207,7 @@ static bool draw(struct canvas *canvas, const struct report_input *input)
 		return false;
 	top = 4 + canvas_legend_height(canvas, 12, CANVAS_WIDTH - 12);
 	panel.top = top + 26;
-	panel.bottom = panel.top + HEIGHT;
+	panel.bottom = panel.top + (extent.flat ? 60 : HEIGHT);
 	panel.x1 = duration / extent.axis.scale;
 	canvas->height = (int)panel.bottom + 50;
 	canvas_legend(canvas, 12, CANVAS_WIDTH - 12, 4);

@@ -258,6 +258,7 @@ static bool draw_sheet(struct canvas *canvas, struct sheet *sheet, const cJSON *
 	panel.x0 = sheet->begin / sheet->time.scale;
 	panel.x1 = sheet->end / sheet->time.scale;
 	panel.y1 = sheet->most / sheet->height.scale;
+	panel.y0 = -0.015 * panel.y1; /* a curve at 0 is not the axis */
 	canvas->height = TOP + HEIGHT + 50;
 	put_data(canvas, sheet, events);
 	canvas_panel(canvas, &panel);
@@ -267,7 +268,7 @@ static bool draw_sheet(struct canvas *canvas, struct sheet *sheet, const cJSON *
 		     sheet->height.unit);
 	if (sheet->found > sheet->drawn)
 		canvas_textf(canvas, CANVAS_WIDTH - 12, 14, ALIGN_RIGHT, CANVAS_SMALL, PLOT_SOFT,
-			     "%zu more jobs are not drawn", sheet->found - sheet->drawn);
+			     "not drawn: %zu more with a higher ETTR", sheet->found - sheet->drawn);
 	snprintf(title, sizeof(title), "time of the drill [%s]", sheet->time.unit);
 	canvas_x_axis(canvas, &sheet->time, title);
 	name_curves(canvas, sheet);

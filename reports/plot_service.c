@@ -47,13 +47,16 @@ static struct window choose_window(const struct report_input *input)
 
 	end = fmax(view_seconds(incident, "t_restored_ns"),
 		   view_seconds(incident, "t_verified_ns"));
-	if (isfinite(begin) && isfinite(end) && (end - begin) * 3 < duration) {
+	/* Of an incident that took no time there is nothing to see but when it came. */
+	if (end > begin && (end - begin) * 3 < duration) {
 		double margin = fmax((end - begin) * 0.35, 1);
 
 		window.begin = fmax(0, begin - margin);
 		window.end = fmin(duration, end + margin);
 	}
-	if (isfinite(begin))
+	/* All of a drill with several incidents has no time that is before or after the fault. */
+	if (isfinite(begin) && (window.begin > 0 || window.end < duration ||
+				cJSON_GetArraySize(view_get(input->record, "incidents")) == 1))
 		window.zero = begin;
 	window.axis = canvas_axis(window.end - window.begin);
 	return window;
@@ -337,7 +340,12 @@ static size_t find_phases(struct stretch phases[4], const cJSON *incident,
 			    view_seconds(incident, "t_data_restored_ns"));
 	size_t count = 0;
 
-	phases[count++] = (struct stretch){"detection", PLOT_ORANGE, fault, detect};
+	if (isnan(detect)) {
+		phases[count++] = (struct stretch){"not noticed", PLOT_GREY, fault,
+						   isfinite(restored) ? restored : window->end};
+		return count;
+	}
+	phases[count++] = (struct stretch){"detection", PLOT_ORANGE, fault, fmin(detect, restored)};
 	if (isfinite(view_real(incident, "brt_ns"))) {
 		phases[count++] = (struct stretch){"decision", PLOT_PURPLE, detect, begin};
 		phases[count++] =
@@ -346,10 +354,17 @@ static size_t find_phases(struct stretch phases[4], const cJSON *incident,
 	} else if (isfinite(restored)) {
 		phases[count++] = (struct stretch){"recovery", PLOT_BLUE, detect, restored};
 	} else {
-		phases[count++] = (struct stretch){"not recovered", PLOT_RED,
-						   isfinite(detect) ? detect : fault, window->end};
+		phases[count++] = (struct stretch){"not recovered", PLOT_RED, detect, window->end};
 	}
 	return count;
+}
+
+/* Is it a pixel wide or more? */
+static bool can_be_seen(const struct stretch *phase, const struct window *window)
+{
+	double pixel = (window->end - window->begin) / (RIGHT - LEFT);
+
+	return fmin(phase->end, window->end) - fmax(phase->begin, window->begin) >= pixel;
 }
 
 /* A strip above the panels; the legend has the names of those that can be seen. */
@@ -475,12 +490,12 @@ static void make_legend(struct canvas *canvas, const struct content *content,
 				     : "%s: measured in each second",
 			     name);
 	for (size_t i = 0; i < phase_count; i++)
-		if (fmax(phases[i].begin, window->begin) < fmin(phases[i].end, window->end))
+		if (can_be_seen(&phases[i], window))
 			canvas_entry(canvas, SIGN_BAR, phases[i].colour, "%s", phases[i].name);
 	if (content->any_band)
 		canvas_entry(canvas, SIGN_BAND, PLOT_RED, "a fault is present");
 	if (content->found > content->drawn)
-		canvas_entry(canvas, SIGN_BAND, PLOT_LINE, "%zu more endpoints are not drawn",
+		canvas_entry(canvas, SIGN_NONE, NULL, "not drawn: %zu more that fell less deep",
 			     content->found - content->drawn);
 }
 
@@ -521,7 +536,7 @@ static void draw_content(struct canvas *canvas, const struct content *content,
 			 const cJSON *incident)
 {
 	const struct window *window = &content->window;
-	bool fault = isfinite(view_seconds(incident, "t_fault_ns"));
+	bool fault = view_seconds(incident, "t_fault_ns") == window->zero;
 	struct stretch phases[4];
 	size_t count = fault ? find_phases(phases, incident, window) : 0;
 	struct canvas_panel panel = {LEFT,

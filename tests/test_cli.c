@@ -1158,7 +1158,7 @@ END_TEST
 /* What a killed run left goes; whatever else has such a name stays. */
 START_TEST(revert_sweeps)
 {
-	char name[64], other[80], line[96];
+	char name[64], other[80], line[128];
 	pid_t pid = start_long();
 
 	snprintf(name, sizeof(name), "long.tmp-%ld", (long)pid);

@@ -431,7 +431,7 @@ START_TEST(large_runs_are_drawn_quickly)
 	} large[] = {
 		{"training_run_54_days", {NULL}},
 		{"long_run", {NULL}},
-		{"gpu_loss", {"--trials", "20000", NULL}},
+		{"case_study", {"--trials", "20000", NULL}},
 	};
 	double bare, drawn;
 	size_t size;
@@ -805,7 +805,7 @@ START_TEST(without_gnuplot_script_and_data_are_there)
 }
 END_TEST
 
-/* One gnuplot that hangs is ended with all the others' time limit, and only its picture is missing. */
+/* One gnuplot that fails costs one picture. */
 START_TEST(a_half_broken_gnuplot_costs_one_picture)
 {
 	char *path = strdup(getenv("PATH") ? getenv("PATH") : ""), fake[1024], script[2048];
