@@ -428,7 +428,7 @@ void canvas_entry(struct canvas *canvas, enum canvas_sign sign, const char *styl
 	va_start(list, format);
 	vsnprintf(text, sizeof(text), format, list);
 	va_end(list);
-	canvas_fit(entry->text, text, 420, CANVAS_SMALL);
+	canvas_fit(entry->text, text, 480, CANVAS_SMALL);
 }
 
 static void put_sign(struct canvas *canvas, const struct canvas_entry *entry, double x, double y)

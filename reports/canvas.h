@@ -27,6 +27,7 @@
 #define PLOT_SOFT "#525963"
 #define PLOT_LINE "#D7DBE1"
 #define PLOT_RULE "#8D949E"
+#define PLOT_BAD "#A53100" /* letters that say what went wrong: the palette's red is too light */
 
 #define CANVAS_WIDTH 960
 #define CANVAS_TEXT 13  /* pixels */

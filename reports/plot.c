@@ -398,6 +398,7 @@ const struct report_ops report_plots = {
 
 #define INK DRAWN("rgb( 28,  32,  37)", "--ink") WRITTEN("rgb(28,32,37)", "--ink")
 #define SOFT DRAWN("rgb( 82,  89,  99)", "--soft") WRITTEN("rgb(82,89,99)", "--soft")
+#define BAD WRITTEN("rgb(165,49,0)", "--bad")
 #define LINES DRAWN("rgb(215, 219, 225)", "--line") DRAWN("rgb(141, 148, 158)", "--rule")
 /* The one colour of the palette that is too dark for a dark page. */
 #define BLUE DRAWN("rgb(  0, 114, 178)", "--plot-blue")
@@ -405,4 +406,4 @@ const struct report_ops report_plots = {
 #define REST                                                                                       \
 	".picture g[color=black]{color:var(--ink,#1c2025)}.picture svg g{font-family:inherit}\n"
 
-const char plot_style[] = INK SOFT LINES BLUE DARK REST;
+const char plot_style[] = INK SOFT BAD LINES BLUE DARK REST;

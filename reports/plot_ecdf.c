@@ -165,7 +165,7 @@ static void put_curve(struct canvas *canvas, const struct panel *panel, const st
 		   fmin(1, before + half));
 	snprintf(columns, sizeof(columns), "p%g [%s]\tquantile\tlow [%s]\thigh [%s]",
 		 curve->quantile * 100, curve->axis.unit, curve->axis.unit, curve->axis.unit);
-	canvas_series(canvas, "the quantile that is judged, and its 95 % interval", columns);
+	canvas_series(canvas, "the quantile and its 95 % interval", columns);
 	if (isfinite(curve->value))
 		canvas_row(canvas, 4, curve->value / scale, curve->quantile,
 			   (isfinite(curve->low) ? curve->low : 0) / scale,
@@ -291,8 +291,10 @@ static bool draw(struct canvas *canvas, const struct report_input *input)
 	canvas_entry(canvas, SIGN_LINE, PLOT_BLUE, "share of the trials at or below a value");
 	canvas_entry(canvas, SIGN_BAND, PLOT_SKY, "its 95 %% band");
 	canvas_entry(canvas, SIGN_POINT, "pt 7 ps 0.7 lc rgb '" PLOT_RED "'",
-		     "the quantile that is judged, with its 95 %% interval");
-	canvas_entry(canvas, SIGN_DASHED, PLOT_INK, "objective");
+		     "quantile with its 95 %% interval");
+	for (size_t i = 0, any = 0; i < PANELS; i++)
+		if (curves[i].x && isfinite(curves[i].limit) && !any++)
+			canvas_entry(canvas, SIGN_DASHED, PLOT_INK, "objective");
 	fputs("set multiplot\nset bars 0.6\nset ytics 0,0.25,1 format '%g'\n", canvas->script);
 	canvas_legend(canvas, 12, CANVAS_WIDTH - 12, 4);
 	for (size_t i = 0; i < PANELS; i++) {

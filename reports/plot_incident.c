@@ -169,7 +169,7 @@ static void put_value(struct canvas *canvas, const struct chart *chart, const st
 	char text[WORDS_MAX];
 
 	if (isnan(row->end))
-		canvas_text(canvas, right, y, ALIGN_RIGHT, CANVAS_TEXT, PLOT_RED,
+		canvas_text(canvas, right, y, ALIGN_RIGHT, CANVAS_TEXT, PLOT_BAD,
 			    row->colour ? "did not end" : "not recovered");
 	else
 		canvas_text(canvas, right, y, ALIGN_RIGHT, CANVAS_TEXT, bold ? PLOT_INK : PLOT_SOFT,
@@ -247,7 +247,7 @@ static void put_objective(struct canvas *canvas, const struct chart *chart)
 			     PLOT_SOFT, "%s, beyond the right edge \xe2\x80\xba", label);
 		return;
 	}
-	canvas_line_front(canvas, x, HEAD - 7, x, bottom, 1.4, 2, PLOT_INK);
+	canvas_line_front(canvas, x, HEAD - 3, x, bottom, 1.4, 2, PLOT_INK);
 	canvas_text(canvas, fmin(fmax(x, LEFT + width / 2), CANVAS_WIDTH - 8 - width / 2),
 		    HEAD - 14, ALIGN_CENTRE, CANVAS_SMALL, PLOT_INK, label);
 }

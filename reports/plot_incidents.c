@@ -14,7 +14,8 @@
 #define CROWD 2000
 #define COLUMNS (CANVAS_WIDTH / CELL)
 #define ROWS (HEIGHT / CELL + 1)
-#define LANE 0.09 /* share of the axis beside it for what has no place on it */
+#define SHOWN_MIN 3 /* fewer are told by the table */
+#define LANE 0.09   /* share of the axis beside it for what has no place on it */
 
 static const struct {
 	const char *path, *point;
@@ -150,7 +151,7 @@ static void put_heights(struct canvas *canvas, struct extent *extent, struct can
 	canvas_panel(canvas, panel);
 	if (extent->any_open)
 		canvas_text(canvas, LEFT - 10, canvas_y(canvas, extent->open), ALIGN_RIGHT,
-			    CANVAS_SMALL, PLOT_RED, "not recovered");
+			    CANVAS_SMALL, PLOT_BAD, "not recovered");
 	if (extent->any_zero)
 		canvas_text(canvas, LEFT - 10, canvas_y(canvas, extent->zero), ALIGN_RIGHT,
 			    CANVAS_SMALL, PLOT_SOFT, "0 s");
@@ -203,7 +204,7 @@ static bool draw(struct canvas *canvas, const struct report_input *input)
 			canvas_entry(canvas, SIGN_POINT, paths[i].point, "%s %s", paths[i].path,
 				     words_number(number, (double)extent.counts[i]));
 	}
-	if (shown < 2 || !(duration > 0))
+	if (shown < SHOWN_MIN || !(duration > 0))
 		return false;
 	top = 4 + canvas_legend_height(canvas, 12, CANVAS_WIDTH - 12);
 	panel.top = top + 26;

@@ -16,6 +16,7 @@
 #define RIGHT (CANVAS_WIDTH - 14)
 #define UPPER 190 /* heights of the panels */
 #define LOWER 150
+#define GAP 36
 
 struct window {
 	double begin, end; /* seconds of the drill */
@@ -49,7 +50,7 @@ static struct window choose_window(const struct report_input *input)
 		   view_seconds(incident, "t_verified_ns"));
 	/* Of an incident that took no time there is nothing to see but when it came. */
 	if (end > begin && (end - begin) * 3 < duration) {
-		double margin = fmax((end - begin) * 0.35, 1);
+		double margin = (end - begin) * 0.35;
 
 		window.begin = fmax(0, begin - margin);
 		window.end = fmin(duration, end + margin);
@@ -499,75 +500,68 @@ static void make_legend(struct canvas *canvas, const struct content *content,
 			     content->found - content->drawn);
 }
 
-static void draw_panels(struct canvas *canvas, const struct content *content, double ribbon)
+static void put_time(struct canvas *canvas, const struct window *window)
 {
-	const struct window *window = &content->window;
-	double top = ribbon + 9, second = top + UPPER + 36;
-	struct canvas_panel panel = {LEFT,
-				     RIGHT,
-				     top,
-				     top + UPPER,
-				     on_axis(window, window->begin),
-				     on_axis(window, window->end),
-				     -3,
-				     103,
-				     false};
 	char title[64];
 
-	fputs("set format x ''\nset ytics 0,25,100\n", canvas->script);
-	fprintf(canvas->script, "set xtics %.9g\n", window->axis.step);
-	put_panel(canvas, content, true);
+	snprintf(title, sizeof(title), "time %s [%s]",
+		 window->zero > 0 ? "since the fault" : "of the drill", window->axis.unit);
+	canvas_x_axis(canvas, &window->axis, title);
+}
+
+/* The latencies, below what is drawn already. */
+static void draw_lower(struct canvas *canvas, const struct content *content)
+{
+	struct canvas_panel panel = canvas->panel;
+
 	canvas_clear(canvas);
-	panel.top = second;
-	panel.bottom = second + LOWER;
-	panel.y0 = isfinite(content->low) ? content->low : 0.1;
-	panel.y1 = isfinite(content->high) ? content->high : 1;
+	panel.top = panel.bottom + GAP;
+	panel.bottom = panel.top + LOWER;
+	panel.y0 = content->low;
+	panel.y1 = content->high;
 	canvas_log_range(&panel.y0, &panel.y1);
 	panel.log_y = true;
 	canvas_panel(canvas, &panel);
 	canvas_duration_tics(canvas);
-	snprintf(title, sizeof(title), "time %s [%s]",
-		 window->zero > 0 ? "since the fault" : "of the drill", window->axis.unit);
-	canvas_x_axis(canvas, &window->axis, title);
+	put_time(canvas, &content->window);
 	put_panel(canvas, content, false);
 }
 
 static void draw_content(struct canvas *canvas, const struct content *content,
 			 const cJSON *incident)
 {
+	static const char upper[] = "good answers [%]";
 	const struct window *window = &content->window;
 	bool fault = view_seconds(incident, "t_fault_ns") == window->zero;
 	struct stretch phases[4];
 	size_t count = fault ? find_phases(phases, incident, window) : 0;
-	struct canvas_panel panel = {LEFT,
-				     RIGHT,
-				     100,
-				     200,
-				     on_axis(window, window->begin),
-				     on_axis(window, window->end),
-				     -3,
-				     103,
-				     false};
-	double ribbon;
+	double lower = isfinite(content->low) ? GAP + LOWER : 0, ribbon, x0, x1;
 
 	make_legend(canvas, content, phases, count);
 	ribbon = canvas_legend_height(canvas, 12, RIGHT) + 14 + (fault ? 3 * 14 : 14);
-	canvas->height = (int)(ribbon + 9 + UPPER + 36 + LOWER + 48);
+	canvas->height = (int)(ribbon + 9 + UPPER + lower + 48);
 	fputs("set multiplot\n", canvas->script);
 	canvas_legend(canvas, 12, RIGHT, 4);
-	panel.top = ribbon + 9;
-	panel.bottom = panel.top + UPPER;
-	canvas_panel(canvas, &panel);
-	canvas_take(canvas,
-		    canvas_text_box(12, ribbon - 9, ALIGN_LEFT, CANVAS_SMALL, "good answers [%]"));
-	canvas_text(canvas, 12, ribbon - 9, ALIGN_LEFT, CANVAS_SMALL, PLOT_SOFT,
-		    "good answers [%]");
-	canvas_text(canvas, 12, panel.bottom + 22, ALIGN_LEFT, CANVAS_SMALL, PLOT_SOFT, "latency");
+	x0 = on_axis(window, window->begin);
+	x1 = on_axis(window, window->end);
+	canvas_panel(canvas, &(struct canvas_panel){LEFT, RIGHT, ribbon + 9, ribbon + 9 + UPPER, x0,
+						    x1, -3, 103, false});
+	canvas_take(canvas, canvas_text_box(12, ribbon - 9, ALIGN_LEFT, CANVAS_SMALL, upper));
+	canvas_text(canvas, 12, ribbon - 9, ALIGN_LEFT, CANVAS_SMALL, PLOT_SOFT, upper);
 	if (fault) {
-		put_marks(canvas, incident, window, ribbon, panel.bottom + 36 + LOWER);
+		put_marks(canvas, incident, window, ribbon, canvas->panel.bottom + lower);
 		put_phases(canvas, phases, count, window, ribbon);
 	}
-	draw_panels(canvas, content, ribbon);
+	fprintf(canvas->script, "set ytics 0,25,100\nset xtics %.9g format ''\n",
+		window->axis.step);
+	if (lower > 0)
+		canvas_text(canvas, 12, canvas->panel.bottom + 22, ALIGN_LEFT, CANVAS_SMALL,
+			    PLOT_SOFT, "latency");
+	else
+		put_time(canvas, window);
+	put_panel(canvas, content, true);
+	if (lower > 0)
+		draw_lower(canvas, content);
 	fputs("unset multiplot\n", canvas->script);
 }
 

@@ -251,10 +251,10 @@ static void expect_room(const char *name, const char *svg)
 /* Every colour is of the palette, or of those that the page turns. */
 static void expect_colours(const char *name, const char *svg)
 {
-	static const char *const palette[] = {"0,114,178",   "86,180,233", "0,158,115",
-					      "230,159,0",   "213,94,0",   "204,121,167",
-					      "138,143,152", "28,32,37",   "82,89,99",
-					      "215,219,225", "141,148,158"};
+	static const char *const palette[] = {"0,114,178",   "86,180,233",  "0,158,115",
+					      "230,159,0",   "213,94,0",    "204,121,167",
+					      "138,143,152", "28,32,37",    "165,49,0",
+					      "82,89,99",    "215,219,225", "141,148,158"};
 
 	for (const char *at = strstr(svg, "rgb("); at; at = strstr(at + 1, "rgb(")) {
 		char colour[32];
@@ -537,10 +537,10 @@ static void put_events(void)
 	ck_assert_int_eq(timeline_close(t, &e), 0);
 }
 
-/* The sample of a failover with every text hostile, a job, and a second incident. */
+/* The sample of a failover with every text hostile, a job, and two more incidents. */
 static void make_record(void)
 {
-	static struct incident incidents[2];
+	static struct incident incidents[3];
 	static struct job_record job;
 	struct record *record = &sample.record;
 
@@ -557,12 +557,12 @@ static void make_record(void)
 				  .goodput = 1 / 1.2};
 	record->jobs = &job;
 	record->job_count = 1;
-	incidents[0] = incidents[1] = sample.incident;
+	incidents[0] = incidents[1] = incidents[2] = sample.incident;
 	incidents[1].path = PATH_ABSORBED;
 	incidents[1].marks[MARK_RESTORED] = incidents[1].marks[MARK_FAULT];
 	incidents[1].frt = 0;
 	record->incidents = incidents;
-	record->incident_count = 2;
+	record->incident_count = 3;
 }
 
 static void report(bool plots, bool png)
