@@ -330,6 +330,8 @@ struct canvas_axis canvas_axis(double span_s)
 	return axis;
 }
 
+#define TICS_MAX 24 /* more than any axis has by its step */
+
 void canvas_x_axis(struct canvas *canvas, const struct canvas_axis *axis, const char *title)
 {
 	const struct canvas_panel *panel = &canvas->panel;
@@ -338,11 +340,14 @@ void canvas_x_axis(struct canvas *canvas, const struct canvas_axis *axis, const 
 	fprintf(canvas->script, "set xtics nomirror out scale 0.5 %.9g format ''\n", axis->step);
 	/* The numbers are placed here: how far below the axis gnuplot puts them depends on the
 	 * terminal. */
-	for (double i = first; i * axis->step <= panel->x1 + 1e-9 * axis->step; i++) {
-		double x = canvas_x(canvas, i * axis->step), y = panel->bottom + 16;
+	for (int n = 0; n < TICS_MAX; n++) {
+		double value = (first + n) * axis->step;
+		double x = canvas_x(canvas, value), y = panel->bottom + 16;
 		char text[32];
 
-		snprintf(text, sizeof(text), "%g", i * axis->step + 0.0);
+		if (!(value <= panel->x1 + 1e-9 * axis->step))
+			break;
+		snprintf(text, sizeof(text), "%g", value + 0.0);
 		if (canvas_take(canvas, canvas_text_box(x, y, ALIGN_CENTRE, CANVAS_SMALL, text)))
 			canvas_text(canvas, x, y, ALIGN_CENTRE, CANVAS_SMALL, PLOT_SOFT, text);
 	}

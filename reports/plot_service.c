@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/param.h"
+#include "core/yaml.h"
+#include "reports/file.h"
 #include "reports/plot.h"
 #include "reports/text.h"
 #include "reports/view.h"
@@ -99,6 +102,35 @@ static size_t find_series(const cJSON *events, struct series series[NAMES_MAX])
 	}
 	qsort(series, count, sizeof(series[0]), by_depth);
 	return count;
+}
+
+/*
+ * The latency above which a request is not good, in seconds; NAN when the folder does not tell. A
+ * drill that shrank time measured other latencies than those of the scenario.
+ */
+static double latency_limit(const struct report_input *input)
+{
+	struct arena arena = {0};
+	struct yaml_node *root;
+	const struct yaml_node *latency;
+	struct error e = {0};
+	char path[REPORT_PATH_MAX], *text;
+	nanos limit = 2 * NANOS_S; /* as a scenario that does not say it has it */
+	double found = NAN;
+	size_t size;
+
+	if (view_get(input->record, "drill.scale") || !input->run_dir ||
+	    report_path(path, input->run_dir, "scenario.yaml", &e))
+		return NAN;
+	if (yaml_read_file(path, YAML_FILE_MAX, &arena, &text, &size, &e) == 0 &&
+	    yaml_parse("scenario.yaml", text, size, &arena, &root, &e) == 0) {
+		latency = yaml_get(yaml_get(root, "steady_state"), "latency");
+		if (!latency || !latency->text ||
+		    quantity_duration(latency->text, NO_PLACE, &limit, &e) == 0)
+			found = (double)limit / 1e9;
+	}
+	arena_free(&arena);
+	return found;
 }
 
 /* ---- the curves ---- */
@@ -396,6 +428,7 @@ struct content {
 						     follow one another */
 	bool any_band, any_second;
 	double low, high; /* of the latencies */
+	double limit;     /* that a good one has */
 };
 
 static const char *const colours[SERIES_MAX] = {PLOT_BLUE, PLOT_GREEN, PLOT_PURPLE, PLOT_ORANGE};
@@ -509,6 +542,20 @@ static void put_time(struct canvas *canvas, const struct window *window)
 	canvas_x_axis(canvas, &window->axis, title);
 }
 
+/* What is slower is not good. */
+static void put_limit(struct canvas *canvas, double limit)
+{
+	double y = canvas_y(canvas, limit), top = canvas->panel.top;
+	char text[WORDS_MAX];
+
+	if (isnan(limit))
+		return;
+	canvas_line_front(canvas, LEFT, y, RIGHT, y, 1.2, 2, PLOT_INK);
+	/* Inside the panel or above it, not on its edge. */
+	canvas_textf(canvas, LEFT + 6, y - top < 16 ? top - 8 : y - 8, ALIGN_LEFT, CANVAS_SMALL,
+		     PLOT_INK, "limit of a good answer: %s", words_duration(text, limit));
+}
+
 /* The latencies, below what is drawn already. */
 static void draw_lower(struct canvas *canvas, const struct content *content)
 {
@@ -517,12 +564,13 @@ static void draw_lower(struct canvas *canvas, const struct content *content)
 	canvas_clear(canvas);
 	panel.top = panel.bottom + GAP;
 	panel.bottom = panel.top + LOWER;
-	panel.y0 = content->low;
-	panel.y1 = content->high;
+	panel.y0 = fmin(content->low, content->limit);
+	panel.y1 = fmax(content->high, content->limit);
 	canvas_log_range(&panel.y0, &panel.y1);
 	panel.log_y = true;
 	canvas_panel(canvas, &panel);
 	canvas_duration_tics(canvas);
+	put_limit(canvas, content->limit);
 	put_time(canvas, &content->window);
 	put_panel(canvas, content, false);
 }
@@ -567,7 +615,7 @@ static void draw_content(struct canvas *canvas, const struct content *content,
 
 static bool draw(struct canvas *canvas, const struct report_input *input)
 {
-	struct content content = {.window = choose_window(input)};
+	struct content content = {.window = choose_window(input), .limit = latency_limit(input)};
 
 	content.found = find_series(input->events, content.series);
 	content.drawn = content.found < SERIES_MAX ? content.found : SERIES_MAX;
