@@ -264,9 +264,8 @@ static bool holds_only_plots(DIR *dir, const char *name)
 static bool holds_only_a_run(const char *path)
 {
 	static const char *const names[] = {
-		"record.json", "events.jsonl", "scenario.yaml", "report.html",
-		"junit.xml",   "metrics.prom", "plots",         ".",
-		".."};
+		"record.json", "events.jsonl", "scenario.yaml", "report.html", "report.md",
+		"junit.xml",   "metrics.prom", "plots",         ".",           ".."};
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	bool only = dir != NULL;

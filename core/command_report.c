@@ -101,9 +101,8 @@ const struct command command_report = {
 	.arguments = "RUN_DIR",
 	.summary = "write the reports of a run again",
 	.help = "Reads record.json and events.jsonl of a run folder and writes the reports again: "
-		"report.html, plots, junit.xml, metrics.prom. Exit code 0, 2 when there is no such "
-		"run, "
-		"3 when it is damaged or cannot be written.",
+		"report.html, report.md, plots, junit.xml, metrics.prom. Exit code 0, 2 when there "
+		"is no such run, 3 when it is damaged or cannot be written.",
 	.options = options,
 	.words_min = 1,
 	.words_max = 1,

@@ -435,8 +435,8 @@ const struct command command_run = {
 	.summary = "rehearse a disaster and measure the recovery",
 	.help = "Injects the faults of the scenario, drives backup and failover, and writes a run "
 		"folder: "
-		"record.json, events.jsonl, scenario.yaml, report.html, plots, junit.xml, "
-		"metrics.prom.\n"
+		"record.json, events.jsonl, scenario.yaml, report.html, report.md, plots, "
+		"junit.xml, metrics.prom.\n"
 		"Exit codes: 0 objectives met, 1 an objective missed, 2 usage or invalid scenario "
 		"and "
 		"nothing touched, 3 not evaluable (a fault had no effect, or the record could not "

@@ -429,7 +429,7 @@ static void add_ledger(cJSON *root, const struct ledger_record *ledger)
 
 static void add_measured(cJSON *root, const struct measured *measured)
 {
-	cJSON *object, *lost;
+	cJSON *object, *lost, *residue;
 
 	add_wire(root, measured);
 	if (measured->ledger_known)
@@ -441,6 +441,10 @@ static void add_measured(cJSON *root, const struct measured *measured)
 	assert(measured->lost_count <= ENVIRONMENT_LOST_MAX);
 	for (size_t i = 0; i < measured->lost_count; i++)
 		cJSON_AddItemToArray(lost, must(cJSON_CreateString(measured->lost[i])));
+	residue = must(cJSON_AddArrayToObject(object, "residue"));
+	assert(measured->residue_count <= RESIDUE_MAX);
+	for (size_t i = 0; i < measured->residue_count; i++)
+		cJSON_AddItemToArray(residue, must(cJSON_CreateString(measured->residue[i])));
 }
 
 static void add_findings(cJSON *root, const struct record *record)

@@ -5,6 +5,7 @@
 
 #include "core/report.h"
 
-extern const struct report_ops report_junit, report_openmetrics, report_plots, report_html;
+extern const struct report_ops report_junit, report_openmetrics, report_plots, report_html,
+	report_markdown;
 
 #endif

@@ -450,7 +450,8 @@ END_TEST
 /* ---- run ---- */
 
 static const char *const run_files[] = {"record.json", "events.jsonl", "scenario.yaml",
-					"report.html", "junit.xml",    "metrics.prom"};
+					"report.html", "report.md",    "junit.xml",
+					"metrics.prom"};
 
 static void expect_run_folder(const char *dir)
 {

@@ -9,11 +9,14 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/report.h"
+#include "reports/html.h"
 #include "reports/json.h"
 #include "reports/plot.h"
+#include "reports/table.h"
 #include "reports/text.h"
 #include "tests/sample_record.h"
 #include "tests/test.h"
@@ -693,8 +696,7 @@ START_TEST(html_says_what_was_found)
 	report(false);
 	text = slurp(in_folder("report.html"));
 	ck_assert_ptr_nonnull(strstr(text, "Simulated drill: gpu_loss recovered from gpu.lost in"));
-	ck_assert_ptr_nonnull(
-		strstr(text, "3 min 32 s</span>; objective <span class=\"w\">5 min</span>: met."));
+	ck_assert_ptr_nonnull(strstr(text, "in <span class=\"w\">3 min 32 s</span>.</h1>"));
 	ck_assert_ptr_nonnull(strstr(text, "18446744073709551615"));
 	ck_assert_ptr_nonnull(strstr(text, "Pictures were switched off"));
 	ck_assert_ptr_nonnull(strstr(text, "not a test of the real system"));
@@ -720,8 +722,8 @@ START_TEST(wrong_answers_and_what_nobody_noticed_are_shown)
 	write_sample();
 	report(false);
 	text = slurp(in_folder("report.html"));
-	ck_assert_ptr_nonnull(strstr(text, "1,234 requests while it was open"));
-	ck_assert_ptr_nonnull(strstr(text, "no: no detector declared it"));
+	ck_assert_ptr_nonnull(strstr(text, "1,234 requests</span> while it was open"));
+	ck_assert_ptr_nonnull(strstr(text, "no</span>: no detector declared it"));
 	free(text);
 	text = slurp(in_folder("record.json"));
 	ck_assert_ptr_nonnull(strstr(text, "\"wrong\": 1234"));
@@ -763,10 +765,12 @@ START_TEST(a_real_drill_says_what_it_measured)
 		NULL};
 	static const char *const page[] = {
 		"time scale 1:20, bytes 1:100000",
-		"<h2>Measured on this host</h2>",
-		"<td>Outage on the wire</td><td class=\"n\">3 min 31.9 s</td>",
+		">Measured on this host</h2>",
+		"Outage on the wire</th><td class=\"n\"><data value=\"211.9\" title=\"211.9 "
+		"s\">3 min 31.9 s</data></td>",
 		"they agree; at most 600 ms is allowed",
-		"<td>lost</td><td class=\"n\">28,800</td>",
+		"lost</th><td class=\"n\"><data value=\"28800\" title=\"28800\">28,800</data></td>",
+		"Nothing is left of this drill on the host.",
 		"Isolation of the nodes: namespaces; kernel: Linux 6.12.1.",
 		"<li>cgroups are not writable",
 		"injected within 3 ms",
@@ -837,13 +841,519 @@ START_TEST(a_simulated_drill_measured_nothing)
 }
 END_TEST
 
+/* ---- the page as a document ---- */
+
+#define IDS_MAX 200
+#define DEPTH_MAX 64
+
+/* What was seen of a page while its tags were read. */
+struct document {
+	char stack[DEPTH_MAX][16], ids[IDS_MAX][48], named[IDS_MAX][48];
+	size_t depth, id_count, named_count;
+	int heading, count[7]; /* the last level; of h1 … h6 */
+	int mains, headers, footers, tables, captions, boxes, pictures;
+};
+
+/* The value of an attribute of the tag that begins at `tag`; NULL when it has none. */
+static const char *attribute(const char *tag, const char *name, char value[256])
+{
+	char wanted[64];
+	const char *end = strchr(tag, '>'), *at;
+
+	snprintf(wanted, sizeof(wanted), " %s=\"", name);
+	at = strstr(tag, wanted);
+	if (!at || at > end)
+		return NULL;
+	at += strlen(wanted);
+	snprintf(value, 256, "%.*s", (int)strcspn(at, "\""), at);
+	return value;
+}
+
+/* Ids are told apart, and what names something by id names what is there. */
+static void read_ids(struct document *d, const char *tag)
+{
+	char value[256], *rest = value, *word;
+
+	if (attribute(tag, "id", value)) {
+		ck_assert_uint_lt(d->id_count, IDS_MAX);
+		for (size_t i = 0; i < d->id_count; i++)
+			ck_assert_str_ne(d->ids[i], value);
+		snprintf(d->ids[d->id_count++], 48, "%.47s", value);
+	}
+	if (!attribute(tag, "aria-labelledby", value))
+		return;
+	while ((word = strsep(&rest, " "))) {
+		ck_assert_uint_lt(d->named_count, IDS_MAX);
+		snprintf(d->named[d->named_count++], 48, "%.47s", word);
+	}
+}
+
+static void read_heading(struct document *d, const char *name)
+{
+	int level;
+
+	if (name[0] != 'h' || name[1] < '1' || name[1] > '6' || name[2])
+		return;
+	level = name[1] - '0';
+	ck_assert_int_le(level, d->heading + 1); /* none is left out */
+	d->heading = level;
+	d->count[level]++;
+}
+
+static void read_tag(struct document *d, const char *tag, const char *name)
+{
+	char value[256];
+
+	read_ids(d, tag);
+	read_heading(d, name);
+	d->mains += strcmp(name, "main") == 0;
+	d->headers += strcmp(name, "header") == 0;
+	d->footers += strcmp(name, "footer") == 0;
+	d->tables += strcmp(name, "table") == 0;
+	d->captions += strcmp(name, "caption") == 0;
+	if (strcmp(name, "th") == 0)
+		ck_assert_ptr_nonnull(attribute(tag, "scope", value));
+	if (attribute(tag, "tabindex", value) && strcmp(value, "0") == 0) {
+		d->boxes++;
+		ck_assert_ptr_nonnull(attribute(tag, "role", value));
+		ck_assert_ptr_nonnull(attribute(tag, "aria-label", value));
+		ck_assert_uint_gt(strlen(value), 0);
+	}
+	if (strcmp(name, "svg") == 0) {
+		d->pictures++;
+		ck_assert_ptr_nonnull(attribute(tag, "role", value));
+		ck_assert(attribute(tag, "aria-label", value) ||
+			  attribute(tag, "aria-labelledby", value));
+	}
+	if (strcmp(name, "data") == 0) {
+		ck_assert_ptr_nonnull(attribute(tag, "value", value));
+		ck_assert_ptr_nonnull(attribute(tag, "title", value));
+	}
+}
+
+static void close_tag(struct document *d, const char *name)
+{
+	ck_assert_uint_gt(d->depth, 0);
+	d->depth--;
+	ck_assert_str_eq(d->stack[d->depth], name);
+}
+
+/* Tags nest, and what a screen reader needs is there. */
+static void expect_document(const char *text, struct document *d)
+{
+	*d = (struct document){0};
+	for (text = strstr(text, "<html"); (text = strchr(text, '<')); text++) {
+		bool closing = text[1] == '/';
+		const char *end = strchr(text, '>');
+		char name[16];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(text + 1 + closing, " />"),
+			 text + 1 + closing);
+		ck_assert_ptr_nonnull(end);
+		if (closing) {
+			close_tag(d, name);
+			continue;
+		}
+		read_tag(d, text, name);
+		if (end[-1] == '/' || strcmp(name, "meta") == 0 || strcmp(name, "br") == 0)
+			continue;
+		ck_assert_uint_lt(d->depth, DEPTH_MAX);
+		snprintf(d->stack[d->depth++], 16, "%s", name);
+	}
+	ck_assert_uint_eq(d->depth, 0);
+	for (size_t i = 0; i < d->named_count; i++) {
+		size_t k = 0;
+
+		while (k < d->id_count && strcmp(d->ids[k], d->named[i]) != 0)
+			k++;
+		ck_assert_msg(k < d->id_count, "no id %s", d->named[i]);
+	}
+}
+
+START_TEST(html_is_a_document_for_everyone)
+{
+	struct document d;
+	char *text;
+
+	if (_i < 4)
+		samples[_i](&sample);
+	else
+		make_hostile();
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	expect_document(text, &d);
+	ck_assert_int_eq(d.mains, 1);
+	ck_assert_int_eq(d.headers, 1);
+	ck_assert_int_eq(d.footers, 1);
+	ck_assert_int_eq(d.count[1], 1);
+	ck_assert_int_ge(d.count[2], 10);
+	ck_assert_int_ge(d.tables, 4);
+	ck_assert_int_eq(d.tables, d.captions);
+	ck_assert_int_ge(d.boxes, d.tables);
+	ck_assert_ptr_nonnull(strstr(text, "prefers-color-scheme:dark"));
+	ck_assert_ptr_nonnull(strstr(text, "@media print"));
+	ck_assert_ptr_nonnull(strstr(text, "<html lang=\"en\">"));
+	free(text);
+}
+END_TEST
+
+START_TEST(the_first_screen_tells_it_all)
+{
+	static const char *const expected[] = {
+		"<span class=\"tag kind\">SIMULATED</span>",
+		"<span class=\"tag is-good\">PASSED</span>",
+		"<strong>What broke:</strong> <span class=\"key\">gpu.lost</span> on <span "
+		"class=\"key\">primary/node[0]/gpu[3]</span>, 34 min into the drill; found after "
+		"26 s; the backup took over.",
+		"<strong>What was lost:</strong> <span class=\"w\"><data value=\"240000000\" "
+		"title=\"240000000 bytes\">240 MB</data></span> in",
+		"28,800</data> records</span>, acknowledged up to 4 min before",
+		"<span class=\"big\"><data value=\"212.4\" title=\"212.4 s\">3 min 32.4 s</data>",
+		"aria-label=\"70.8 % of the limit\"",
+		"aria-label=\"98.33 % of the loss that is allowed\"",
+		NULL};
+	char *text, *end;
+
+	sample_failover(&sample);
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	end = strstr(text, "</header>");
+	ck_assert_ptr_nonnull(end);
+	*end = '\0';
+	expect_all(text, expected);
+	free(text);
+}
+END_TEST
+
+START_TEST(what_did_not_end_is_never_a_number)
+{
+	char *text;
+
+	sample_failover(&sample);
+	sample.incident.path = PATH_UNRECOVERED;
+	sample.incident.marks[MARK_RESTORED] = sample.incident.marks[MARK_VERIFIED] = NANOS_NEVER;
+	sample.incident.frt = sample.incident.readiness = NANOS_NEVER;
+	sample.record.objectives[0].achieved = INFINITY;
+	sample.record.objectives[0].met = TRISTATE_FALSE;
+	sample.record.verdict = VERDICT_FAILED;
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	ck_assert_ptr_nonnull(strstr(text, "<span class=\"big\">not recovered</span>"));
+	ck_assert_ptr_nonnull(strstr(text, "not recovered in 1 h 26 min"));
+	ck_assert_ptr_nonnull(strstr(text, "<td class=\"n\" colspan=\"2\">not reached</td>"));
+	ck_assert_ptr_nonnull(strstr(text, "FAILED"));
+	ck_assert_ptr_null(strstr(text, "nan"));
+	ck_assert_ptr_null(strstr(text, "=\"inf"));
+	free(text);
+	text = slurp(in_folder("report.md"));
+	ck_assert_ptr_nonnull(strstr(text, "| not recovered | at most 5 min | **missed** |"));
+	free(text);
+}
+END_TEST
+
+/* ---- the picture of an incident ---- */
+
+#define LABELS_MAX 20
+#define LABEL_WIDTH 7.0 /* px of a character at the most, on average */
+
+/* A mark of the picture: its label stands right of x, its line ends at the label's height. */
+struct label {
+	double x, y, right;
+};
+
+static size_t read_labels(const char *text, struct label labels[LABELS_MAX])
+{
+	static const char start[] = "class=\"mark-name\">";
+	size_t count = 0;
+
+	for (const char *at = text; (at = strstr(at, start)); at++) {
+		struct label *label = &labels[count++];
+		const char *tag = at;
+		char shown[128];
+
+		ck_assert_uint_lt(count, LABELS_MAX);
+		while (*tag != '<')
+			tag--;
+		ck_assert_int_eq(sscanf(tag, "<text x=\"%lf\" y=\"%lf\"", &label->x, &label->y), 2);
+		snprintf(shown, sizeof(shown), "%.*s", (int)strcspn(at + sizeof(start) - 1, "<"),
+			 at + sizeof(start) - 1);
+		label->right = label->x + LABEL_WIDTH * (double)text_columns(shown);
+	}
+	return count;
+}
+
+static void expect_apart(const struct label *labels, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		ck_assert(labels[i].x >= 0 && labels[i].right <= 960);
+		for (size_t k = 0; k < count; k++) {
+			if (i == k)
+				continue;
+			/* Not on one another, and no line through a label: it ends at its own. */
+			ck_assert_msg(labels[i].y != labels[k].y ||
+					      labels[i].x >= labels[k].right ||
+					      labels[k].x >= labels[i].right,
+				      "labels %zu and %zu overlap", i, k);
+			ck_assert_msg(labels[i].y <= labels[k].y ||
+					      labels[i].x - 5 <= labels[k].x ||
+					      labels[i].x - 5 >= labels[k].right,
+				      "the line of %zu crosses label %zu", i, k);
+		}
+	}
+}
+
+/* A record with one incident whose marks lie anywhere, some of them nowhere. */
+static cJSON *any_incident(uint64_t *state, double span)
+{
+	cJSON *record = cJSON_CreateObject(), *incident = cJSON_CreateObject();
+	cJSON *incidents = cJSON_AddArrayToObject(record, "incidents");
+	char key[32];
+
+	cJSON_AddItemToArray(incidents, incident);
+	cJSON_AddNumberToObject(cJSON_AddObjectToObject(record, "metrics"), "incident", 0);
+	cJSON_AddNumberToObject(cJSON_AddObjectToObject(record, "drill"), "duration_s", span);
+	cJSON_AddNumberToObject(incident, "frt_ns", span * 1e9 / 7);
+	for (size_t i = 0; i < MARKS; i++) {
+		double share;
+
+		*state = *state * 6364136223846793005u + 1442695040888963407u;
+		share = (double)(*state >> 40) / (1 << 24);
+		snprintf(key, sizeof(key), "%s_ns", mark_names[i]);
+		if (i == MARK_FAULT)
+			cJSON_AddNumberToObject(incident, key, span * 1e9 / 3);
+		else if (share < 0.9) /* a few at the same instant */
+			cJSON_AddNumberToObject(incident, key,
+						floor(share * 12) / 12 * span * 1e9 *
+							(share < 0.5 ? 1 : share));
+	}
+	return record;
+}
+
+START_TEST(labels_of_the_incident_never_overlap)
+{
+	struct label labels[LABELS_MAX];
+	uint64_t state = 7;
+	size_t seen = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		cJSON *record = any_incident(&state, pow(10, i % 9 - 1));
+		char *text = NULL;
+		size_t size = 0, count;
+		FILE *page = open_memstream(&text, &size);
+
+		html_gantt(page, record);
+		fclose(page);
+		count = read_labels(text, labels);
+		expect_apart(labels, count);
+		seen += count;
+		free(text);
+		cJSON_Delete(record);
+	}
+	ck_assert_uint_gt(seen, 20000);
+}
+END_TEST
+
+/* Every mark of the record is in the picture and in the table, with its raw value on hover. */
+START_TEST(every_mark_is_drawn_and_listed)
+{
+	struct label labels[LABELS_MAX];
+	char *text, raw[64];
+
+	sample_failover(&sample);
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	ck_assert_uint_eq(read_labels(text, labels), MARKS);
+	for (size_t i = 0; i < MARKS; i++) {
+		snprintf(raw, sizeof(raw), "<th scope=\"row\">%s</th>", mark_names[i]);
+		ck_assert_msg(strstr(text, raw), "%s", raw);
+		snprintf(raw, sizeof(raw), ">%.9f s after the fault</title>",
+			 (double)(sample.incident.marks[i] - SAMPLE_FAULT) / 1e9);
+		ck_assert_msg(strstr(text, raw), "%s", raw);
+	}
+	ck_assert_ptr_nonnull(strstr(text, "FRT objective 5 min"));
+	ck_assert_ptr_nonnull(strstr(text, "<strong>FRT</strong> <data value=\"212.4\""));
+	free(text);
+}
+END_TEST
+
+/* ---- long lists ---- */
+
+#define MANY 20000
+
+START_TEST(a_long_run_is_cut_worst_first)
+{
+	static struct incident incidents[MANY];
+	static struct fault_record faults[MANY];
+	struct report_input input = {.out_dir = folder};
+	struct error e = {0};
+	struct timespec begin, end;
+	struct stat status;
+	char *text;
+
+	sample_failover(&sample);
+	for (size_t i = 0; i < MANY; i++) {
+		incidents[i] = sample.incident;
+		incidents[i].frt = (nanos)(i * 7919 % MANY) * NANOS_S;
+		faults[i] = sample.fault;
+	}
+	faults[MANY - 1].effective = TRISTATE_FALSE;
+	faults[MANY - 1].target = "the one without effect";
+	sample.record.incidents = incidents;
+	sample.record.faults = faults;
+	sample.record.incident_count = sample.record.fault_count = MANY;
+	write_sample();
+	ck_assert_int_eq(report_load(folder, &input, &e), 0);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	ck_assert_int_eq(report_html.write(&input, &e), 0);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	report_free(&input);
+	ck_assert_int_eq(stat(in_folder("report.html"), &status), 0);
+	printf("a page of %d incidents: %.0f ms, %.0f kB\n", MANY,
+	       (double)(end.tv_sec - begin.tv_sec) * 1e3 +
+		       (double)(end.tv_nsec - begin.tv_nsec) / 1e6,
+	       (double)status.st_size / 1e3);
+	ck_assert_int_lt(end.tv_sec - begin.tv_sec, 2);
+	ck_assert_int_lt(status.st_size, 5000000);
+	text = slurp(in_folder("report.html"));
+	ck_assert_ptr_nonnull(
+		strstr(text, "These are 50 of 20,000 incidents, those with the longest FRT. All of "
+			     "them are in record.json, with every event in events.jsonl."));
+	ck_assert_ptr_nonnull(strstr(text, "These are 100 of 20,000 faults"));
+	ck_assert_ptr_nonnull(strstr(text, "the one without effect"));
+	ck_assert_ptr_nonnull(strstr(text, "<data value=\"19999\" title=\"19999 s\">"));
+	ck_assert_ptr_null(strstr(text, "<data value=\"19949\" title=\"19949 s\">"));
+	free(text);
+}
+END_TEST
+
+/* ---- what people supplied, and what is left ---- */
+
+START_TEST(the_drill_block_is_shown)
+{
+	static const char *const expected[] = {
+		"<dt>purpose</dt><dd>nightly</dd>", "<dt>plan</dt><dd>id: DR-7, version: 3</dd>",
+		"<dt>approved by</dt><dd>&lt;M. &amp; &quot;Co&quot;&gt;</dd>",
+		"<dt>participants</dt><dd>role: auditor, independent: yes; role: on call</dd>",
+		NULL};
+	char *text;
+
+	sample_failover(&sample);
+	sample.scenario.drill_json =
+		"{\"purpose\":\"nightly\",\"plan\":{\"id\":\"DR-7\",\"version\":3},"
+		"\"approved_by\":\"<M. & \\\"Co\\\">\",\"participants\":[{\"role\":\"auditor\","
+		"\"independent\":true},{\"role\":\"on call\"}]}";
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.html"));
+	expect_all(text, expected);
+	ck_assert_ptr_null(strstr(text, "<dt>scenario sha256</dt>"));
+	ck_assert_ptr_null(strstr(text, "No people took part"));
+	free(text);
+}
+END_TEST
+
+START_TEST(what_is_left_is_named)
+{
+	cJSON *record;
+	char *text;
+
+	sample_injected(&sample);
+	sample.measured.residue[0] = "process 4711 (minilepton)";
+	sample.measured.residue_count = 1;
+	sample.fault.reverted = TRISTATE_FALSE;
+	sample.record.verdict = VERDICT_RESIDUE;
+	write_sample();
+	record = parse_record();
+	ck_assert_str_eq(at(record, "environment/residue/0")->valuestring,
+			 "process 4711 (minilepton)");
+	cJSON_Delete(record);
+	report(false);
+	text = slurp(in_folder("report.html"));
+	ck_assert_ptr_nonnull(strstr(text, "left behind</span>: process 4711 (minilepton)</li>"));
+	ck_assert_ptr_nonnull(strstr(text, "Faults taken back: 0. Not taken back: 1."));
+	ck_assert_ptr_null(strstr(text, "Nothing is left of this drill"));
+	free(text);
+}
+END_TEST
+
+/* ---- report.md ---- */
+
+START_TEST(markdown_says_it_in_short)
+{
+	static const char *const expected[] = {
+		"## PASSED: gpu\\_loss (SIMULATED)\n",
+		"Incident: `gpu.lost` on `primary/node[0]/gpu[3]`, recovered in 3 min 32.4 s. This "
+		"result comes from a simulation. It is not a test of a real system.\n",
+		"| FRT, fault to good service | 3 min 32.4 s | at most 5 min | met |\n",
+		"| BRP, records lost | 28,800 | at most 80,000 | met |\n",
+		"| Availability | 97.05 % | at least 97 % | met |\n",
+		"| `gpu.lost` | `primary/node[0]/gpu[3]` | yes | yes |\n",
+		"- **low**, 20 s: Data recovery took 53 % of FRT",
+		"~~~sh\ndrsim run scenarios/gpu_loss.yaml --seed 42\n~~~\n",
+		NULL};
+	char *text;
+
+	sample_failover(&sample);
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.md"));
+	expect_all(text, expected);
+	ck_assert_uint_lt(strlen(text), 4000);
+	free(text);
+}
+END_TEST
+
+#define INJECTION                                                                                  \
+	"a|b](http://evil.example) ![x](y) <img src=x> `c` @owner #1 **b** www.evil.example\n# "   \
+	"H\n~~~\n"
+
+/* Names and texts of a run stay text: no markup, no link, no mention, no more cells or lines. */
+START_TEST(markdown_cannot_be_injected)
+{
+	static const char *const never[] = {"<img", "b](",   "x](", "`c`",  "**b**", "@owner",
+					    "#1",   "\n# H", "://", "www.", "![",    NULL};
+	char *text, *line, *rest, *code;
+	int rows = 0;
+
+	sample_failover(&sample);
+	sample.scenario.name = sample.fault.name = sample.fault.target = sample.incident.fault =
+		sample.incident.target = INJECTION;
+	sample.record.findings[0].text = sample.record.abort_reason = INJECTION;
+	sample.record.command = "drsim run '~~~\n~~~~\n# H'";
+	write_sample();
+	report(false);
+	text = slurp(in_folder("report.md"));
+	code = strstr(text, "\n~~~~~~~sh\ndrsim run '~~~\n~~~~\n# H'\n~~~~~~~\n");
+	ck_assert_ptr_nonnull(code);
+	*code = '\0';
+	for (size_t i = 0; never[i]; i++)
+		ck_assert_msg(!strstr(text, never[i]), "%s: %s", never[i], text);
+	for (rest = text; (line = strsep(&rest, "\n"));) {
+		int pipes = 0;
+
+		if (line[0] != '|')
+			continue;
+		for (const char *c = line; *c; c++)
+			pipes += *c == '|';
+		ck_assert_int_eq(pipes, 5);
+		rows++;
+	}
+	ck_assert_int_eq(rows, 11);
+	free(text);
+}
+END_TEST
+
 START_TEST(made_again_is_equal)
 {
 	static const char *const names[] = {
-		"junit.xml",         "metrics.prom",      "report.html",   "plots/incident.svg",
-		"plots/service.svg", "plots/backups.svg", "plots/ecdf.svg"};
+		"junit.xml",          "metrics.prom",      "report.html",       "report.md",
+		"plots/incident.svg", "plots/service.svg", "plots/backups.svg", "plots/ecdf.svg"};
 	char *first[sizeof(names) / sizeof(names[0])];
-	size_t count = plot_available() ? sizeof(names) / sizeof(names[0]) : 3;
+	size_t count = plot_available() ? sizeof(names) / sizeof(names[0]) : 4;
 
 	sample_campaign(&sample);
 	write_sample();
@@ -1164,6 +1674,16 @@ static void add_cases(Suite *suite)
 	add(suite, "openmetrics_grammar", openmetrics_grammar, 5);
 	add(suite, "html_is_escaped_and_self_contained", html_is_escaped_and_self_contained, 1);
 	add(suite, "html_says_what_was_found", html_says_what_was_found, 1);
+	add(suite, "html for everyone", html_is_a_document_for_everyone, 5);
+	add(suite, "first screen", the_first_screen_tells_it_all, 1);
+	add(suite, "never a number", what_did_not_end_is_never_a_number, 1);
+	add(suite, "labels", labels_of_the_incident_never_overlap, 1);
+	add(suite, "every mark", every_mark_is_drawn_and_listed, 1);
+	add(suite, "a long run", a_long_run_is_cut_worst_first, 1);
+	add(suite, "the drill block", the_drill_block_is_shown, 1);
+	add(suite, "what is left", what_is_left_is_named, 1);
+	add(suite, "markdown", markdown_says_it_in_short, 1);
+	add(suite, "markdown injection", markdown_cannot_be_injected, 1);
 	add(suite, "wrong answers", wrong_answers_and_what_nobody_noticed_are_shown, 1);
 	add(suite, "a real drill", a_real_drill_says_what_it_measured, 1);
 	add(suite, "not measured", what_was_not_measured_is_said_too, 1);
