@@ -6,7 +6,7 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 
-#include "drivers/lazy/lazy.h"
+#include "core/lazy.h"
 
 /* What drsim calls. One that stands neither here nor below does not link. */
 #define LAZY_FUSE(X)                                                                               \

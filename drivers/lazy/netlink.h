@@ -17,7 +17,7 @@
 #include <netlink/route/tc.h>
 #include <netlink/socket.h>
 
-#include "drivers/lazy/lazy.h"
+#include "core/lazy.h"
 
 /* What drsim calls. One that stands neither here nor below does not link. */
 #define LAZY_NL(X)                                                                                 \

@@ -5,7 +5,7 @@
 
 #include <seccomp.h>
 
-#include "drivers/lazy/lazy.h"
+#include "core/lazy.h"
 
 /* What drsim calls. One that stands neither here nor below does not link. */
 #define LAZY_SECCOMP(X)                                                                            \

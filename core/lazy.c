@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads a library by its name and finds its functions. */
-#include "drivers/lazy/lazy.h"
+#include "core/lazy.h"
 
 #include <assert.h>
 #include <dlfcn.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Libraries that are loaded when they are first needed. What only real drills call brings dozens of
- * libraries along: linked, every command would load them all before its first line runs.
+ * Libraries that are loaded when they are first needed. What only some commands call brings dozens
+ * of libraries along: linked, every command would load them all before its first line runs.
  *
  * How one is used: include its header (drivers/lazy/curl.h) instead of its own (<curl/curl.h>),
  * call lazy_NAME_open() where the part that needs it is opened, then call its functions as usual.
  * A library that is missing is an error of that call. It stays loaded until the program ends.
  */
-#ifndef DRIVERS_LAZY_LAZY_H
-#define DRIVERS_LAZY_LAZY_H
+#ifndef CORE_LAZY_H
+#define CORE_LAZY_H
 
 #include <stddef.h>
 
