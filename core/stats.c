@@ -154,6 +154,58 @@ double stats_t_quantile(double freedom, double p)
 	       (79 * z9 + 776 * z7 + 1482 * z5 - 1920 * z3 - 945 * z) / (92160 * pow(freedom, 4));
 }
 
+/* One step of Lentz's evaluation of a continued fraction: c and d hold the quotients of its
+ * numerators and denominators. */
+static double lentz(double term, double *c, double *d)
+{
+	static const double tiny = 1e-300;
+
+	*d = 1 + term * *d;
+	*d = 1 / (fabs(*d) < tiny ? tiny : *d);
+	*c = 1 + term / *c;
+	*c = fabs(*c) < tiny ? tiny : *c;
+	return *c * *d;
+}
+
+#define BETA_TERMS_MAX 1000
+
+/* I_x(a, b); y is 1 - x, exact where x is near 1. Converges fast for x < (a + 1) / (a + b + 2). */
+static double beta_share(double a, double b, double x, double y)
+{
+	int sign;
+	double front = exp(a * log(x) + b * log(y) + lgamma_r(a + b, &sign) - lgamma_r(a, &sign) -
+			   lgamma_r(b, &sign)) /
+		       a;
+	double c = 1, d = 0, fraction = lentz(-(a + b) * x / (a + 1), &c, &d);
+
+	/* 1 + d1 / (1 + d2 / ...): d1 is done. */
+	for (int m = 1; m < BETA_TERMS_MAX; m++) {
+		double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), step;
+		double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+
+		fraction *= lentz(even, &c, &d);
+		step = lentz(odd, &c, &d);
+		fraction *= step;
+		if (fabs(step - 1) < 1e-15)
+			break;
+	}
+	return front / fraction;
+}
+
+double stats_t_upper(double t, double freedom)
+{
+	double square = t * t, x = freedom / (freedom + square), y = square / (freedom + square);
+	double a = freedom / 2, b = 0.5, share;
+
+	assert(freedom >= 1);
+	if (!(t > 0))
+		return t < 0 ? 1 - stats_t_upper(-t, freedom) : 0.5;
+	if (isinf(square))
+		return 0;
+	share = x < (a + 1) / (a + b + 2) ? beta_share(a, b, x, y) : 1 - beta_share(b, a, y, x);
+	return share / 2;
+}
+
 struct stats_paired stats_paired_of(const double *a, const double *b, size_t n, double alpha)
 {
 	struct stats_moments before = {0}, saved = {0};

@@ -81,6 +81,11 @@ struct stats_paired stats_paired_of(const double *a, const double *b, size_t n, 
  * else the expansion of Abramowitz and Stegun 26.7.5: within 0.3 % for 95 % intervals from 3 on. */
 double stats_t_quantile(double freedom, double p);
 
+/* Student's t: P(T > t) for `freedom` >= 1, to some 1e-12 of itself, far out in the tail too: half
+ * the regularised incomplete beta function I_x(freedom / 2, 1 / 2) at x = freedom / (freedom +
+ * t^2) (Abramowitz and Stegun 26.7.1), by its continued fraction (DLMF 8.17.22). */
+double stats_t_upper(double t, double freedom);
+
 /* Share of a sorted sample at or below x; NAN when n is 0. */
 double stats_ecdf(const double *sorted, size_t n, double x);
 
