@@ -74,9 +74,9 @@ ALL_FLAGS = $(PROJECT_FLAGS) $(MODE_FLAGS) $(CFLAGS)
 
 # pkg-config runs at the first use only, since `make deps` may have to install it before.
 once = $(eval $(1) := $(2))$($(1))
-# What drsim loads at the first use, by drivers/lazy/, is compiled with but not linked to it.
+# What drsim loads at the first use, by core/lazy.h, is compiled with but not linked to it.
 LIBRARIES := yaml-0.1 libcjson libcrypto liblz4 libxxhash libmicrohttpd
-LAZY_LIBRARIES := libcurl libpcap libnl-route-3.0 libseccomp libnftables fuse3
+LAZY_LIBRARIES := libcurl libpcap libnl-route-3.0 libseccomp libnftables fuse3 sqlite3
 PKG_CFLAGS = $(call once,PKG_CFLAGS,$(shell pkg-config --cflags $(LIBRARIES) $(LAZY_LIBRARIES)))
 PKG_LIBS = $(call once,PKG_LIBS,$(shell pkg-config --libs $(LIBRARIES)))
 LAZY_LIBS = $(call once,LAZY_LIBS,$(shell pkg-config --libs $(LAZY_LIBRARIES)))

@@ -16,7 +16,7 @@
 #include "core/words.h"
 
 struct run_command {
-	const char *driver, *out, *sign, *profile;
+	const char *driver, *out, *sign, *profile, *history;
 	struct option_texts set;
 	struct option_number seed, trials;
 	bool sham, no_plots, png, quiet, json;
@@ -241,10 +241,26 @@ static bool wants_colour(void)
 	       strcmp(terminal, "dumb") != 0;
 }
 
+/* One line in the history of nights. Without it the drill counts all the same. */
+static void remember(const struct drill *drill)
+{
+	struct arena *arena = drill->in->arena;
+	struct error error = {0};
+	const char *path = NULL;
+
+	if (history_path(drill->command->history, arena, &path, &error) == 0 &&
+	    (!path || history_write(&drill->record, path, arena, &error) == 0))
+		return;
+	error_print(&error);
+	fputs("drsim: this drill is not in the history; its result and its folder stand\n",
+	      stderr);
+}
+
 static int finish(struct drill *drill)
 {
 	struct error error = {0};
 
+	remember(drill);
 	if (drill->command->json) {
 		if (print_file(arena_printf(drill->in->arena, "%s/record.json", drill->folder.path),
 			       &error))
@@ -401,6 +417,12 @@ static const struct option options[] = {
 	 .kind = OPTION_TEXT,
 	 .offset = offsetof(struct run_command, out),
 	 .help = "The run folder, which must not exist; default runs/<UTC time>-<name>-<pid>."},
+	{.name = "history",
+	 .value = "FILE",
+	 .kind = OPTION_TEXT,
+	 .offset = offsetof(struct run_command, history),
+	 .help = "Where the drill is remembered for drsim trend; default $DRSIM_HISTORY, else "
+		 "drsim/history.db in $XDG_STATE_HOME or ~/.local/state; none: nowhere."},
 	{.name = "sham",
 	 .kind = OPTION_FLAG,
 	 .offset = offsetof(struct run_command, sham),

@@ -10,6 +10,7 @@
 
 #include "core/commands.h"
 #include "drivers/store/commands.h"
+#include "reports/commands.h"
 
 #ifndef DRSIM_VERSION
 #define DRSIM_VERSION "unknown"
@@ -26,6 +27,8 @@ const struct command *const command_table[] = {
 	&command_report,
 	&command_calibrate,
 	&command_compare,
+	&command_trend,
+	&command_history,
 	&command_revert,
 	&command_backup,
 	&command_restore,
@@ -37,7 +40,7 @@ const struct command *const command_table[] = {
 
 /* Commands that later versions have: whoever asks for one is told so, not sent looking for a typing
  * error. */
-static const char *const later[] = {"trend", "keygen", "verify", NULL};
+static const char *const later[] = {"keygen", "verify", NULL};
 
 static int run_command(int argc, char **argv)
 {

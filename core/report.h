@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "core/arena.h"
 #include "core/error.h"
 #include "core/record.h"
 
@@ -44,6 +45,15 @@ int report_write_all(const struct report_input *input, struct error *e);
  */
 int report_load(const char *run_dir, struct report_input *ret_input, struct error *e);
 void report_free(struct report_input *input);
+/*
+ * Where the history of drills is: `wanted` (--history) unless NULL, else $DRSIM_HISTORY, else
+ * history.db in $DRSIM_STATE, in drsim/ of $XDG_STATE_HOME, or in ~/.local/state/drsim.
+ * *ret_path is NULL for the word "none". Fails with ERROR_UNAVAILABLE when none of these is set.
+ */
+int history_path(const char *wanted, struct arena *arena, const char **ret_path, struct error *e);
+/* Adds one line for a drill that is over. Waits while others write. */
+int history_write(const struct record *record, const char *path, struct arena *arena,
+		  struct error *e);
 /* The table at the end of `drsim run`. `folder` may be NULL. */
 void summary_print(const struct record *record, const char *folder, FILE *out, bool colour);
 

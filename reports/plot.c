@@ -386,6 +386,35 @@ const struct report_ops report_plots = {
 	.write = write_report,
 };
 
+/* ---- a picture alone ---- */
+
+char *plot_svg(const char *name, bool (*draw)(struct canvas *canvas, const void *self),
+	       const void *self)
+{
+	const struct plot plot = {.name = name};
+	struct picture picture = {.plot = &plot, .fd = -1, .child = -1};
+	char *commands = NULL, gnuplot[REPORT_PATH_MAX];
+	size_t size = 0;
+	struct canvas canvas = {.script = open_memstream(&commands, &size)};
+	int folder = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool any = canvas.script && draw(&canvas, self);
+
+	if (canvas.script && fclose(canvas.script))
+		any = false;
+	if (any && folder >= 0 && find_gnuplot(gnuplot)) {
+		start(&picture, gnuplot, folder, canvas.height, commands);
+		gather(&picture, 1);
+	}
+	if (!finish(&picture)) {
+		free(picture.bytes);
+		picture.bytes = NULL;
+	}
+	if (folder >= 0)
+		close(folder);
+	free(commands);
+	return picture.bytes;
+}
+
 /* ---- inside a page ---- */
 
 /* gnuplot pads the numbers of a colour where it draws, and not where it writes. */

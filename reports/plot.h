@@ -32,6 +32,13 @@ extern const struct plot *const plot_table[]; /* NULL-terminated, in the order o
 bool plot_available(void);
 
 /*
+ * A picture of no run, and of no folder: what `draw` writes holds its data in itself (a named data
+ * block). The SVG, for free(); NULL without gnuplot, or when there is nothing to draw.
+ */
+char *plot_svg(const char *name, bool (*draw)(struct canvas *canvas, const void *self),
+	       const void *self);
+
+/*
  * CSS for a page that holds the pictures inline in an element of class "picture": texts, axes and
  * grids take the page's variables --ink, --soft, --line, --rule and --paper, so that they follow it
  * into the dark.
