@@ -427,6 +427,14 @@ static int take_bit(struct reader *reader, int column, const char *name, bool ma
 	return (int)value;
 }
 
+/* Two digits from `low` to `high`. */
+static bool is_between(const char *digits, int low, int high)
+{
+	int value = 10 * (digits[0] - '0') + digits[1] - '0';
+
+	return value >= low && value <= high;
+}
+
 bool history_is_time(const char *text)
 {
 	static const char pattern[] = "0000-00-00T00:00:00";
@@ -438,7 +446,10 @@ bool history_is_time(const char *text)
 	if (text[i] == '.')
 		for (i++; text[i] >= '0' && text[i] <= '9'; i++)
 			digits++;
-	return text[i] == 'Z' && text[i + 1] == '\0' && digits <= 9;
+	return text[i] == 'Z' && text[i + 1] == '\0' && digits <= 9 &&
+	       is_between(text + 5, 1, 12) && is_between(text + 8, 1, 31) &&
+	       is_between(text + 11, 0, 23) && is_between(text + 14, 0, 59) &&
+	       is_between(text + 17, 0, 60);
 }
 
 static void take_drill(struct reader *reader, struct history_drill *drill)

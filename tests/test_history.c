@@ -340,6 +340,29 @@ START_TEST(none_is_lost)
 }
 END_TEST
 
+/* Whoever else writes is waited for. */
+START_TEST(others_are_waited_for)
+{
+	sqlite3 *db;
+	pid_t pid;
+	int status;
+
+	expect("run tiny.yaml --no-plots --quiet --history h.db --out a", 0, "PASSED");
+	ck_assert_int_eq(sqlite3_open_v2("h.db", &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	pid = start("run tiny.yaml --no-plots --quiet --history h.db --out b", ".out", ".err");
+	/* Its folder is there before it comes to the history. */
+	while (access("b", F_OK))
+		usleep(10000);
+	usleep(300000);
+	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
+	ck_assert_int_eq(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	ck_assert_int_eq(wait_for(pid), 0);
+	ck_assert_uint_eq(read_all("h.db").count, 2);
+}
+END_TEST
+
 /* ---- what is refused ---- */
 
 static void run_sql(const char *path, const char *sql)
@@ -436,6 +459,9 @@ static const struct {
 	{"id = ''", "name or id"},
 	{"started = 'yesterday'", "started"},
 	{"started = '2026-03-01T02:00:00+01:00'", "started"},
+	{"started = '2026-13-01T02:00:00Z'", "started"},
+	{"started = '2026-03-01T25:00:00Z'", "started"},
+	{"started = '2026-03-01T02:00:00.Z0'", "started"},
 	{"name = ''", "name or id"},
 	{"name = printf('%.*c', 501, 'x')", "name"},
 	{"name = CAST(x'61ff62' AS TEXT)", "name"},
@@ -648,6 +674,45 @@ START_TEST(groups)
 }
 END_TEST
 
+/* One file without scripts and without anything from outside, whatever names are like. */
+START_TEST(trend_page_alone)
+{
+	struct history_drill drills[30];
+	struct prng prng;
+	char *page;
+
+	prng_open(&prng, 2, 0, 0, PRNG_TEST);
+	for (size_t i = 0; i < 30; i++) {
+		drills[i] = sample;
+		drills[i].id = arena_printf(&arena, "%02zu", i);
+		drills[i].name = "a<script>alert('&')";
+		drills[i].started = arena_printf(&arena, "2026-03-%02zuT02:00:00Z", i + 1);
+		drills[i].version = i < 20 ? "1<" : "2<";
+		drills[i].frt_s = (i < 20 ? 90 : 180) * exp(0.05 * prng_normal(&prng));
+		drills[i].recovered = i != 7;
+	}
+	add("h.db", drills, 30);
+	expect("trend --history h.db --out trend.html --gate --hold 20", 1, "FRT worse by");
+	page = workplace_read("trend.html");
+	ck_assert_ptr_nonnull(strstr(page, "INJECTED"));
+	ck_assert_ptr_null(strstr(page, "SIMULATED"));
+	ck_assert_ptr_null(strstr(page, "<script"));
+	ck_assert_ptr_nonnull(strstr(page, "a&lt;script&gt;alert(&#39;&amp;&#39;)"));
+	ck_assert_ptr_nonnull(strstr(page, "recovery got worse beyond chance"));
+	ck_assert_ptr_nonnull(strstr(page, "since night 21 (2026-03-21)"));
+	ck_assert_ptr_nonnull(strstr(page, "drsim 2&lt; instead of 1&lt;"));
+	ck_assert_ptr_nonnull(strstr(page, "Looking back: where"));
+	ck_assert_ptr_nonnull(strstr(page, "1 of 30 nights did not recover"));
+	ck_assert_ptr_nonnull(strstr(page, "</html>"));
+	ck_assert(strstr(page, "<svg") || strstr(page, "gnuplot was not found"));
+	for (const char *at = page; (at = strstr(at, "http")) != NULL; at++)
+		ck_assert_msg(strncmp(at, "http://www.w3.org/", 18) == 0 ||
+				      strncmp(at, "http-equiv", 10) == 0,
+			      "%.60s", at);
+	free(page);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
 	TCase *tcase = tcase_create("history");
@@ -659,6 +724,7 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tcase, folders_are_made);
 	tcase_add_test(tcase, drills_do_without);
 	tcase_add_test(tcase, none_is_lost);
+	tcase_add_test(tcase, others_are_waited_for);
 	tcase_add_test(tcase, foreign_files);
 	tcase_add_loop_test(tcase, wrong_values, 0, sizeof(lies) / sizeof(lies[0]));
 	tcase_add_test(tcase, records_that_do_not_fit);
@@ -666,6 +732,7 @@ static void add_cases(Suite *suite)
 	tcase_add_test(tcase, gate_codes);
 	tcase_add_test(tcase, trend_usage);
 	tcase_add_test(tcase, groups);
+	tcase_add_test(tcase, trend_page_alone);
 	suite_add_tcase(suite, tcase);
 }
 
