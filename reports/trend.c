@@ -56,7 +56,7 @@ static void fill_group(struct trend_group *group, const struct history_drill *co
 	group->kind = drills[0]->kind;
 	group->driver = drills[0]->driver;
 	group->variant = drills[0]->variant;
-	group->nights = arena_array(arena, count, sizeof(group->nights[0]));
+	group->nights = arena_array(arena, count, sizeof(void *));
 	for (size_t i = 0; i < count; i++)
 		if (counts(group, drills[i]))
 			group->nights[group->count++] = drills[i];
@@ -198,7 +198,7 @@ void trend_make(const struct history_list *history, const struct trend_options *
 		struct arena *arena, struct trend *ret)
 {
 	const struct history_drill **drills =
-		arena_array(arena, history->count + 1, sizeof(*drills));
+		arena_array(arena, history->count + 1, sizeof(void *));
 	struct trend trend = {.options = *options, .drills = history->count};
 	size_t capacity = 0, from = 0;
 
@@ -206,7 +206,7 @@ void trend_make(const struct history_list *history, const struct trend_options *
 	for (size_t i = 0; i < history->count; i++)
 		drills[i] = &history->drills[i];
 	if (history->count > 1)
-		qsort(drills, history->count, sizeof(drills[0]), compare);
+		qsort(drills, history->count, sizeof(void *), compare);
 	for (size_t to = 1; to <= history->count; to++) {
 		struct trend_group *group;
 

@@ -271,17 +271,15 @@ static void put_method(FILE *page)
 static void put_page(FILE *page, const struct trend *trend, struct arena *arena)
 {
 	size_t judged, worse = trend_worse(trend, &judged), pictures = 0;
-	const char *kind = NULL;
+	const char *kind = trend->count > 0 ? trend->groups[0].kind : "";
 	bool mixed = false;
 
-	for (size_t i = 0; i < trend->count; i++) {
-		mixed = mixed || (kind && strcmp(kind, trend->groups[i].kind) != 0);
-		kind = trend->groups[i].kind;
-	}
+	for (size_t i = 1; i < trend->count; i++)
+		mixed = mixed || strcmp(kind, trend->groups[i].kind) != 0;
 	page_begin_with(page, "Nights", plot_style);
-	if (kind && !mixed)
+	if (*kind && !mixed)
 		page_kind(page, kind);
-	else if (kind)
+	else if (mixed)
 		page_tag(page, NULL, "SIMULATED AND INJECTED, EACH APART");
 	page_tag(page,
 		 judged == 0 ? "open"

@@ -174,18 +174,21 @@ END_TEST
 /* The record that is in memory, and the record.json of the folder, become the same line. */
 START_TEST(import_makes_the_same_line)
 {
-	static const char *const lines[] = {
-		"run tiny.yaml --no-plots --quiet --history h.db --out a",
-		"run tiny.yaml --no-plots --quiet --history h.db --out b --seed "
-		"18446744073709551615 --set objectives.frt=10s",
-		"run tiny.yaml --no-plots --quiet --history h.db --out c --driver null",
-		"run tiny.yaml --no-plots --quiet --history h.db --out d --sham",
-		"run tiny.yaml --no-plots --quiet --history h.db --out e --trials 20",
+	static const char *const drills[] = {
+		"--out a",
+		"--out b --seed 18446744073709551615 --set objectives.frt=10s",
+		"--out c --driver null",
+		"--out d --sham",
+		"--out e --trials 20",
 	};
 	struct history_list written, imported;
 
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		ck_assert_int_ge(drsim(lines[i]), 0);
+	for (size_t i = 0; i < sizeof(drills) / sizeof(drills[0]); i++)
+		ck_assert_int_ge(
+			drsim(arena_printf(&arena,
+					   "run tiny.yaml --no-plots --quiet --history h.db %s",
+					   drills[i])),
+			0);
 	expect("history import e c a d b --history i.db", 0, "5 drills brought in, 0 there");
 	expect("history import a b --history i.db", 0, "0 drills brought in, 2 there already");
 	expect("history import a nowhere --history i.db", 2, "'nowhere' holds no record.json");
