@@ -221,6 +221,49 @@ START_TEST(without_root)
 }
 END_TEST
 
+/* On loopback the store lies on the host's own disk: a fault that fills it is refused. Of a share
+ * that is taken already nothing would be written even so. */
+START_TEST(the_hosts_disk_is_not_filled)
+{
+	const char *const words[WORDS_MAX] = {
+		"drsim",
+		"run",
+		"gpu_loss.yaml",
+		"--driver",
+		"process",
+		"--out",
+		"out",
+		"--no-plots",
+		"--set",
+		"process.isolation=loopback",
+		"--set",
+		"process.time_scale=0.00555",
+		"--set",
+		"duration=30m",
+		"--set",
+		"deployment.endpoints[0].load.rate=0.11/s",
+		"--set",
+		"deployment.data.io.records=0.11/s",
+		"--set",
+		"steps=[{at: 10m, fault: disk.fill, percent: 1%, target: store, "
+		"for: 5m}]",
+	};
+	int code = run_as_nobody(words, "output");
+	char *said = workplace_read("output");
+
+	ck_assert_msg(code == 3, "exit code %d:\n%s", code, said);
+	char *text = workplace_read("out/record.json");
+	cJSON *record = cJSON_Parse(text);
+	ck_assert_ptr_nonnull(record);
+	ck_assert(cJSON_IsFalse(find(record, "faults/0/applied")));
+	ck_assert_msg(strstr(said, "no volume of limited size") != NULL, "%s", said);
+	check_clean();
+	cJSON_Delete(record);
+	free(text);
+	free(said);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
 	TCase *tcase = tcase_create("without root");
@@ -228,6 +271,11 @@ static void add_cases(Suite *suite)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 150);
 	tcase_add_loop_test(tcase, without_root, 0, 2);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("refusals");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 150);
+	tcase_add_test(tcase, the_hosts_disk_is_not_filled);
 	suite_add_tcase(suite, tcase);
 }
 

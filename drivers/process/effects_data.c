@@ -636,7 +636,12 @@ static int volume(struct real *real, const struct entity *entity, char *path, si
 {
 	if (entity->kind == ENTITY_STORE) {
 		snprintf(path, room, "%s%s", machine_root(real->store_machine), real->store_disk);
-		return 0;
+		/* Else it is a folder of the host's own disk, which is nobody's to fill. */
+		return machines_isolation(real->machines) == MACHINE_NAMESPACES
+			       ? 0
+			       : error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+					   "the store has no volume of limited size here: this host "
+					   "allows no mount namespaces");
 	}
 	snprintf(path, room, "%s", copies_site_folder(real->copies, entity->site));
 	return real->volumes[entity->site]
