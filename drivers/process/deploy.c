@@ -245,6 +245,22 @@ static int make_machines(struct real *real, struct error *e)
 
 /* ---- servers ---- */
 
+/* The token of the platform, and what else a server's environment needs. Not in its command line,
+ * which every user of this host can read: an agent starts programs for whoever has the token. */
+static const char *const *server_environment(struct real *real, const char *const *more)
+{
+	const char **words;
+	size_t count = 0;
+
+	while (more && more[count])
+		count++;
+	words = arena_array(&real->arena, count + 2, sizeof(*words));
+	if (count > 0)
+		memcpy(words, more, count * sizeof(*words));
+	words[count] = arena_printf(&real->arena, "MINILEPTON_TOKEN=%s", real->token);
+	return words;
+}
+
 /* Starts a server of minilepton on a machine; its address goes to `ret_url` as http://A:P. `more`:
  * what its start needs beside. */
 static int serve(struct real *real, struct machine *machine, const char *const *argv,
@@ -255,6 +271,7 @@ static int serve(struct real *real, struct machine *machine, const char *const *
 	struct machine_start start = more ? *more : (struct machine_start){.argv = NULL};
 
 	start.argv = argv;
+	start.environment = server_environment(real, start.environment);
 	start.log = arena_printf(&real->arena, "%s/%s.log", real->log, log);
 	if (machine_start(machine, &start, e) ||
 	    machine_listening(machine, START_TIMEOUT, address, e))
@@ -285,7 +302,6 @@ int deploy_node(struct real *real, struct node *node, struct error *e)
 		"--listen",    listen,
 		"--devices",   node->devices,
 		"--gpus",      arena_printf(arena, "%u", site->gpus),
-		"--token",     real->token,
 		"--run-dir",   node->disk,
 		"--kmsg",      real->kernel_log,
 		NULL,
@@ -310,8 +326,7 @@ static int start_store(struct real *real, struct error *e)
 	if (!listen)
 		return -1;
 	const char *const argv[] = {
-		real->program,    "store",   "--listen",  listen, "--dir",
-		real->store_disk, "--token", real->token, NULL,
+		real->program, "store", "--listen", listen, "--dir", real->store_disk, NULL,
 	};
 	return serve(real, real->store_machine, argv, "store", NULL, real->store_url, e);
 }
@@ -323,7 +338,7 @@ static int start_gateway(struct real *real, struct error *e)
 	if (!listen)
 		return -1;
 	const char *const argv[] = {
-		real->program, "gateway", "--listen", listen, "--token", real->token, NULL,
+		real->program, "gateway", "--listen", listen, NULL,
 	};
 	return serve(real, real->gateway_machine, argv, "gateway", NULL, real->gateway, e);
 }
@@ -337,9 +352,8 @@ static int start_control(struct real *real, struct error *e)
 	if (!listen || deploy_spec(real, spec, e))
 		return -1;
 	const char *const argv[] = {
-		real->program, "control",     "--listen", listen,    "--token",
-		real->token,   "--spec",      spec,       "--state", state,
-		"--gateway",   real->gateway, NULL,
+		real->program, "control", "--listen",  listen,        "--spec", spec,
+		"--state",     state,     "--gateway", real->gateway, NULL,
 	};
 	return serve(real, real->control_machine, argv, "control", NULL, real->control, e);
 }

@@ -10,6 +10,7 @@
 #include "sim/minilepton/minilepton.h"
 
 #define DESCRIPTORS_WANTED 8192 /* connections on both sides of a gateway */
+#define TOKEN "MINILEPTON_TOKEN"
 
 static const struct minilepton_command *const commands[] = {
 	&minilepton_node,
@@ -57,24 +58,68 @@ static void descriptors_raise(void)
 			       strerror(errno));
 }
 
+static bool has_token(const struct minilepton_command *command)
+{
+	for (const struct options_row *row = command->rows; row->name; row++)
+		if (strcmp(row->name, "token") == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A command line is for everybody on the host to read, and whoever has the token may start programs
+ * in our name. So it can be in the environment, which is its owner's alone, and what this process
+ * starts gets none of it. *words stays as it is or gets one more.
+ */
+static bool token_take(const struct minilepton_command *command, size_t *count, char ***words)
+{
+	const char *token = getenv(TOKEN);
+	char **all, *word;
+
+	if (!token)
+		return true;
+	if (has_token(command)) {
+		all = calloc(*count + 1, sizeof(*all));
+		word = malloc(strlen("--token=") + strlen(token) + 1);
+		if (!all || !word) {
+			free(all);
+			free(word);
+			return false;
+		}
+		stpcpy(stpcpy(word, "--token="), token);
+		/* First: an option that is given twice is told as such. */
+		all[0] = word;
+		memcpy(all + 1, *words, *count * sizeof(*all));
+		*words = all;
+		++*count;
+	}
+	return unsetenv(TOKEN) == 0;
+}
+
 static int command_run(const struct minilepton_command *command, size_t count, char **words)
 {
 	void *options = malloc(command->options_size);
+	char **given = words;
 	struct error e = {0};
 	int code;
 
-	if (!options) {
+	if (!options || !token_take(command, &count, &given)) {
 		fprintf(stderr, "minilepton %s: no memory\n", command->name);
+		free(options);
 		return MINILEPTON_FAILED;
 	}
 	memcpy(options, command->preset, command->options_size);
-	if (options_parse(command->rows, count, words, options, &e)) {
+	if (options_parse(command->rows, count, given, options, &e)) {
 		fprintf(stderr, "minilepton %s: %s\n", command->name, e.text);
 		code = MINILEPTON_USAGE;
 	} else if (http_client_prepare(&e)) {
 		code = minilepton_fail(&e);
 	} else {
 		code = command->main(options);
+	}
+	if (given != words) {
+		free(given[0]);
+		free(given);
 	}
 	free(options);
 	return code;
