@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -592,6 +593,20 @@ START_TEST(a_process_keeps_its_start)
 }
 END_TEST
 
+/* What is more than the host has is never asked for: its OOM killer takes anybody. */
+START_TEST(memory_of_the_host_is_not_used_up)
+{
+	struct sysinfo host;
+	struct error e = {0};
+
+	ck_assert_int_eq(sysinfo(&host), 0);
+	ck_assert_int_eq(process_require_memory(4096, &e), 0);
+	ck_assert_int_ne(process_require_memory((uint64_t)host.totalram * host.mem_unit, &e), 0);
+	ck_assert_int_eq(e.kind, ERROR_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(e.text, " MiB available"));
+}
+END_TEST
+
 START_TEST(no_stranger_is_killed)
 {
 	struct journal *journal = begin("kill");
@@ -954,6 +969,7 @@ static void add_cases(Suite *suite)
 	add(suite, "folder", only_folders_of_runs_are_removed, 1);
 	add(suite, "foreign", a_record_of_another_folder_is_refused, 1);
 	add(suite, "process", a_process_keeps_its_start, 1);
+	add(suite, "process: memory", memory_of_the_host_is_not_used_up, 1);
 	add(suite, "process: kill", no_stranger_is_killed, 1);
 	add(suite, "process: stop", a_stopped_process_goes_on, 1);
 	add(suite, "process: mark", a_mark_is_never_missed, 1);

@@ -15,6 +15,7 @@
 #define STAT_MAX 1024
 #define BLOCK_SIZE 16384
 #define ENTRY_MAX 1024 /* of an environment entry that is looked for */
+#define MEMINFO_MAX 8192
 #define PAUSE (2 * NANOS_MS)
 #define BEGIN_WAIT NANOS_S /* for a program that has just been started, on a busy host */
 #define BEGIN_PAUSE (NANOS_MS / 10)
@@ -280,4 +281,25 @@ void process_boot(char *ret, size_t size)
 	if (process_read_file("/proc/sys/kernel/random/boot_id", ret, size) < 0)
 		ret[0] = '\0';
 	ret[strcspn(ret, "\n")] = '\0';
+}
+
+int process_require_memory(uint64_t bytes, struct error *e)
+{
+	char text[MEMINFO_MAX];
+	const char *at = NULL;
+	uint64_t there = 0;
+
+	if (process_read_file("/proc/meminfo", text, sizeof(text)) > 0)
+		at = strstr(text, "\nMemAvailable:");
+	if (at) {
+		at += strlen("\nMemAvailable:");
+		at += strspn(at, " ");
+		there = process_number(&at) << 10; /* it is told in KiB */
+	}
+	if (bytes <= there / 4 * 3)
+		return 0;
+	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+			 "it takes %llu MiB of memory, and this host has %llu MiB available, of "
+			 "which a quarter is left alone",
+			 (unsigned long long)(bytes >> 20), (unsigned long long)(there >> 20));
 }

@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "drivers/host/process.h"
 #include "drivers/host/undo.h"
 #include "drivers/process/copies_private.h"
 #include "drivers/process/effects.h"
@@ -639,9 +640,10 @@ static int volume(struct real *real, const struct entity *entity, char *path, si
 		/* Else it is a folder of the host's own disk, which is nobody's to fill. */
 		return machines_isolation(real->machines) == MACHINE_NAMESPACES
 			       ? 0
-			       : error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
-					   "the store has no volume of limited size here: this host "
-					   "allows no mount namespaces");
+			       : error_set(
+					 e, ERROR_UNAVAILABLE, NO_PLACE,
+					 "the store has no volume of limited size here: this host "
+					 "allows no mount namespaces");
 	}
 	snprintf(path, room, "%s", copies_site_folder(real->copies, entity->site));
 	return real->volumes[entity->site]
@@ -693,11 +695,14 @@ int disk_fill(struct real *real, struct fault_state *fault, struct error *e)
 	if (statvfs(folder, &space))
 		return error_set(e, ERROR_IO, NO_PLACE, "cannot look at %s: %s", folder,
 				 strerror(errno));
+	double keep_free = (double)space.f_blocks * (double)fault->effect.amount / EFFECT_PPM;
+	double blocks = fmax((double)space.f_bavail - keep_free, 0);
+	/* The volumes of a drill lie in memory. */
+	if (process_require_memory((uint64_t)(blocks * (double)space.f_frsize), e))
+		return -1;
 	if (effects_note(real, fault,
 			 (struct undo){.kind = UNDO_REMOVE, .path = path, .pid = getpid()}, e))
 		return -1;
-	double keep_free = (double)space.f_blocks * (double)fault->effect.amount / EFFECT_PPM;
-	double blocks = fmax((double)space.f_bavail - keep_free, 0);
 	int reason = fill(path, (uint64_t)(blocks * (double)space.f_frsize), keep_free <= 0);
 	return reason ? error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "cannot fill the volume: %s",
 				  strerror(reason))

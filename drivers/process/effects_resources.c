@@ -212,7 +212,8 @@ int mem_take(struct real *real, struct fault_state *fault, struct error *e)
 		(double)(memory.private_bytes - (agent < memory.private_bytes ? agent : 0));
 	double all = fmax(serving / NEEDED, (double)MEMORY_MIN);
 	uint64_t wanted = (uint64_t)(taken * all);
-	if (limit_memory(node,
+	if (process_require_memory(BALLAST + wanted, e) ||
+	    limit_memory(node,
 			 memory.bytes + extra + BALLAST + (uint64_t)(all - serving) + KERNEL_SLACK,
 			 e) ||
 	    start_strain(real, node, 0, 1, BALLAST + wanted, &fault->strain, e))
