@@ -1063,6 +1063,24 @@ static void find_campaign(const struct report *report)
 		    "%s trials are too few for an upper bound of the p99 of FRT.", count);
 }
 
+/* ---- what a real drill could not look at ---- */
+
+/* Nobody knows what became of a record that was not read back: that none is missing says nothing. */
+static void find_unread(const struct report *report)
+{
+	const struct measured *measured = report->record->measured;
+	char count[WORDS_MAX];
+
+	if (!measured || !measured->ledger_known ||
+	    measured->ledger.read_back >= measured->ledger.acknowledged)
+		return;
+	words_number(count,
+		     (double)(measured->ledger.acknowledged - measured->ledger.read_back));
+	add(report, SEVERITY_HIGH, NAN,
+	    "%s acknowledged records could not be read back: whether they are lost is not known.",
+	    count);
+}
+
 /* ---- what a model does not run ---- */
 
 static void find_not_run(const struct report *report)
@@ -1118,6 +1136,7 @@ void findings_compute(struct record *record, struct arena *arena)
 		find_recovery(&report);
 	}
 	find_worst_case(&report);
+	find_unread(&report);
 	find_not_run(&report);
 	if (record->campaign)
 		find_campaign(&report);

@@ -412,7 +412,9 @@ static void put_ledger(const struct page *page, const struct ledger_record *ledg
 	fprintf(page->file, "   of %s records acknowledged; ",
 		words_number(text, (double)ledger->written));
 	fprintf(page->file, "%s read back%s\n", words_number(text, (double)ledger->read_back),
-		wrong_records(ledger) ? "" : ": none missing or wrong");
+		ledger->read_back < ledger->acknowledged ? ": of the rest nothing is known"
+		: wrong_records(ledger)                  ? ""
+							 : ": none missing or wrong");
 	if (!wrong_records(ledger))
 		return;
 	fprintf(page->file, "%*s", NAME_COLUMNS + VALUE_COLUMNS + 3, "");

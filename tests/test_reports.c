@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/report.h"
+#include "core/run.h"
 #include "reports/html.h"
 #include "reports/json.h"
 #include "reports/plot.h"
@@ -793,6 +794,30 @@ START_TEST(a_real_drill_says_what_it_measured)
 	ck_assert_ptr_nonnull(
 		strstr(text, "kind: injected, time scale 1:20, bytes 1:100000; seed"));
 	free(text);
+}
+END_TEST
+
+/* That no record is missing says nothing when none was read back. */
+START_TEST(what_was_not_read_back_is_not_called_whole)
+{
+	struct arena arena = {0};
+	bool found = false;
+	char *text;
+
+	sample_injected(&sample);
+	sample.measured.ledger_known = true;
+	sample.measured.ledger = (struct ledger_record){.written = 297, .acknowledged = 119};
+	text = summary_text();
+	ck_assert_ptr_null(strstr(text, "none missing"));
+	ck_assert_ptr_nonnull(strstr(text, "0 read back: of the rest nothing is known"));
+	free(text);
+	findings_compute(&sample.record, &arena);
+	for (size_t i = 0; i < sample.record.finding_count; i++)
+		found = found || strcmp(sample.record.findings[i].text,
+					"119 acknowledged records could not be read back: whether "
+					"they are lost is not known.") == 0;
+	ck_assert(found);
+	arena_free(&arena);
 }
 END_TEST
 
@@ -1700,6 +1725,8 @@ static void add_cases(Suite *suite)
 	add(suite, "twisted", a_twisted_measure_is_refused, sizeof(twisted) / sizeof(twisted[0]));
 	add(suite, "survives_any_cut", survives_any_cut, 1);
 	add(suite, "too_large_is_refused", too_large_is_refused, 1);
+	add(suite, "what_was_not_read_back_is_not_called_whole",
+	    what_was_not_read_back_is_not_called_whole, 1);
 	add(suite, "summary_fits_a_terminal", summary_fits_a_terminal, 5);
 	add(suite, "units_people_read", units_people_read, 1);
 }

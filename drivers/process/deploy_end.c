@@ -17,30 +17,48 @@
 #include "drivers/process/process.h"
 #include "drivers/process/services.h"
 
+#define ANSWER_TIMEOUT (10 * NANOS_S)  /* of requests under way when the drill ends */
 #define CHECK_TIMEOUT (60 * NANOS_S)   /* of the last read-back */
 #define CAPTURE_KEPT ((off_t)64 << 20) /* bytes of a capture that is kept whole */
 #define CAPTURE_MARGIN (5 * NANOS_S)   /* around the outage, of a larger one */
 
 /* ---- the ledger, one last time ---- */
 
-static void check_last(struct real *real)
+/* Nothing is sent any more, and what was sent is decided: else its answer comes after the read-back
+ * has passed it. */
+static void let_answer(struct real *real)
 {
 	const struct deployment *d = &real->scenario->deployment;
-	struct error error = {.kind = ERROR_NONE};
+	nanos end = real_now(real) + ANSWER_TIMEOUT;
+	uint64_t open = 1;
+
+	for (uint32_t e = 0; e < d->endpoint_count; e++)
+		client_rate(real->client, e, 0);
+	while (open > 0 && real_now(real) < end) {
+		open = 0;
+		for (uint32_t e = 0; e < d->endpoint_count; e++) {
+			struct client_totals totals;
+			client_totals(real->client, e, &totals);
+			open += totals.open;
+		}
+		if (open > 0)
+			real_sleep(real, real_now(real) + 5 * NANOS_MS, NULL);
+	}
+}
+
+/* Until the read-backs under way are over. */
+static void await_checks(struct real *real)
+{
 	struct client_event events[16];
 	nanos end = real_now(real) + CHECK_TIMEOUT;
 	uint32_t waiting = 0;
 
-	for (uint32_t e = 0; e < d->endpoint_count; e++) {
-		client_rate(real->client, e, 0);
-		if (d->endpoints[e].load.rate > 0 && !real->checking[e])
-			real->checking[e] = client_check(real->client, e, &error) == 0;
+	for (uint32_t e = 0; e < real->scenario->deployment.endpoint_count; e++)
 		waiting += real->checking[e];
-	}
 	while (waiting > 0 && real_now(real) < end) {
 		size_t count = client_events(real->client, events, 16);
 		for (size_t i = 0; i < count; i++) {
-			if (events[i].kind != CLIENT_CHECKED)
+			if (events[i].kind != CLIENT_CHECKED || !real->checking[events[i].endpoint])
 				continue;
 			real->checked |= events[i].ok;
 			real->checking[events[i].endpoint] = false;
@@ -48,6 +66,20 @@ static void check_last(struct real *real)
 		}
 		real_sleep(real, real_now(real) + 10 * NANOS_MS, NULL);
 	}
+}
+
+/* One that is under way does not reach what was written since it began. */
+static void check_last(struct real *real)
+{
+	const struct deployment *d = &real->scenario->deployment;
+	struct error error = {.kind = ERROR_NONE};
+
+	let_answer(real);
+	await_checks(real);
+	for (uint32_t e = 0; e < d->endpoint_count; e++)
+		if (d->endpoints[e].load.rate > 0)
+			real->checking[e] = client_check(real->client, e, &error) == 0;
+	await_checks(real);
 }
 
 static void tell_ledger(struct real *real, struct measured *ret)
