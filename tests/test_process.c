@@ -167,6 +167,30 @@ START_TEST(a_site_is_mirrored)
 }
 END_TEST
 
+/* A server of the user's may keep thousands of small files: all of them go to the other site. */
+START_TEST(a_site_of_many_files_is_mirrored_whole)
+{
+	struct copies *copies = make(false);
+	struct error e = {0};
+	char path[64];
+
+	ck_assert_int_eq(mkdir("a/data/io/db", 0755), 0);
+	for (int i = 0; i < 1200; i++) {
+		snprintf(path, sizeof(path), "a/data/io/db/%d", i);
+		FILE *file = fopen(path, "w");
+		ck_assert_ptr_nonnull(file);
+		fprintf(file, "%d", i);
+		fclose(file);
+	}
+	ck_assert_int_eq(copies_mirror_folder(copies, 0, 1, DATA_IO, "db", &e), 0);
+	for (int i = 0; i < 1200; i++) {
+		snprintf(path, sizeof(path), "b/data/io/db/%d", i);
+		ck_assert_msg(access(path, F_OK) == 0, "%s is missing", path);
+	}
+	unmake(copies);
+}
+END_TEST
+
 static void pause_ms(long ms)
 {
 	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -214,6 +238,7 @@ static void add_cases(Suite *suite)
 	test_add(suite, "proof", files_prove_themselves);
 	test_add(suite, "place", a_block_knows_its_place);
 	test_add(suite, "mirror", a_site_is_mirrored);
+	test_add(suite, "many files", a_site_of_many_files_is_mirrored_whole);
 	test_add(suite, "replication", training_data_grow_and_are_replicated);
 }
 

@@ -16,6 +16,7 @@
 #include <openssl/evp.h>
 
 #define COPY_BLOCK 65536
+#define MIRROR_FILES_MAX ((size_t)65536) /* as many as a volume has inodes */
 #define LEVELS_MAX 4     /* of folders, below that of a service */
 #define WEIGHTS_MIN 4096 /* bytes: a digest of less says little */
 
@@ -299,15 +300,20 @@ static bool belongs(const struct mirroring *how, const char *name)
 static int mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_class data_class,
 		  const struct mirroring *how, uint64_t *ret_bytes, struct error *e)
 {
-	struct copies_file *files = calloc(COPIES_FILES_MAX, sizeof(*files));
-	struct copies_file *there = calloc(COPIES_FILES_MAX, sizeof(*there));
+	struct copies_file *files = calloc(MIRROR_FILES_MAX, sizeof(*files));
+	struct copies_file *there = calloc(MIRROR_FILES_MAX, sizeof(*there));
 	char in[COPIES_PATH_MAX], out[COPIES_PATH_MAX], path[2 * COPIES_PATH_MAX];
 	int rc = -1;
 
 	assert(files && there);
 	copies_class_folder(copies, from, data_class, in);
 	copies_class_folder(copies, to, data_class, out);
-	size_t count = copies_list(in, files, COPIES_FILES_MAX);
+	size_t count = copies_list(in, files, MIRROR_FILES_MAX);
+	/* Part of it is no copy, and what is not in the list would be removed at the other end. */
+	if (count == MIRROR_FILES_MAX) {
+		error_set(e, ERROR_LIMIT, NO_PLACE, "%s has %zu files or more", in, count);
+		goto done;
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (copies_is_off(copies, from) || copies_is_off(copies, to)) {
 			error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "a site lost its power");
@@ -317,7 +323,7 @@ static int mirror(struct copies *copies, uint32_t from, uint32_t to, enum data_c
 		    mirror_file(&files[i], in, out, how->tail, ret_bytes, e))
 			goto done;
 	}
-	size_t had = how->tail ? 0 : copies_list(out, there, COPIES_FILES_MAX);
+	size_t had = how->tail ? 0 : copies_list(out, there, MIRROR_FILES_MAX);
 	for (size_t i = 0; i < had; i++) {
 		snprintf(path, sizeof(path), "%s/%s", out, there[i].name);
 		if (belongs(how, there[i].name) && !listed(files, count, there[i].name))
