@@ -1065,7 +1065,8 @@ static void find_campaign(const struct report *report)
 
 /* ---- what a real drill could not look at ---- */
 
-/* Nobody knows what became of a record that was not read back: that none is missing says nothing. */
+/* What became of a record that was not read back nobody knows: that none is missing says nothing.
+ */
 static void find_unread(const struct report *report)
 {
 	const struct measured *measured = report->record->measured;

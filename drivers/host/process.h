@@ -43,8 +43,8 @@ bool process_carries(pid_t pid, const char *entry);
 bool process_wait(pid_t pid, uint64_t start, nanos timeout);
 /* The host's boot id: "" where there is none. */
 void process_boot(char *ret, size_t size);
-/* Refuses (ERROR_UNAVAILABLE) to take more memory than leaves this host enough of its own: when that
- * is used up, the kernel ends whatever it likes, also what is none of ours. */
+/* Refuses (ERROR_UNAVAILABLE) to take more memory than leaves this host enough of its own: when
+ * that is used up, the kernel ends whatever it likes, also what is none of ours. */
 int process_require_memory(uint64_t bytes, struct error *e);
 /* A decimal number that begins at *at; moves *at behind it. 0 without digits. */
 uint64_t process_number(const char **at);

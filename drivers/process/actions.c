@@ -394,24 +394,29 @@ static void *verify(void *context)
 	struct worker *worker = context;
 	struct real *real = worker->real;
 	struct error error = {.kind = ERROR_NONE};
-	bool any = false;
+	bool any = false, wanted = false;
 
 	real_sleep(real, worker->begun + worker->wait, &worker->cancel);
 	pthread_mutex_lock(&real->lock);
 	for (uint32_t e = 0; e < real->scenario->deployment.endpoint_count; e++) {
 		if (real->scenario->deployment.endpoints[e].load.rate <= 0)
 			continue;
+		wanted = true;
 		if (!real->checking[e])
 			real->checking[e] = client_check(real->client, e, &error) == 0;
 		any |= real->checking[e];
 	}
 	real->verify = worker->action;
+	real->check_failed = false;
 	real->verify_again = NANOS_NEVER;
 	real->verify_until = real_now(real) + VERIFY_PATIENCE;
 	real->verifying = any;
 	pthread_mutex_unlock(&real->lock);
+	/* Without records there is nothing to verify; a read-back that cannot begin proves nothing.
+	 */
 	if (!any)
-		real_end(real, &worker->action, true, NULL);
+		real_end(real, &worker->action, !wanted,
+			 wanted ? "the ledger could not be read back" : NULL);
 	worker_over(worker);
 	return NULL;
 }

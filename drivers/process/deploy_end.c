@@ -60,7 +60,8 @@ static void await_checks(struct real *real)
 		for (size_t i = 0; i < count; i++) {
 			if (events[i].kind != CLIENT_CHECKED || !real->checking[events[i].endpoint])
 				continue;
-			real->checked |= events[i].ok;
+			if (events[i].ok)
+				real->checked[events[i].endpoint] = true;
 			real->checking[events[i].endpoint] = false;
 			waiting--;
 		}

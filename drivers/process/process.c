@@ -213,37 +213,52 @@ static void tell_client(struct real *real, const struct client_event *event)
 	real_complete(real, &seen);
 }
 
-/* After each recovery the ledger is read back, and before anything is called calm. */
+/* After each recovery the ledger is read back, and before anything is called calm. A verification
+ * begins in a thread of its own: who is being read back is behind the lock. */
 static void check_ledger(struct real *real, uint32_t endpoint)
 {
 	struct error error = {.kind = ERROR_NONE};
 
-	if (real->checking[endpoint])
-		return;
-	real->checking[endpoint] = client_check(real->client, endpoint, &error) == 0;
+	pthread_mutex_lock(&real->lock);
+	if (!real->checking[endpoint])
+		real->checking[endpoint] = client_check(real->client, endpoint, &error) == 0;
+	pthread_mutex_unlock(&real->lock);
 }
 
-static void checked(struct real *real, const struct client_event *event)
+/* Is the verification over with this one? Good is one in which every ledger could be read. */
+static bool note_checked(struct real *real, const struct client_event *event)
 {
 	bool any = false;
 
 	real->checking[event->endpoint] = false;
-	real->checked |= event->ok;
-	if (event->ok)
+	real->check_failed |= !event->ok;
+	if (event->ok) {
+		real->checked[event->endpoint] = true;
 		real->unread[event->endpoint] = false;
-	if (!event->ok)
-		real->check_reason = arena_strdup(&real->arena, event->reason);
+	}
 	for (size_t e = 0; e < real->scenario->deployment.endpoint_count; e++)
 		any |= real->checking[e];
 	if (any || !real->verifying)
-		return;
+		return false;
 	/* What was restored is read through the service, which may only be coming up. */
-	if (!event->ok && real_now(real) < real->verify_until) {
+	if (real->check_failed && real_now(real) < real->verify_until) {
 		real->verify_again = real_now(real) + VERIFY_AGAIN;
-		return;
+		return false;
 	}
 	real->verifying = false;
-	real_end(real, &real->verify, event->ok, event->ok ? NULL : real->check_reason);
+	return true;
+}
+
+static void checked(struct real *real, const struct client_event *event)
+{
+	if (!event->ok)
+		real->check_reason = arena_strdup(&real->arena, event->reason);
+	pthread_mutex_lock(&real->lock);
+	bool over = note_checked(real, event), ok = !real->check_failed;
+	const struct action action = real->verify;
+	pthread_mutex_unlock(&real->lock);
+	if (over)
+		real_end(real, &action, ok, ok ? NULL : real->check_reason);
 }
 
 static void verify_again(struct real *real)
@@ -251,6 +266,7 @@ static void verify_again(struct real *real)
 	if (!real->verifying || real_now(real) < real->verify_again)
 		return;
 	real->verify_again = NANOS_NEVER;
+	real->check_failed = false;
 	for (uint32_t e = 0; e < real->scenario->deployment.endpoint_count; e++)
 		if (real->scenario->deployment.endpoints[e].load.rate > 0)
 			check_ledger(real, e);
@@ -493,7 +509,8 @@ void real_ledger(void *self, uint32_t site, enum data_class data_class, nanos fr
 		uint64_t records, bytes;
 		if (d->endpoints[e].load.rate <= 0)
 			continue;
-		ledger_count(client_ledger(real->client, e), site, from, to, real->checked,
+		/* Of one that nobody could read back, all that may be lost counts. */
+		ledger_count(client_ledger(real->client, e), site, from, to, real->checked[e],
 			     &records, &bytes);
 		*ret_records += records;
 		*ret_bytes += bytes;
@@ -524,10 +541,10 @@ static bool real_lost(void *self, uint32_t site, enum data_class data_class, nan
 	const struct deployment *d = &real->scenario->deployment;
 
 	*ret = (struct ledger_loss){.first = NANOS_NEVER};
-	for (uint32_t e = 0; data_class == DATA_IO && real->checked && e < d->endpoint_count; e++) {
+	for (uint32_t e = 0; data_class == DATA_IO && e < d->endpoint_count; e++) {
 		struct ledger *ledger = client_ledger(real->client, e);
 		uint64_t records, bytes;
-		if (d->endpoints[e].load.rate <= 0)
+		if (d->endpoints[e].load.rate <= 0 || !real->checked[e])
 			continue;
 		ledger_count(ledger, site, from, to, true, &records, &bytes);
 		if (records == 0)

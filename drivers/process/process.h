@@ -34,11 +34,12 @@
 #define PROCESS_BACKUPS_MAX 10000
 #define PROCESS_TOKEN_MAX 33
 #define PROCESS_URL_MAX 128
-#define PROCESS_PORTS 256    /* of each node: its agent's, and behind it those of its processes */
-#define PROCESS_VIEWS_MAX 32 /* processes of one node */
-#define FAULT_RECORDS_MAX 64 /* files or processes that one effect hits */
-#define PROCESS_JOBS_MAX 4   /* of a scenario */
-#define JOB_BAD_MAX 16       /* checkpoints that one restart found to be bad */
+#define PROCESS_PORTS 256     /* of each node: its agent's, and behind it those of its processes */
+#define PROCESS_VIEWS_MAX 32  /* processes of one node */
+#define FAULT_RECORDS_MAX 256 /* files or processes that one effect hits */
+#define PROCESS_JOBS_MAX 4    /* of a scenario */
+#define JOB_BAD_MAX 16        /* checkpoints that one restart found to be bad */
+_Static_assert(FAULT_RECORDS_MAX >= PROCESS_REPLICAS_MAX, "what is stopped goes on again");
 #define CANARY_SEQUENCE ((uint64_t)1 << 62) /* and above: records that no ledger counts */
 
 /* ---- what it can break ---- */
@@ -273,12 +274,13 @@ struct real {
 	nanos start_added[SCENARIO_ENDPOINTS_MAX];
 	/* The tightest quota on a replica, ppm of what it used before; 0: none. */
 	_Atomic uint32_t quota[SCENARIO_ENDPOINTS_MAX];
-	atomic_bool checked;                          /* the ledger was read back at least once */
+	atomic_bool checked[SCENARIO_ENDPOINTS_MAX];  /* its ledger was read back at least once */
 	atomic_bool checking[SCENARIO_ENDPOINTS_MAX]; /* is being read back */
 	bool unread[SCENARIO_ENDPOINTS_MAX];          /* has to be, before anything is calm */
 	const char *check_reason;
 	atomic_bool verifying;            /* set last, when the three below are */
 	struct action verify;             /* ends with the read-back under way, or one after it */
+	bool check_failed;                /* of the read-backs since it began */
 	nanos verify_again, verify_until; /* NANOS_NEVER: not tried again */
 
 	pthread_mutex_t lock;
@@ -310,8 +312,9 @@ struct real {
 
 	struct backup_state *backups; /* PROCESS_BACKUPS_MAX */
 	size_t backup_count;
-	pthread_mutex_t store_lock; /* backups and prunes go one after the other */
-	pthread_mutex_t text_lock;  /* of the arena, for texts of workers */
+	pthread_mutex_t store_lock;      /* backups and prunes go one after the other */
+	pthread_mutex_t text_lock;       /* of the arena, for texts of workers */
+	_Atomic uint32_t backups_failed; /* jobs that failed since they have to */
 	atomic_bool backups_fail, standby_out[SCENARIO_SITES_MAX];
 	uint64_t restores_stopped;
 

@@ -13,15 +13,9 @@
 #define TOKEN "MINILEPTON_TOKEN"
 
 static const struct minilepton_command *const commands[] = {
-	&minilepton_node,
-	&minilepton_replica,
-	&minilepton_gateway,
-	&minilepton_control,
-	&minilepton_store,
-	&minilepton_trainer,
-	&minilepton_strain,
-	&minilepton_clock,
-	NULL,
+	&minilepton_node,    &minilepton_replica, &minilepton_gateway,
+	&minilepton_control, &minilepton_store,   &minilepton_trainer,
+	&minilepton_strain,  &minilepton_clock,   NULL,
 };
 
 static void print_commands(FILE *out)
@@ -74,19 +68,20 @@ static bool has_token(const struct minilepton_command *command)
 static bool token_take(const struct minilepton_command *command, size_t *count, char ***words)
 {
 	const char *token = getenv(TOKEN);
+	size_t room = token ? strlen("--token=") + strlen(token) + 1 : 0;
 	char **all, *word;
 
 	if (!token)
 		return true;
 	if (has_token(command)) {
 		all = calloc(*count + 1, sizeof(*all));
-		word = malloc(strlen("--token=") + strlen(token) + 1);
+		word = malloc(room);
 		if (!all || !word) {
 			free(all);
 			free(word);
 			return false;
 		}
-		stpcpy(stpcpy(word, "--token="), token);
+		snprintf(word, room, "--token=%s", token);
 		/* First: an option that is given twice is told as such. */
 		all[0] = word;
 		memcpy(all + 1, *words, *count * sizeof(*all));
