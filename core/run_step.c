@@ -282,9 +282,9 @@ int injection_apply(struct run *run, struct injection *injection, size_t i, doub
 }
 
 /*
- * By number or by chance: on a real system the first operation or packet that is hit may come after
- * the first look, so that the verdict waits for it, at the latest until the fault ends. A model
- * shows it at once.
+ * By number or by chance: on a real system the first operation, packet or job that is hit may come
+ * after the first look, so that the verdict waits for it, at the latest until the fault ends. A
+ * model shows it at once.
  */
 #define SHOWS_LATER                                                                                \
 	(EFFECT_BIT(EFFECT_SYS_ERROR) | EFFECT_BIT(EFFECT_SYS_RETVAL) |                            \
@@ -292,7 +292,8 @@ int injection_apply(struct run *run, struct injection *injection, size_t i, doub
 	 EFFECT_BIT(EFFECT_IO_LATENCY) | EFFECT_BIT(EFFECT_NET_LOSS) |                             \
 	 EFFECT_BIT(EFFECT_NET_DUPLICATE) | EFFECT_BIT(EFFECT_NET_CORRUPT) |                       \
 	 EFFECT_BIT(EFFECT_NET_REORDER) | EFFECT_BIT(EFFECT_NET_RESET) |                           \
-	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ))
+	 EFFECT_BIT(EFFECT_FS_TORN_OP) | EFFECT_BIT(EFFECT_FS_TORN_SEQ) |                          \
+	 EFFECT_BIT(EFFECT_BACKUP_FAIL))
 #define LOOK_AGAIN (250 * NANOS_MS)
 
 void injection_expect_later(struct run *run, struct injection *injection)

@@ -251,47 +251,64 @@ START_TEST(without_root)
 }
 END_TEST
 
-/* On loopback the store lies on the host's own disk: a fault that fills it is refused. Of a share
- * that is taken already nothing would be written even so. */
-START_TEST(the_hosts_disk_is_not_filled)
+/* A drill of one step that has no effect, for whatever reason: it is not evaluable. Returns what it
+ * said. */
+static char *run_one_step(const char *step, cJSON **ret_record)
 {
 	const char *const words[WORDS_MAX] = {
-		"drsim",
-		"run",
-		"gpu_loss.yaml",
-		"--driver",
-		"process",
-		"--out",
-		"out",
-		"--no-plots",
-		"--set",
-		"process.isolation=loopback",
-		"--set",
-		"process.time_scale=0.00555",
-		"--set",
-		"duration=30m",
-		"--set",
-		"deployment.endpoints[0].load.rate=0.11/s",
-		"--set",
-		"deployment.data.io.records=0.11/s",
-		"--set",
-		"steps=[{at: 10m, fault: disk.fill, percent: 1%, target: store, "
-		"for: 5m}]",
+		"drsim",         "run",
+		"gpu_loss.yaml", "--driver",
+		"process",       "--out",
+		"out",           "--no-plots",
+		"--set",         "process.isolation=loopback",
+		"--set",         "process.time_scale=0.00555",
+		"--set",         "duration=30m",
+		"--set",         "deployment.endpoints[0].load.rate=0.11/s",
+		"--set",         "deployment.data.io.records=0.11/s",
+		"--set",         step,
 	};
 	int code = run_as_nobody(words, "output");
 	char *said = workplace_read("output");
 
 	ck_assert_msg(code == 3, "exit code %d:\n%s", code, said);
-	ck_assert_uint_gt(agents_seen, 0);
-	ck_assert_uint_eq(tokens_seen, 0);
 	char *text = workplace_read("out/record.json");
-	cJSON *record = cJSON_Parse(text);
-	ck_assert_ptr_nonnull(record);
+	*ret_record = cJSON_Parse(text);
+	ck_assert_ptr_nonnull(*ret_record);
+	free(text);
+	check_clean();
+	return said;
+}
+
+/* On loopback the store lies on the host's own disk: a fault that fills it is refused. Of a share
+ * that is taken already nothing would be written even so. */
+START_TEST(the_hosts_disk_is_not_filled)
+{
+	cJSON *record;
+	char *said = run_one_step("steps=[{at: 10m, fault: disk.fill, percent: 1%, target: store, "
+				  "for: 5m}]",
+				  &record);
+
 	ck_assert(cJSON_IsFalse(find(record, "faults/0/applied")));
 	ck_assert_msg(strstr(said, "no volume of limited size") != NULL, "%s", said);
-	check_clean();
+	ck_assert_uint_gt(agents_seen, 0);
+	ck_assert_uint_eq(tokens_seen, 0);
 	cJSON_Delete(record);
-	free(text);
+	free(said);
+}
+END_TEST
+
+/* Backups begin every ten minutes: between them no job is there that could fail. */
+START_TEST(a_backup_that_never_began_did_not_fail)
+{
+	cJSON *record;
+	char *said = run_one_step("steps=[{at: 13m, fault: backup.job_fail, target: store, "
+				  "for: 3m}]",
+				  &record);
+
+	ck_assert(cJSON_IsFalse(find(record, "faults/0/effective")));
+	ck_assert_str_eq(find(record, "faults/0/observed")->valuestring,
+			 "failing backup jobs: 0 -> 0");
+	cJSON_Delete(record);
 	free(said);
 }
 END_TEST
@@ -308,6 +325,7 @@ static void add_cases(Suite *suite)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 150);
 	tcase_add_test(tcase, the_hosts_disk_is_not_filled);
+	tcase_add_test(tcase, a_backup_that_never_began_did_not_fail);
 	suite_add_tcase(suite, tcase);
 }
 

@@ -159,8 +159,10 @@ static const char *backup_obstacle(struct worker *worker)
 	if (!real_site_alive(real, site) || copies_is_off(real->copies, site) ||
 	    copies_fenced(real->copies, site))
 		return "the source is down";
-	if (real->backups_fail)
+	if (real->backups_fail) {
+		real->backups_failed++;
 		return "the backup job failed";
+	}
 	return store_obstacle(real);
 }
 

@@ -220,7 +220,7 @@ static void read_store(struct real *real, struct reading *ret)
 	char folder[1024];
 
 	ret->usable = machine_alive(real->store_machine);
-	ret->backup_jobs_failing = real->backups_fail;
+	ret->backup_jobs_failing = real->backups_fail ? real->backups_failed : 0;
 	ret->restores_stopped = real->restores_stopped;
 	snprintf(folder, sizeof(folder), "%s%s", machine_root(real->store_machine),
 		 real->store_disk);
