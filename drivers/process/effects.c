@@ -111,7 +111,9 @@ int effects_each_process(struct real *real, struct entity entity,
 
 int effects_note(struct real *real, struct fault_state *fault, struct undo undo, struct error *e)
 {
-	assert(fault->record_count < FAULT_RECORDS_MAX);
+	if (fault->record_count == FAULT_RECORDS_MAX)
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "more than %d files or processes would be hit", FAULT_RECORDS_MAX);
 	if (undo.pid && !undo.start)
 		undo.start = process_start(undo.pid);
 	if (journal_add(real->journal, &undo, e))
@@ -241,8 +243,7 @@ static int send_signal(struct real *real, struct node *node, pid_t pid, void *co
 	if (signalling->journal) {
 		if ((undo.start = process_start(pid)) == 0)
 			return 0; /* it ended meanwhile */
-		if (signalling->fault->record_count < FAULT_RECORDS_MAX &&
-		    effects_note(real, signalling->fault, undo, e))
+		if (effects_note(real, signalling->fault, undo, e))
 			return -1;
 	}
 	if (kill(pid, signalling->number) && errno != ESRCH)
@@ -496,6 +497,7 @@ static int fail_backups(struct real *real, struct fault_state *fault, struct err
 {
 	(void)fault;
 	(void)e;
+	real->backups_failed = 0;
 	real->backups_fail = true;
 	return 0;
 }
@@ -799,7 +801,8 @@ static bool evident(struct real *real, const struct fault_state *fault)
 	bool job =
 		fault->effect.entity.kind == ENTITY_JOB || fault->effect.entity.kind == ENTITY_RANK;
 	return now.nodes_responding < now.nodes || now.gpus_visible < now.gpus ||
-	       now.replicas_ready < now.replicas || real->backups_fail || (job && !now.usable);
+	       now.replicas_ready < now.replicas || now.backup_jobs_failing > 0 ||
+	       (job && !now.usable);
 }
 
 static void look_notice(struct real *real, struct fault_state *fault)

@@ -31,8 +31,9 @@ struct victim {
 	uint64_t size;
 };
 
+/* *ret_more: there are more files than one fault can hit. */
 static size_t victims(struct real *real, enum data_class data_class, struct victim *ret,
-		      uint64_t *ret_bytes)
+		      uint64_t *ret_bytes, bool *ret_more)
 {
 	struct copies_file *files = calloc(COPIES_FILES_MAX, sizeof(*files));
 	char folder[COPIES_PATH_MAX];
@@ -42,9 +43,14 @@ static size_t victims(struct real *real, enum data_class data_class, struct vict
 	copies_class_folder(real->copies, copies_source(real->copies), data_class, folder);
 	size_t count = copies_list(folder, files, COPIES_FILES_MAX);
 	*ret_bytes = 0;
-	for (size_t i = 0; i < count && kept < FAULT_RECORDS_MAX; i++) {
+	*ret_more = false;
+	for (size_t i = 0; i < count; i++) {
 		if (files[i].size == 0)
 			continue;
+		if (kept == FAULT_RECORDS_MAX) {
+			*ret_more = true;
+			break;
+		}
 		snprintf(ret[kept].path, sizeof(ret[kept].path), "%s/%s", folder, files[i].name);
 		snprintf(ret[kept].name, sizeof(ret[kept].name), "%s", files[i].name);
 		ret[kept].size = files[i].size;
@@ -69,6 +75,10 @@ static int keep(struct real *real, struct fault_state *fault, const char *path, 
 	if (stat(path, &status))
 		return error_set(e, ERROR_IO, NO_PLACE, "cannot look at %s: %s", path,
 				 strerror(errno));
+	if ((uint64_t)status.st_size > COPY_MAX)
+		return error_set(e, ERROR_LIMIT, NO_PLACE,
+				 "%s has more than %llu MiB: this driver could not mend it", path,
+				 (unsigned long long)(COPY_MAX >> 20));
 	if (fault->record_count == FAULT_RECORDS_MAX)
 		return error_set(e, ERROR_LIMIT, NO_PLACE, "more than %d files would be damaged",
 				 FAULT_RECORDS_MAX);
@@ -289,6 +299,7 @@ int data_damage(struct real *real, struct fault_state *fault, struct error *e)
 	enum data_class c = (enum data_class)fault->effect.entity.index;
 	struct prng prng;
 	uint64_t bytes;
+	bool more;
 	int rc = -1;
 
 	assert(all);
@@ -297,9 +308,12 @@ int data_damage(struct real *real, struct fault_state *fault, struct error *e)
 	fault->unwritten = takes_away(fault);
 	if (fault->unwritten)
 		copies_forget_now(real->copies, c, true);
-	size_t count = victims(real, c, all, &bytes);
+	size_t count = victims(real, c, all, &bytes, &more);
 	if (count == 0)
 		error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "the class has no content to damage");
+	else if (more && takes_away(fault))
+		error_set(e, ERROR_LIMIT, NO_PLACE, "the class has more than %d files",
+			  FAULT_RECORDS_MAX);
 	else if (fault->effect.kind == EFFECT_DATA_FLIP)
 		rc = flip(real, fault, all, count, bytes, &prng, e);
 	else if (fault->effect.kind == EFFECT_DATA_ZERO)
