@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "drivers/host/client.h"
+#include "drivers/host/process.h"
 #include "tests/adapter_plain.h"
 #include "tests/test.h"
 
@@ -155,6 +156,42 @@ START_TEST(test_plain)
 }
 END_TEST
 
+/* An adapter may be a script that starts others: they end with it. */
+START_TEST(test_what_it_starts_ends)
+{
+	const char *const argv[] = {"/bin/sh", "-c", "sleep 300 & echo $! > \"$0\"; wait", file,
+				    NULL};
+	struct client_endpoint_config endpoint = {
+		.name = "store",
+		.adapter = {.kind = ADAPTER_EXEC, .argv = argv, .timeout = NANOS_S},
+		.rate = 10,
+		.latency_limit = NANOS_S,
+		.timeout = NANOS_S,
+		.success = 0.9,
+	};
+	struct client_config config = {
+		.start = monotonic(), .netns = -1, .endpoints = &endpoint, .endpoint_count = 1};
+	struct client *client;
+	struct error e = {0};
+	long pid = 0;
+
+	ck_assert_int_eq(client_open(&config, &client, &e), 0);
+	ck_assert_msg(client_start(client, &e) == 0, "%s", e.text);
+	for (int i = 0; i < 100 && pid == 0; i++) {
+		FILE *in = fopen(file, "r");
+		if (in && fscanf(in, "%ld", &pid) != 1)
+			pid = 0;
+		if (in)
+			fclose(in);
+		poll(NULL, 0, 20);
+	}
+	ck_assert_int_gt(pid, 0);
+	client_stop(client);
+	client_free(client);
+	ck_assert(process_wait((pid_t)pid, 0, 2 * NANOS_S));
+}
+END_TEST
+
 /* What cannot be started says so. */
 START_TEST(test_no_such_command)
 {
@@ -185,6 +222,10 @@ static void add_cases(Suite *suite)
 
 	tcase_add_checked_fixture(tcase, enter, leave);
 	tcase_add_loop_test(tcase, test_plain, 0, 2);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("ends");
+	tcase_add_checked_fixture(tcase, enter, leave);
+	tcase_add_test(tcase, test_what_it_starts_ends);
 	suite_add_tcase(suite, tcase);
 	test_add(suite, "no_such_command", test_no_such_command);
 }

@@ -231,6 +231,8 @@ static void become(const struct adapter_config *config, int end, int log, int re
 	int reason;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	setpgid(0,
+		0); /* what it starts ends with it, and a signal to drsim's group is not for it */
 	setpriority(PRIO_PROCESS, 0, priority);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -301,7 +303,8 @@ void adapter_kill(pid_t pid, int fd)
 {
 	if (fd >= 0)
 		close(fd);
-	kill(pid, SIGKILL);
+	kill(-pid, SIGKILL);
+	kill(pid, SIGKILL); /* its group may not be made yet */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }

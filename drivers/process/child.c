@@ -110,15 +110,15 @@ static int code_of(int status)
 
 bool child_over(pid_t pid, int *ret_code)
 {
+	siginfo_t info = {0};
 	int status = 0;
-	pid_t got;
 
-	do
-		got = waitpid(pid, &status, WNOHANG);
-	while (got < 0 && errno == EINTR);
-	if (got != pid)
+	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid != pid)
 		return false;
-	kill(-pid, SIGKILL); /* what it left behind of its group */
+	/* What it left behind of its group. Until it is waited for its number is nobody else's. */
+	kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
 	*ret_code = code_of(status);
 	return true;
 }

@@ -671,13 +671,15 @@ int deploy_open(struct real *real, struct error *e)
 	if (check_size(real, e) || lazy_curl_open(e) || run_id(real, e) || find_program(real, e) ||
 	    journal_open(real->run, arena, &real->journal, e))
 		return -1;
+	/* Whatever is started from here on carries it, and can be found by it, however it was started. */
+	if (setenv("DRSIM_RUN", real->run, 1))
+		return error_set(e, ERROR_MEMORY, NO_PLACE, "out of memory");
 	real->log = arena_printf(arena, "%s/log", real->journal->work);
 	real->guarded = guardian_start(&real->guardian, real->journal, e) == 0;
 	if (!real->guarded || folder(e, real->log) || make_machines(real, e) ||
 	    make_copies(real, e) || training_open(real, e) || planned_open(real, e) ||
 	    network_open(real, e) || calls_open(real, e) || devices_open_log(real, e) ||
-	    clocks_open(real, e) ||
-	    disks_open(real, real->machine_configs, e))
+	    clocks_open(real, e) || disks_open(real, real->machine_configs, e))
 		return -1;
 	real->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	/* The agents first: machines are started before the first thread is. */

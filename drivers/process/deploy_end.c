@@ -314,4 +314,5 @@ void deploy_end(struct real *real, const char *folder, struct arena *arena, stru
 	real->client = NULL;
 	caller_free(real->caller);
 	real->caller = NULL;
+	unsetenv("DRSIM_RUN");
 }
