@@ -1246,7 +1246,7 @@ END_TEST
 
 /* ---- names that nothing of ours may leave in the host's own network ---- */
 
-/* Adds the nft table drsim-test. */
+/* Adds the nft table drsim_test: named as faults of the network name theirs. */
 static int add_table(struct nl_sock *socket)
 {
 	static const int types[] = {NFNL_MSG_BATCH_BEGIN,
@@ -1265,7 +1265,7 @@ static int add_table(struct nl_sock *socket)
 			family.res_id = htons(NFNL_SUBSYS_NFTABLES);
 		nlmsg_append(message, &family, sizeof(family), NLMSG_ALIGNTO);
 		if (i == 1)
-			nla_put_string(message, NFTA_TABLE_NAME, "drsim-test");
+			nla_put_string(message, NFTA_TABLE_NAME, "drsim_test");
 		nlmsg_hdr(message)->nlmsg_seq = (uint32_t)i + 1;
 		memcpy(batch + size, nlmsg_hdr(message), nlmsg_hdr(message)->nlmsg_len);
 		size += NLMSG_ALIGN(nlmsg_hdr(message)->nlmsg_len);
@@ -1301,7 +1301,7 @@ START_TEST(names_in_the_network_are_found)
 	ck_assert_uint_eq(residue_scan(&journal, &texts), 3);
 	ck_assert_str_eq(texts[0], "network namespace drsim-names");
 	ck_assert_str_eq(texts[1], "network link drsim-0");
-	ck_assert_str_eq(texts[2], "nft table drsim-test");
+	ck_assert_str_eq(texts[2], "nft table drsim_test");
 	rtnl_link_put(bridge);
 	nl_socket_free(route);
 	nl_socket_free(filter);

@@ -19,7 +19,8 @@
 #include "drivers/lazy/netlink.h"
 
 #define NAMESPACES "/run/netns"
-#define NAME "drsim-" /* what everything of ours that has a name begins with */
+#define NAME "drsim-"  /* what everything of ours that has a name begins with */
+#define TABLE "drsim_" /* but nft's names have no dash (nft.c) */
 
 struct scan {
 	const struct journal *journal;
@@ -152,7 +153,7 @@ static int on_table(struct nl_msg *message, void *self)
 	struct nlattr *name =
 		nlmsg_find_attr(nlmsg_hdr(message), sizeof(struct nfgenmsg), NFTA_TABLE_NAME);
 
-	if (name && strncmp(nla_get_string(name), NAME, strlen(NAME)) == 0)
+	if (name && strncmp(nla_get_string(name), TABLE, strlen(TABLE)) == 0)
 		add(self, "nft table", nla_get_string(name));
 	return NL_OK;
 }
