@@ -671,7 +671,7 @@ int deploy_open(struct real *real, struct error *e)
 	if (check_size(real, e) || lazy_curl_open(e) || run_id(real, e) || find_program(real, e) ||
 	    journal_open(real->run, arena, &real->journal, e))
 		return -1;
-	/* Whatever is started from here on carries it, and can be found by it, however it was started. */
+	/* Whatever is started from here on carries it, and can be found by it. */
 	if (setenv("DRSIM_RUN", real->run, 1))
 		return error_set(e, ERROR_MEMORY, NO_PLACE, "out of memory");
 	real->log = arena_printf(arena, "%s/log", real->journal->work);

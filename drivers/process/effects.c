@@ -681,6 +681,8 @@ static const struct way ways[EFFECTS] = {
 #define NEEDS_CGROUP                                                                               \
 	(EFFECT_BIT(EFFECT_CPU_QUOTA) | EFFECT_BIT(EFFECT_MEM_TAKEN) | EFFECT_BIT(EFFECT_PROC_OOM))
 
+#define NEEDS_VOLUME (EFFECT_BIT(EFFECT_DISK_FULL) | EFFECT_BIT(EFFECT_DISK_INODES))
+
 struct mechanism effects_mechanism(enum effect_kind kind)
 {
 	const struct way *way = &ways[kind];
@@ -688,7 +690,7 @@ struct mechanism effects_mechanism(enum effect_kind kind)
 
 	if (EFFECT_BIT(kind) & NEEDS_CGROUP)
 		privilege = "cgroups that we may make";
-	if (EFFECT_BIT(kind) & EFFECTS_OF_NETWORK)
+	if (EFFECT_BIT(kind) & (EFFECTS_OF_NETWORK | NEEDS_VOLUME))
 		privilege = "namespaces";
 	if (EFFECT_BIT(kind) & EFFECTS_OF_STORAGE)
 		privilege = "namespaces, /dev/fuse";
