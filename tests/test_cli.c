@@ -345,6 +345,16 @@ START_TEST(library_missing)
 }
 END_TEST
 
+/* What a real drill could not keep is refused before anything is started. */
+START_TEST(too_many_backups)
+{
+	expect("run tiny.yaml --driver process --out run --set process.time_scale=1 --set "
+	       "backup.every=5s --set duration=10h",
+	       3, "the driver process makes at most 5000 backups in one drill");
+	ck_assert(!exists("run"));
+}
+END_TEST
+
 START_TEST(version)
 {
 	char path[PATH_MAX + 16], *number, line[64];
@@ -1327,6 +1337,7 @@ static void add_cases(Suite *suite)
 	add(suite, "loads little", loads_little,
 	    (int)(sizeof(light_lines) / sizeof(light_lines[0])));
 	add(suite, "library missing", library_missing, 1);
+	add(suite, "too many backups", too_many_backups, 1);
 }
 
 TEST_MAIN("cli", add_cases)

@@ -613,6 +613,23 @@ static int check_services(const struct deployment *d, struct error *e)
 	return 0;
 }
 
+/* As many as the scenario asks for; what is tried again after a failure comes on top. */
+static int check_backups(const struct scenario *scenario, struct error *e)
+{
+	int64_t backups = 0;
+
+	for (size_t i = 0; i < scenario->policy_count; i++) {
+		const struct backup_policy *policy = &scenario->policies[i];
+		backups += 1 + (policy->every == NANOS_NEVER ? 0
+							     : scenario->duration / policy->every);
+		if (backups > PROCESS_BACKUPS_MAX / 2)
+			return error_set(e, ERROR_LIMIT, policy->place,
+					 "the driver process makes at most %d backups in one drill",
+					 PROCESS_BACKUPS_MAX / 2);
+	}
+	return 0;
+}
+
 static int check_size(const struct real *real, struct error *e)
 {
 	const struct deployment *d = &real->scenario->deployment;
@@ -627,7 +644,7 @@ static int check_size(const struct real *real, struct error *e)
 		return error_set(e, ERROR_LIMIT, d->jobs[PROCESS_JOBS_MAX].place,
 				 "the driver process plays at most %d training jobs on one host",
 				 PROCESS_JOBS_MAX);
-	if (check_services(d, e))
+	if (check_services(d, e) || check_backups(real->scenario, e))
 		return -1;
 	if (nodes > PROCESS_NODES_MAX)
 		return error_set(e, ERROR_LIMIT, d->sites[0].place,
