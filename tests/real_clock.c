@@ -182,8 +182,8 @@ static void set_and_check(const struct clock_wall *wall, const char *address, na
 
 static bool shared_memory_left(void)
 {
-	const char *const names[] = {"/dev/shm/drsim-clock-wall-clock",
-				     "/dev/shm/sem.drsim-clock-wall-clock"};
+	const char *const names[] = {"/dev/shm/drsim-clock-wall-offset",
+				     "/dev/shm/sem.drsim-clock-wall-offset"};
 
 	return access(names[0], F_OK) == 0 || access(names[1], F_OK) == 0;
 }
@@ -191,7 +191,7 @@ static bool shared_memory_left(void)
 START_TEST(wall_clocks_are_switched_at_run_time)
 {
 	struct drill_machines drill;
-	struct clock_wall *wall = NULL;
+	struct clock_wall *wall = NULL, *other = NULL;
 	const char *addresses[2];
 	struct error e = {0};
 
@@ -203,6 +203,11 @@ START_TEST(wall_clocks_are_switched_at_run_time)
 	ck_assert_msg(clock_wall_open(arena_printf(&arena, "%s/offset", drill.journal->work),
 				      drill.journal, &drill.arena, &wall, &e) == 0,
 		      "%s", e.text);
+	/* Two nodes of one drill may have clocks that are off. */
+	ck_assert_msg(clock_wall_open(arena_printf(&arena, "%s/other", drill.journal->work),
+				      drill.journal, &drill.arena, &other, &e) == 0,
+		      "%s", e.text);
+	ck_assert_int_eq(clock_wall_close(other, &e), 0);
 	addresses[0] = drill_machines_start(
 		&drill, 0, (struct machine_start){.environment = clock_wall_environment(wall)});
 	addresses[1] = drill_machines_start(&drill, 1, (struct machine_start){0});

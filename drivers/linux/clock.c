@@ -184,9 +184,12 @@ static int wall_open(const char *path, const char *name, struct journal *journal
 int clock_wall_open(const char *path, struct journal *journal, struct arena *arena,
 		    struct clock_wall **ret, struct error *e)
 {
-	assert(journal);
-	return wall_open(path, arena_printf(arena, "drsim-%s-clock", journal->run), journal, arena,
-			 ret, e);
+	const char *base = strrchr(path, '/');
+
+	assert(journal && base);
+	/* Each clock of a run has its own. */
+	return wall_open(path, arena_printf(arena, "drsim-%s-%s", journal->run, base + 1), journal,
+			 arena, ret, e);
 }
 
 int clock_wall_close(struct clock_wall *wall, struct error *e)
