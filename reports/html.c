@@ -54,15 +54,38 @@ static size_t id_start(const char *text)
 	return 0;
 }
 
+/* How long the element is that begins here, when it is the title or the description of a picture:
+ * these hold gnuplot's names of its curves. The page has words of its own. */
+static size_t words_length(const char *at)
+{
+	static const char *const ends[][2] = {{"<title>", "</title>"}, {"<desc>", "</desc>"}};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		const char *end;
+
+		if (strncmp(at, ends[i][0], strlen(ends[i][0])) != 0)
+			continue;
+		end = strstr(at, ends[i][1]);
+		return end ? (size_t)(end - at) + strlen(ends[i][1]) : 0;
+	}
+	return 0;
+}
+
 /* The svg element of a picture; its ids get the plot's name in front, they must be unique in the
  * page. */
-static void put_svg(FILE *page, const char *svg, const char *name)
+static void put_svg(FILE *page, const char *svg, const char *name, const char *text)
 {
 	const char *at = strstr(svg, "<svg");
 
-	while (at && *at) {
-		size_t start = id_start(at);
+	fputs("<svg role=\"img\" aria-label=\"", page);
+	text_escape(page, text);
+	fputc('"', page);
+	for (at += strlen("<svg"); *at;) {
+		size_t words = words_length(at), start = words > 0 ? 0 : id_start(at);
 
+		at += words;
+		if (words > 0)
+			continue;
 		fwrite(at, 1, start > 0 ? start : 1, page);
 		if (start > 0)
 			fprintf(page, "%s-", name);
@@ -100,10 +123,10 @@ bool html_plot(FILE *page, const struct report_input *input, const struct plot *
 
 	snprintf(name, sizeof(name), "plots/%s.svg", plot->name);
 	svg = input->plots ? read_plot(input->out_dir, name, &large) : NULL;
-	whole = svg && strstr(svg, "</svg>");
+	whole = svg && strstr(svg, "<svg") && strstr(svg, "</svg>");
 	if (whole) {
-		page_figure(page, plot->title, text);
-		put_svg(page, svg, plot->name);
+		page_figure(page, plot->title, NULL);
+		put_svg(page, svg, plot->name, text);
 		page_figure_end(page);
 	}
 	if (large)
@@ -126,7 +149,7 @@ static void put_title(FILE *page, const cJSON *record)
 		 view_text_or(record, "verdict", "unknown"),
 		 view_is(record, "drill.kind", "injected") ? "INJECTED" : "SIMULATED",
 		 view_bool(record, "drill.sham") > 0 ? ", sham" : "");
-	page_begin(page, title);
+	page_begin_with(page, title, plot_style);
 }
 
 static int write_report(const struct report_input *input, struct error *e)
@@ -143,11 +166,11 @@ static int write_report(const struct report_input *input, struct error *e)
 	page_main(page);
 	html_objectives(page, record);
 	html_campaign(page, input);
-	html_incident(page, record);
+	html_incident(page, input);
 	html_client(page, input);
 	html_backups(page, input);
 	html_measured(page, record);
-	html_jobs(page, record);
+	html_jobs(page, input);
 	html_faults(page, record);
 	html_findings(page, record);
 	html_residue(page, record);

@@ -17,12 +17,12 @@
 void html_top(FILE *page, const cJSON *record); /* the first screen */
 void html_objectives(FILE *page, const cJSON *record);
 void html_campaign(FILE *page, const struct report_input *input);
-void html_incident(FILE *page, const cJSON *record); /* the worst one; and the others */
-void html_gantt(FILE *page, const cJSON *record);    /* its picture, a part of html_incident() */
+void html_incident(FILE *page, const struct report_input *input); /* the worst, all others */
+void html_gantt(FILE *page, const cJSON *record); /* its picture, a part of html_incident() */
 void html_client(FILE *page, const struct report_input *input);
 void html_backups(FILE *page, const struct report_input *input);
 void html_measured(FILE *page, const cJSON *record); /* by a real drill: wire, ledger, host */
-void html_jobs(FILE *page, const cJSON *record);
+void html_jobs(FILE *page, const struct report_input *input);
 void html_faults(FILE *page, const cJSON *record);
 void html_findings(FILE *page, const cJSON *record);
 void html_residue(FILE *page, const cJSON *record);

@@ -61,6 +61,36 @@ static void put_window(FILE *page, const cJSON *incident)
 	fputs(".</p>\n", page);
 }
 
+/* Where the data came from, and whether it was looked at. Records of older versions do not tell. */
+static void put_source(FILE *page, const cJSON *record)
+{
+	const cJSON *backup = view_get(record, "backup"),
+		    *integrity = view_get(record, "integrity");
+	double number = view_real(backup, "id"), sampled = view_real(integrity, "sampled");
+	int verified = view_bool(backup, "verified");
+	char text[WORDS_MAX];
+
+	if (view_text(backup, "source")) {
+		fputs("<p>Served from after the failover: ", page);
+		text_escape(page, view_is(backup, "source", "replica")
+					  ? "the standby\xe2\x80\x99s replica"
+					  : "backup");
+		if (isfinite(number))
+			fprintf(page, " %s", words_number(text, number));
+		fprintf(page, "; %s.</p>\n",
+			verified > 0    ? "verified"
+			: verified == 0 ? "found damaged when it was verified"
+					: "not verified");
+	}
+	if (!(sampled > 0))
+		return;
+	fprintf(page, "<p>Contents compared: %s of ", words_number(text, sampled));
+	fprintf(page, "%s records, ", words_number(text, view_real(integrity, "total")));
+	fprintf(page, "%s did not match (", words_number(text, view_real(integrity, "mismatch")));
+	text_escape(page, view_text(integrity, "method"));
+	fputs(").</p>\n", page);
+}
+
 /* ---- what became of the backups ---- */
 
 struct fates {
@@ -146,6 +176,7 @@ void html_backups(FILE *page, const struct report_input *input)
 	page_section(page, "backups", "Backups, and what was lost");
 	html_plot(page, input, &plot_backups, text);
 	put_window(page, view_headline(record));
+	put_source(page, record);
 	put_brp(page, brp);
 	if (sum.begun > 0)
 		put_fates(page, &sum);

@@ -135,6 +135,8 @@ void html_repeat(FILE *page, const cJSON *record)
 	fact(page, "Drill id", view_text(record, "drill.id"));
 	fact(page, "Started", view_text(record, "drill.started"));
 	fact(page, "Host", view_text(record, "drill.host"));
+	if (view_text(record, "clock.name"))
+		fact(page, "Clock", view_text(record, "clock.name"));
 	fputs("</dl>\n", page);
 	page_note(page, "On the simulator the same scenario, seed and version give the same "
 			"events, byte for byte. The scenario as run is scenario.yaml in the run "
@@ -197,7 +199,7 @@ void html_not_shown(FILE *page, const cJSON *record)
 		   "The outage was not seen on the wire: it is the client\xe2\x80\x99s account "
 		   "alone.");
 	put_unless(page,
-		   view_get(record, "drill.integrity") || view_get(record, "integrity") ||
+		   view_real(record, "integrity.sampled") > 0 ||
 			   view_real(record, "ledger.read_back") > 0,
 		   "The contents of restored data were not compared with the original by an "
 		   "independent check.");

@@ -20,11 +20,10 @@ static void put_small(FILE *page, const char *before, const char *text)
 
 static void put_name(FILE *page, const cJSON *fault)
 {
-	fputs("<th scope=\"row\"><span class=\"key\">", page);
-	text_escape(page, view_text(fault, "name"));
+	fputs("<th scope=\"row\">", page);
+	page_key(page, view_text(fault, "name"));
 	fputs("<br>", page);
-	text_escape(page, view_text(fault, "target"));
-	fputs("</span>", page);
+	page_key(page, view_text(fault, "target"));
 	put_small(page, "cause: ", view_text(fault, "cause"));
 	put_small(page, "", view_text(fault, "place"));
 	fputs("</th>", page);

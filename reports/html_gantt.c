@@ -197,8 +197,8 @@ static void put_axis(FILE *page, const struct chart *chart, double top, double b
 
 		fprintf(page,
 			"<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" "
-			"class=\"tick\">%g</text>\n",
-			x, top, bottom, x, top - 8, i * step);
+			"class=\"tick\">%s%g</text>\n",
+			x, top, bottom, x, top - 8, i < 0 ? "\xe2\x88\x92" : "", fabs(i * step));
 	}
 	fprintf(page, "<path class=\"axis\" d=\"M%d %.1fH%d\"/>\n", LEFT, bottom, RIGHT);
 }
@@ -257,9 +257,11 @@ static void put_limit(FILE *page, const struct chart *chart, double top, double 
 	if (isnan(chart->limit))
 		return;
 	fprintf(page,
-		"<path class=\"goal\" d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" "
+		"<path class=\"goal\" d=\"M%.1f %.1fV%.1f\"/><path class=\"goal\" "
+		"d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" "
 		"class=\"goal-name\">FRT objective %s</text>\n",
-		x, top - 32, bottom, x + 6, top - 27, words_duration_exact(text, chart->limit));
+		x, top - 36, top - 22, x, top - 3, bottom, x + 6, top - 26,
+		words_duration_exact(text, chart->limit));
 }
 
 /* ---- marks ---- */

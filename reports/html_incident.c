@@ -117,6 +117,24 @@ static void put_fact(FILE *page, const char *name, const char *text)
 	fputs("</dd>\n", page);
 }
 
+static void put_failback(FILE *page, const cJSON *failback)
+{
+	if (view_bool(failback, "done") < 0)
+		return;
+	fprintf(page, "<dt>Failback</dt><dd>%s",
+		view_bool(failback, "done") > 0 ? "done" : "not within the drill");
+	if (isfinite(view_real(failback, "duration_s"))) {
+		fputs(", ", page);
+		page_value(page, view_real(failback, "duration_s"), "s");
+		fputs(" after the repair", page);
+	}
+	if (isfinite(view_real(failback, "sustained_s"))) {
+		fputs("; the backup system served alone for ", page);
+		page_value(page, view_real(failback, "sustained_s"), "s");
+	}
+	fputs("</dd>\n", page);
+}
+
 static void put_facts(FILE *page, const cJSON *record, const cJSON *incident)
 {
 	int count = cJSON_GetArraySize(view_get(record, "incidents")),
@@ -128,12 +146,12 @@ static void put_facts(FILE *page, const cJSON *record, const cJSON *incident)
 		fprintf(page, "<dt>Number</dt><dd>%g of %s, by the longest FRT</dd>\n",
 			view_real(record, "metrics.incident") + 1, words_number(text, count));
 	put_fact(page, "Path", view_text(incident, "path"));
-	fputs("<dt>Fault</dt><dd class=\"key\">", page);
-	text_escape(page, view_text(incident, "fault"));
+	fputs("<dt>Fault</dt><dd>", page);
+	page_key(page, view_text(incident, "fault"));
 	fputs(" on ", page);
-	text_escape(page, view_text(incident, "target"));
+	page_key(page, view_text(incident, "target"));
 	fputs(" (", page);
-	text_escape(page, view_text(incident, "place"));
+	page_key(page, view_text(incident, "place"));
 	fputs(")</dd>\n", page);
 	if (faults > 1)
 		fprintf(page,
@@ -150,6 +168,7 @@ static void put_facts(FILE *page, const cJSON *record, const cJSON *incident)
 			"<dt>Wrong answers</dt><dd><span class=\"bad\">%s requests</span> while it "
 			"was open</dd>\n",
 			words_number(text, view_real(incident, "wrong")));
+	put_failback(page, view_get(record, "failback"));
 	fputs("</dl>\n", page);
 }
 
@@ -189,9 +208,10 @@ static void put_list(FILE *page, const cJSON *incidents)
 	html_cut(page, &list, "incidents", "those with the longest FRT");
 }
 
-void html_incident(FILE *page, const cJSON *record)
+void html_incident(FILE *page, const struct report_input *input)
 {
-	const cJSON *incident = view_headline(record);
+	const cJSON *record = input->record, *incident = view_headline(record);
+	char text[128], count[WORDS_MAX];
 
 	page_section(page, "incident",
 		     incident ? "The incident with the longest FRT" : "Incidents");
@@ -204,6 +224,11 @@ void html_incident(FILE *page, const cJSON *record)
 	put_sums(page, record);
 	put_facts(page, record, incident);
 	put_marks(page, incident);
+	snprintf(text, sizeof(text),
+		 "The FRT of %.32s incidents over the time of the drill. The table below lists the "
+		 "worst of them.",
+		 words_number(count, cJSON_GetArraySize(view_get(record, "incidents"))));
+	html_plot(page, input, &plot_incidents, text);
 	put_list(page, view_get(record, "incidents"));
 	page_section_end(page);
 }

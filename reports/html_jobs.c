@@ -89,15 +89,20 @@ static void put_repairs(FILE *page, const cJSON *repairs)
 			"drill.");
 }
 
-void html_jobs(FILE *page, const cJSON *record)
+void html_jobs(FILE *page, const struct report_input *input)
 {
-	const cJSON *jobs = view_get(record, "jobs"), *repairs = view_get(record, "repairs");
+	const cJSON *jobs = view_get(input->record, "jobs"),
+		    *repairs = view_get(input->record, "repairs");
 
 	if (!jobs && !repairs)
 		return;
 	page_section(page, "jobs", jobs ? "Training jobs" : "Down time");
-	if (jobs)
+	if (jobs) {
+		html_plot(page, input, &plot_jobs,
+			  "What the time of each training job went into. The table below has the "
+			  "numbers.");
 		put_jobs(page, jobs);
+	}
 	if (repairs)
 		put_repairs(page, repairs);
 	page_section_end(page);

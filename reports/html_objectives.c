@@ -10,10 +10,10 @@
 void html_objectives(FILE *page, const cJSON *record)
 {
 	static const struct page_column columns[] = {{"Objective", false},
-						     {"Limit", true},
+						     {"Result", false},
 						     {"Achieved", true},
-						     {"Judged at", false},
-						     {"Result", false}};
+						     {"Limit", true},
+						     {"Judged at", false}};
 	const cJSON *objective;
 
 	page_section(page, "objectives", "Objectives");
@@ -32,21 +32,21 @@ void html_objectives(FILE *page, const cJSON *record)
 
 		page_row(page);
 		page_row_head(page, view_text(objective, "name"));
-		fprintf(page, "<td class=\"n\">at %s ",
-			text_is_floor(view_text_or(objective, "name", "")) ? "least" : "most");
-		page_value(page, view_real(objective, "limit"), unit);
-		fputs("</td>", page);
+		page_cell_met(page, view_bool(objective, "met"));
 		/* Missed without a number: it had not ended when the drill did. */
 		page_cell_value(page,
 				isnan(achieved) && view_bool(objective, "met") == 0 ? INFINITY
 										    : achieved,
 				unit);
+		fprintf(page, "<td class=\"n\">at %s ",
+			text_is_floor(view_text_or(objective, "name", "")) ? "least" : "most");
+		page_value(page, view_real(objective, "limit"), unit);
+		fputs("</td>", page);
 		if (isfinite(quantile))
 			snprintf(value, sizeof(value), "p%g of all trials", quantile * 100);
 		else
 			snprintf(value, sizeof(value), "this run");
-		page_cell(page, NULL, value);
-		page_cell_met(page, view_bool(objective, "met"));
+		page_cell(page, "w", value);
 		page_row_end(page);
 	}
 	page_table_end(page);

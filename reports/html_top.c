@@ -67,13 +67,6 @@ static void put_sentence(FILE *page, const cJSON *record)
 
 /* ---- what broke, what was lost ---- */
 
-static void put_key(FILE *page, const char *text)
-{
-	fputs("<span class=\"key\">", page);
-	text_escape(page, text);
-	fputs("</span>", page);
-}
-
 static const char *path_words(const cJSON *incident)
 {
 	if (view_is(incident, "path", "failover"))
@@ -100,9 +93,9 @@ static void put_broken(FILE *page, const cJSON *record)
 		      page);
 		return;
 	}
-	put_key(page, view_text(incident, "fault"));
+	page_key(page, view_text(incident, "fault"));
 	fputs(" on ", page);
-	put_key(page, view_text(incident, "target"));
+	page_key(page, view_text(incident, "target"));
 	fprintf(page, ", %s into the drill; ",
 		words_duration(text, view_seconds(incident, "t_fault_ns")));
 	if (view_bool(incident, "undetected") > 0)
@@ -112,32 +105,47 @@ static void put_broken(FILE *page, const cJSON *record)
 	fprintf(page, "%s.</p>\n", path_words(incident));
 }
 
-static void put_lost(FILE *page, const cJSON *record)
+/* "io 240 MB in 28,800 records": each class that lost something. */
+static void put_classes(FILE *page, const cJSON *brp)
 {
-	const cJSON *brp = view_get(record, "metrics.brp"), *total = view_get(brp, "total");
-	double seconds = view_real(brp, "seconds"), bytes, records;
+	const cJSON *class;
+	const char *between = "";
 	char text[WORDS_MAX];
 
-	total = total ? total : brp; /* a record of an older version has the worst class alone */
-	bytes = view_real(total, "bytes");
-	records = view_real(total, "records");
+	cJSON_ArrayForEach (class, view_get(brp, "by_class")) {
+		double bytes = view_real(class, "bytes"), records = view_real(class, "records");
+
+		if (!(bytes > 0 || records > 0))
+			continue;
+		fprintf(page, "%s", between);
+		page_value(page, bytes, "bytes");
+		fputs(" of ", page);
+		text_escape(page, class->string);
+		if (records > 0) {
+			fputs(" (", page);
+			page_value_as(page, records, "records", words_number(text, records));
+			fputs("\xc2\xa0records)", page);
+		}
+		between = ", ";
+	}
+}
+
+static void put_lost(FILE *page, const cJSON *record)
+{
+	const cJSON *brp = view_get(record, "metrics.brp");
+	double seconds = view_real(brp, "seconds"), bytes = view_real(brp, "bytes"),
+	       records = view_real(brp, "records");
+	char text[WORDS_MAX];
+
 	fputs("<p><strong>What was lost:</strong> ", page);
 	if (isnan(bytes) && isnan(records)) {
 		fputs("not known: at the end nothing could be read, or its content is in "
 		      "doubt.</p>\n",
 		      page);
 	} else if (bytes > 0 || records > 0) {
-		fputs("<span class=\"w\">", page);
-		page_value(page, bytes, "bytes");
-		fputs("</span>", page);
-		if (records > 0) {
-			fputs(" in <span class=\"w\">", page);
-			page_value_as(page, records, "records", words_number(text, records));
-			fputs(" records</span>", page);
-		}
+		put_classes(page, brp);
 		if (isfinite(seconds))
-			fprintf(page,
-				", acknowledged up to %s before the loss and not there after it",
+			fprintf(page, ", acknowledged up to %s before the loss",
 				words_duration(text, seconds));
 		fputs(".</p>\n", page);
 	} else if (seconds > 0 && view_get(record, "jobs")) {
@@ -152,20 +160,25 @@ static void put_lost(FILE *page, const cJSON *record)
 
 /* One measure, with its limit where there is one. */
 struct card {
-	const char *objective, *name, *unit;
+	const char *objective, *name, *meaning, *unit;
 	double value; /* of this run, or of trial 0 */
 };
 
-static void put_limit(FILE *page, const cJSON *item)
+static void put_limit(FILE *page, const cJSON *item, double value)
 {
-	const char *name = view_text_or(item, "name", "");
+	bool floor = text_is_floor(view_text_or(item, "name", ""));
+	double limit = view_real(item, "limit");
+	char share[WORDS_MAX];
 
 	fputs("<span>", page);
 	page_met(page, view_bool(item, "met"));
-	fprintf(page, " <small>%s ", text_is_floor(name) ? "at least" : "at most");
-	page_value(page, view_real(item, "limit"), view_text_or(item, "unit", ""));
+	fprintf(page, " <small>%s ", floor ? "at least" : "at most");
+	page_value(page, limit, view_text_or(item, "unit", ""));
 	if (isfinite(view_real(item, "quantile")))
 		fprintf(page, ", p%g of all trials", view_real(item, "quantile") * 100);
+	if (floor && limit < 1 && isfinite(value)) /* which is what the bar shows */
+		fprintf(page, "; %s of the allowed loss used",
+			words_percent(share, round((1 - value) / (1 - limit) * 1000) / 1000));
 	fputs("</small></span>\n", page);
 }
 
@@ -198,13 +211,15 @@ static void put_card(FILE *page, const cJSON *record, const struct card *card)
 	/* What was judged and has no number did not end. */
 	if (item && isnan(value) && view_bool(item, "met") == 0)
 		value = INFINITY;
-	fprintf(page, "<li class=\"card\"><span class=\"name\">%s</span><span class=\"big\">",
-		card->name);
+	fprintf(page,
+		"<li class=\"card\"><span class=\"name\"><strong>%s</strong>%s</span><span "
+		"class=\"big\">",
+		card->name, card->meaning);
 	page_value(page, value, card->unit);
 	fputs("</span>\n", page);
 	if (item) {
 		put_bar(page, item, value);
-		put_limit(page, item);
+		put_limit(page, item, value);
 	} else {
 		fprintf(page, "<small>no objective%s</small>\n",
 			view_get(record, "campaign") ? "; of trial 0" : "");
@@ -251,16 +266,12 @@ static void put_cards(FILE *page, const cJSON *record)
 	const cJSON *job = worst_job(record);
 	double available = view_real(record, "metrics.availability.time");
 	const struct card measures[] = {
-		{"frt", "FRT \xc2\xb7 fault to good service", "s",
-		 view_real(record, "metrics.frt_s")},
-		{"brt", "BRT \xc2\xb7 switch and data recovery", "s",
-		 view_real(record, "metrics.brt_s")},
-		{"brp.seconds", "BRP \xc2\xb7 age of the recovery point", "s",
+		{"frt", "FRT", "fault to good service", "s", view_real(record, "metrics.frt_s")},
+		{"brt", "BRT", "switch, data recovery", "s", view_real(record, "metrics.brt_s")},
+		{"brp.seconds", "BRP", "age of restored data", "s",
 		 view_real(record, "metrics.brp.seconds")},
-		{"availability", "Availability \xc2\xb7 of the drill\xe2\x80\x99s time", "fraction",
-		 available},
-		{"ettr", "ETTR \xc2\xb7 effective training time", "fraction",
-		 view_real(job, "ettr")},
+		{"availability", "Availability", "of the time", "fraction", available},
+		{"ettr", "ETTR", "effective training", "fraction", view_real(job, "ettr")},
 	};
 
 	fputs("<ul class=\"cards\">\n", page);
@@ -310,7 +321,7 @@ static void put_about(FILE *page, const cJSON *record)
 	char text[WORDS_MAX];
 
 	if (view_text(record, "drill.description")) {
-		fputs("<p>", page);
+		fputs("<p class=\"about\">", page);
 		text_escape(page, view_text(record, "drill.description"));
 		fputs("</p>\n", page);
 	}

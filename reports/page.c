@@ -13,6 +13,8 @@
 #define DRSIM_VERSION "unknown"
 #endif
 
+#define WIDE 6 /* more columns than these get smaller type on paper */
+
 /* ---- the frame ---- */
 
 void page_begin(FILE *page, const char *title)
@@ -90,6 +92,30 @@ void page_note(FILE *page, const char *text)
 	fputs("</p>\n", page);
 }
 
+/* A long name may be broken behind a slash, and nowhere else. */
+static void put_key(FILE *page, const char *text)
+{
+	char part[128];
+
+	while (text && strchr(text, '/')) {
+		int length = (int)strcspn(text, "/") + 1;
+
+		if (snprintf(part, sizeof(part), "%.*s", length, text) >= (int)sizeof(part))
+			break; /* nobody's name */
+		text_escape(page, part);
+		fputs("<wbr>", page);
+		text += length;
+	}
+	text_escape(page, text);
+}
+
+void page_key(FILE *page, const char *text)
+{
+	fputs("<span class=\"key\">", page);
+	put_key(page, text);
+	fputs("</span>", page);
+}
+
 /* ---- tables ---- */
 
 /* A box that scrolls has to be reached by keyboard, and then has to say what it is. */
@@ -103,7 +129,7 @@ static void box(FILE *page, const char *label)
 void page_table(FILE *page, const char *caption, const struct page_column *columns, size_t count)
 {
 	box(page, caption);
-	fputs("<table><caption>", page);
+	fputs(count > WIDE ? "<table class=\"wide\"><caption>" : "<table><caption>", page);
 	text_escape(page, caption);
 	fputs("</caption>\n<thead><tr>", page);
 	for (size_t i = 0; i < count; i++) {
@@ -152,7 +178,10 @@ void page_cell(FILE *page, const char *class, const char *text)
 		fprintf(page, "<td class=\"%s\">", class);
 	else
 		fputs("<td>", page);
-	text_escape(page, text);
+	if (class && strcmp(class, "key") == 0)
+		put_key(page, text);
+	else
+		text_escape(page, text);
 	fputs("</td>", page);
 }
 

@@ -27,8 +27,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* The style sheet, in page_style.c, as parts up to a NULL. Classes for writers: good, bad, open (a word that judges), n (a
- * number's cell), key (a name of the scenario), note (small print), w (never broken over lines). */
+/* The style sheet, in page_style.c, as parts up to a NULL. Classes for writers: good, bad, open (a
+ * word that judges), n (a number's cell), key (a name of the scenario), text (a cell that is read),
+ * note (small print), w (never broken over lines). */
 extern const char *const page_style[];
 
 /* From the document type to the open <header>. */
@@ -68,13 +69,15 @@ void page_row_total(FILE *page);
 void page_row_end(FILE *page);
 /* The first cell of a row, which names it. */
 void page_row_head(FILE *page, const char *text);
-/* A cell of text; `class` may be NULL. */
+/* A cell of text; `class` may be NULL; "key" is as page_key(). */
 void page_cell(FILE *page, const char *class, const char *text);
 /* A number by its unit, as of text_value(); the raw value on hover and for programs. */
 void page_cell_value(FILE *page, double value, const char *unit);
 /* "met", "missed" or "not evaluable" for 1, 0 and -1. */
 void page_cell_met(FILE *page, int met);
 
+/* A name of the scenario, such as a target; long ones may be broken behind a slash. */
+void page_key(FILE *page, const char *text);
 /* The same outside of tables: a value within a text, and one in words of the caller's own. */
 void page_value(FILE *page, double value, const char *unit);
 void page_value_as(FILE *page, double value, const char *unit, const char *shown);
