@@ -7,7 +7,7 @@
 #include "reports/text.h"
 #include "reports/view.h"
 
-#define FAULTS_SHOWN 100
+#define FAULTS_SHOWN 50
 
 static void put_small(FILE *page, const char *before, const char *text)
 {

@@ -91,6 +91,10 @@ static void collect_bars(struct chart *chart, double rest)
 		since(chart, "t_verified_ns"));
 	add_bar(chart, "Diagnose", "detect", detect, diagnosed);
 	add_bar(chart, "Repair", "repair", isnan(diagnosed) ? detect : diagnosed, repaired);
+	/* Without a move there is no readiness: the rest of the way, from the last that was done. */
+	if (!failover && fmax(fmax(fmax(detect, diagnosed), repaired), 0) < restored)
+		add_bar(chart, "Coming back", "ready",
+			fmax(fmax(fmax(detect, diagnosed), repaired), 0), restored);
 	add_bar(chart, "Failback", "other", since(chart, "t_failback_ns"),
 		since(chart, "t_normal_ns"));
 }

@@ -266,9 +266,9 @@ static void put_cards(FILE *page, const cJSON *record)
 	const cJSON *job = worst_job(record);
 	double available = view_real(record, "metrics.availability.time");
 	const struct card measures[] = {
-		{"frt", "FRT", "fault to good service", "s", view_real(record, "metrics.frt_s")},
-		{"brt", "BRT", "switch, data recovery", "s", view_real(record, "metrics.brt_s")},
-		{"brp.seconds", "BRP", "age of restored data", "s",
+		{"frt", "FRT", "fault to recovery", "s", view_real(record, "metrics.frt_s")},
+		{"brt", "BRT", "switch and restore", "s", view_real(record, "metrics.brt_s")},
+		{"brp.seconds", "BRP", "age of the data", "s",
 		 view_real(record, "metrics.brp.seconds")},
 		{"availability", "Availability", "of the time", "fraction", available},
 		{"ettr", "ETTR", "effective training", "fraction", view_real(job, "ettr")},

@@ -1251,7 +1251,7 @@ START_TEST(a_long_run_is_cut_worst_first)
 	ck_assert_ptr_nonnull(
 		strstr(text, "These are 50 of 20,000 incidents, those with the longest FRT. All of "
 			     "them are in record.json, with every event in events.jsonl."));
-	ck_assert_ptr_nonnull(strstr(text, "These are 100 of 20,000 faults"));
+	ck_assert_ptr_nonnull(strstr(text, "These are 50 of 20,000 faults"));
 	ck_assert_ptr_nonnull(strstr(text, "the one without effect"));
 	ck_assert_ptr_nonnull(strstr(text, "<data value=\"19999\" title=\"19999 s\">"));
 	ck_assert_ptr_null(strstr(text, "<data value=\"19949\" title=\"19949 s\">"));
