@@ -70,7 +70,8 @@ static void collect_bars(struct chart *chart, double rest)
 	       switching = since(chart, "t_switch_begin_ns"),
 	       switched = since(chart, "t_switched_ns"), data = since(chart, "t_data_begin_ns"),
 	       usable = since(chart, "t_data_restored_ns"),
-	       diagnosed = since(chart, "t_diagnosed_ns"), repaired = since(chart, "t_repaired_ns");
+	       diagnosed = since(chart, "t_diagnosed_ns"), repaired = since(chart, "t_repaired_ns"),
+	       done;
 	bool failover = isfinite(view_real(incident, "brt_ns"));
 
 	add_bar(chart, "Loss window", "loss", since(chart, "t_bp_ns"), since(chart, "t_loss_ns"));
@@ -91,10 +92,10 @@ static void collect_bars(struct chart *chart, double rest)
 		since(chart, "t_verified_ns"));
 	add_bar(chart, "Diagnose", "detect", detect, diagnosed);
 	add_bar(chart, "Repair", "repair", isnan(diagnosed) ? detect : diagnosed, repaired);
-	/* Without a move there is no readiness: the rest of the way, from the last that was done. */
-	if (!failover && fmax(fmax(fmax(detect, diagnosed), repaired), 0) < restored)
-		add_bar(chart, "Coming back", "ready",
-			fmax(fmax(fmax(detect, diagnosed), repaired), 0), restored);
+	/* Without a move there is no readiness: the rest of the way, from what was done last. */
+	done = fmax(fmax(fmax(detect, diagnosed), repaired), 0);
+	if (!failover && done < restored)
+		add_bar(chart, "Coming back", "ready", done, restored);
 	add_bar(chart, "Failback", "other", since(chart, "t_failback_ns"),
 		since(chart, "t_normal_ns"));
 }
@@ -355,6 +356,14 @@ static void draw(FILE *page, struct chart *chart)
 	fputs("</svg>\n", page);
 }
 
+static bool goes_beyond(const struct chart *chart)
+{
+	for (size_t i = 0; i < chart->mark_count; i++)
+		if (chart->marks[i].at < chart->first || chart->marks[i].at > chart->last)
+			return true;
+	return false;
+}
+
 void html_gantt(FILE *page, const cJSON *record)
 {
 	struct chart chart = {.incident = view_headline(record), .limit = NAN};
@@ -374,5 +383,7 @@ void html_gantt(FILE *page, const cJSON *record)
 	page_figure(page, "What took how long", NULL);
 	draw(page, &chart);
 	page_figure_end(page);
-	page_note(page, "\xe2\x97\x82 and \xe2\x96\xb8: goes on beyond the edge of the picture.");
+	if (goes_beyond(&chart))
+		page_note(page,
+			  "\xe2\x97\x82 and \xe2\x96\xb8: goes on beyond the edge of the picture.");
 }

@@ -60,7 +60,7 @@ static const char *const marks[][2] = {
 	{"t_switched_ns", "traffic on the backup, old primary fenced"},
 	{"t_data_begin_ns", "restore starts"},
 	{"t_data_restored_ns", "data usable on the backup"},
-	{"t_restored_ns", "service, or a job, is good again and stays good"},
+	{"t_restored_ns", "service, or a job, is good again for a whole window"},
 	{"t_verified_ns", "integrity checked, ledger reconciled"},
 	{"t_diagnosed_ns", "cause named"},
 	{"t_repaired_ns", "component fixed"},
@@ -139,7 +139,7 @@ static void put_facts(FILE *page, const cJSON *record, const cJSON *incident)
 {
 	int count = cJSON_GetArraySize(view_get(record, "incidents")),
 	    faults = cJSON_GetArraySize(view_get(incident, "faults"));
-	char text[WORDS_MAX];
+	char text[WORDS_MAX], relapsed[WORDS_MAX];
 
 	fputs("<dl>", page);
 	if (count > 1)
@@ -168,6 +168,11 @@ static void put_facts(FILE *page, const cJSON *record, const cJSON *incident)
 			"<dt>Wrong answers</dt><dd><span class=\"bad\">%s requests</span> while it "
 			"was open</dd>\n",
 			words_number(text, view_real(incident, "wrong")));
+	if (view_real(incident, "relapses") > 0)
+		fprintf(page,
+			"<dt>Relapses</dt><dd>bad again %s times after that, %s in all</dd>\n",
+			words_number(text, view_real(incident, "relapses")),
+			words_duration_exact(relapsed, view_seconds(incident, "relapsed_ns")));
 	put_failback(page, view_get(record, "failback"));
 	fputs("</dl>\n", page);
 }

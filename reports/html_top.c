@@ -149,7 +149,7 @@ static void put_lost(FILE *page, const cJSON *record)
 				words_duration(text, seconds));
 		fputs(".</p>\n", page);
 	} else if (seconds > 0 && view_get(record, "jobs")) {
-		fprintf(page, "no data; %s of training were done again.</p>\n",
+		fprintf(page, "no data; up to %s of training, done again after a restart.</p>\n",
 			words_duration(text, seconds));
 	} else {
 		fputs("nothing that had been acknowledged.</p>\n", page);
@@ -164,11 +164,22 @@ struct card {
 	double value; /* of this run, or of trial 0 */
 };
 
+/* Of a lower limit: how much of the gap to all was used. */
+static void put_used(FILE *page, double share)
+{
+	char text[WORDS_MAX];
+
+	if (share > 2)
+		fprintf(page, "; %.3g times the allowed loss", share);
+	else
+		fprintf(page, "; %s of the allowed loss used",
+			words_percent(text, round(share * 1000) / 1000));
+}
+
 static void put_limit(FILE *page, const cJSON *item, double value)
 {
 	bool floor = text_is_floor(view_text_or(item, "name", ""));
 	double limit = view_real(item, "limit");
-	char share[WORDS_MAX];
 
 	fputs("<span>", page);
 	page_met(page, view_bool(item, "met"));
@@ -177,8 +188,7 @@ static void put_limit(FILE *page, const cJSON *item, double value)
 	if (isfinite(view_real(item, "quantile")))
 		fprintf(page, ", p%g of all trials", view_real(item, "quantile") * 100);
 	if (floor && limit < 1 && isfinite(value)) /* which is what the bar shows */
-		fprintf(page, "; %s of the allowed loss used",
-			words_percent(share, round((1 - value) / (1 - limit) * 1000) / 1000));
+		put_used(page, (1 - value) / (1 - limit));
 	fputs("</small></span>\n", page);
 }
 

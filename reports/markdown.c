@@ -15,8 +15,8 @@
 #include "reports/text.h"
 #include "reports/view.h"
 
-#define FAULTS_SHOWN 20
-#define FINDINGS_SHOWN 20
+#define FAULTS_SHOWN 10
+#define FINDINGS_SHOWN 10
 
 /* ---- texts ---- */
 

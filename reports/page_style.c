@@ -50,7 +50,7 @@ const char *const page_style[] = {
 	".tag.is-bad{background:var(--bad);border-color:var(--bad);color:var(--on)}"
 	".tag.is-open{background:var(--open);border-color:var(--open);color:var(--on)}\n",
 	/* The parts of a page. */
-	".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:14px;"
+	".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:14px;"
 	"margin:20px 0 0;padding:0;list-style:none}\n"
 	".card{border:1px solid var(--line);border-radius:8px;padding:12px 14px;max-width:none;"
 	"container-type:inline-size}\n"
@@ -79,7 +79,8 @@ const char *const page_style[] = {
 	".wide{font-size:13px}.wide tbody th,.wide tbody td,.wide thead th{padding-right:11px}"
 	".wide tr>:last-child{padding-right:0}\n"
 	/* The picture of an incident. */
-	".gantt text{font-size:13px;fill:var(--ink)}.gantt .name{text-anchor:end}"
+	".gantt text{font-size:13px;fill:var(--ink);stroke:var(--paper);"
+	"stroke-width:4px;paint-order:stroke}.gantt .name{text-anchor:end}"
 	".gantt .tick{text-anchor:middle}.gantt .tick,.gantt .unit,.gantt .mark-name"
 	"{font-size:12px;fill:var(--soft)}.gantt .goal-name{fill:var(--bad);font-size:12px}"
 	".gantt path{fill:none}.grid{stroke:var(--line)}.axis{stroke:var(--rule)}"
@@ -102,6 +103,7 @@ const char *const page_style[] = {
 	"@media(max-width:620px){header,main,footer{padding-left:16px;padding-right:16px}"
 	"h1{font-size:21px}.cards{grid-template-columns:repeat(auto-fit,minmax(150px,1fr));"
 	"gap:10px}.card{padding:10px 12px}.card .big{font-size:21px}}\n"
+	"@media(max-width:420px){dl{grid-template-columns:1fr}dd{margin-bottom:6px}}\n"
 	"@media print{@page{size:A4;margin:14mm}body{font-size:10pt}.skip{display:none}"
 	"header,main,footer{max-width:none;padding-left:0;padding-right:0}"
 	"header{padding-top:0}section{margin-top:20px}table{font-size:8.5pt}"
