@@ -19,7 +19,6 @@
 #define THREADS_MAX 64
 #define BLOCK_MAX 16 /* trials a worker takes at once, so that two seldom write one cache line */
 #define ALPHA 0.05   /* intervals are 95 % intervals */
-#define PROGRESS_TEXT 96
 
 /* What is kept of a trial beside its measures, in one word. 0: not run. */
 #define OUTCOME_DONE (1u << 0)
@@ -111,12 +110,10 @@ static bool stopped(const struct worker *worker)
 static void tell(const struct worker *worker, uint64_t trial)
 {
 	const struct run_options *options = worker->pool->options;
-	char text[PROGRESS_TEXT];
+	const struct run_progress progress = {.trial = trial, .trials = worker->pool->trials};
 
-	if (!worker->caller || !options->progress)
-		return;
-	snprintf(text, sizeof(text), "trial %" PRIu64 " of %" PRIu64, trial, worker->pool->trials);
-	options->progress(options->progress_self, NANOS_NEVER, text);
+	if (worker->caller && options->progress)
+		options->progress(options->progress_self, &progress);
 }
 
 static int work_trial(struct worker *worker, struct run *run, uint64_t trial)

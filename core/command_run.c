@@ -173,6 +173,7 @@ static int write_reports(struct drill *drill, struct error *e)
 		if (e->kind != ERROR_LIMIT)
 			return -1;
 		/* Too large to be read back into pages: the record and its events still count. */
+		progress_end(&drill->progress);
 		error_print(e);
 		fputs("drsim: the record is written, its pages are not\n", stderr);
 		*e = (struct error){0};
@@ -197,21 +198,28 @@ static int fill_folder(struct drill *drill, struct run *run, struct error *e)
 	if (folder_write(&drill->folder, "scenario.yaml", drill->scenario->text,
 			 drill->scenario->text_size, arena, e))
 		return -1;
-	progress_start(&drill->progress, drill->scenario->duration, drill->command->quiet);
+	progress_start(&drill->progress, drill->scenario,
+		       strcmp(drill->options.driver->kind, "injected") == 0,
+		       drill->command->quiet);
 	rc = run_first(drill, run, e);
 	if (rc == 0 && trials > 1 && !stop_signal)
 		rc = campaign_run(drill->scenario, &drill->options, trials, record, arena, e);
-	progress_end(&drill->progress);
-	if (rc)
+	if (rc) {
+		progress_end(&drill->progress);
 		return -1;
+	}
 	record->wall_s = command_seconds() - drill->started;
+	progress_say(&drill->progress, "changes of the plan are tried");
 	/* Its commands name the scenario alone, which is another one than the calibrated one. */
 	if (!drill->scenario->calibration)
 		what_if_compute(record, &drill->options, arena);
 	findings_compute(record, arena);
 	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
 		record->abort_reason = invalid_reason(record);
-	if (write_reports(drill, e))
+	progress_say(&drill->progress, "the reports are written");
+	rc = write_reports(drill, e);
+	progress_end(&drill->progress);
+	if (rc)
 		return -1;
 	return folder_commit(&drill->folder, e);
 }
@@ -231,14 +239,6 @@ static int print_file(const char *path, struct error *e)
 		fwrite(block, 1, got, stdout);
 	fclose(file);
 	return 0;
-}
-
-static bool wants_colour(void)
-{
-	const char *terminal = getenv("TERM"), *without = getenv("NO_COLOR");
-
-	return isatty(STDOUT_FILENO) == 1 && (!without || !*without) && terminal &&
-	       strcmp(terminal, "dumb") != 0;
 }
 
 /* One line in the history of nights. Without it the drill counts all the same. */
@@ -266,7 +266,8 @@ static int finish(struct drill *drill)
 			       &error))
 			error_print(&error);
 	} else {
-		summary_print(&drill->record, drill->folder.path, stdout, wants_colour());
+		summary_print(&drill->record, drill->folder.path, stdout,
+			      command_colour(STDOUT_FILENO), command_columns(STDOUT_FILENO));
 	}
 	return drill->record.exit_code;
 }

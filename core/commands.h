@@ -164,15 +164,33 @@ struct leftovers folder_sweep(const char *path, struct arena *arena);
 
 /* ---- core/command_progress.c ---- */
 
+/* A line that is redrawn on a terminal, a plain one now and then elsewhere; on standard error. */
 struct progress {
-	bool quiet, terminal, drawn;
+	bool quiet, redrawn, colour, drawn;
+	bool real;             /* the drill's seconds are ours: then the end is known beforehand */
+	const char *name;      /* of the scenario */
 	double started, shown; /* seconds of the monotonic clock */
 	nanos duration;
 };
 
-void progress_start(struct progress *progress, nanos duration, bool quiet);
-void progress_tell(void *self, nanos now, const char *what); /* run_options.progress */
+struct run_progress;
+
+/* Of a drill; `scenario` NULL: of something else, which is told by progress_note(). */
+void progress_start(struct progress *progress, const struct scenario *scenario, bool real,
+		    bool quiet);
+void progress_tell(void *self, const struct run_progress *told); /* run_options.progress */
+/* A text of the caller's own as the line, as often as a line is due. */
+void progress_note(struct progress *progress, const char *text);
+/* What is done once the drill is over, when that was long enough for a line: told at once. */
+void progress_say(struct progress *progress, const char *what);
 void progress_end(struct progress *progress);
+
+/* The stream is a terminal on which a line can be redrawn, on which colours are wanted (NO_COLOR,
+ * no-color.org). */
+bool command_terminal(int fd);
+bool command_colour(int fd);
+/* Columns of the terminal behind `fd`; 0: there is none, or it does not say. */
+int command_columns(int fd);
 
 /* Seconds of a clock that never goes back; the wall clock as RFC 3339 in UTC, and the same for file
  * names. */

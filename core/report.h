@@ -54,7 +54,9 @@ int history_path(const char *wanted, struct arena *arena, const char **ret_path,
 /* Adds one line for a drill that is over. Waits while others write. */
 int history_write(const struct record *record, const char *path, struct arena *arena,
 		  struct error *e);
-/* The table at the end of `drsim run`. `folder` may be NULL. */
-void summary_print(const struct record *record, const char *folder, FILE *out, bool colour);
+/* The table at the end of `drsim run`. `folder` may be NULL; it fits a terminal of so many columns,
+ * 0: of the usual ones. */
+void summary_print(const struct record *record, const char *folder, FILE *out, bool colour,
+		   int columns);
 
 #endif

@@ -511,6 +511,13 @@ static bool stopped_by_signal(struct run *run)
 	return true;
 }
 
+static void tell_progress(struct run *run)
+{
+	const struct run_progress progress = {.now = run->now, .phase = run_phase(run)};
+
+	run->options.progress(run->options.progress_self, &progress);
+}
+
 /* At one instant: faults, then probes, then backups (with whatever else the controller has to do).
  */
 static int loop(struct run *run, struct error *e)
@@ -536,7 +543,7 @@ static int loop(struct run *run, struct error *e)
 		if (run->scenario->guard_count > 0)
 			check_guards(run);
 		if (run->options.progress)
-			run->options.progress(run->options.progress_self, run->now, "running");
+			tell_progress(run);
 		if (run->aborted || run->too_many)
 			return 0;
 	}

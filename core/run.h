@@ -14,12 +14,32 @@
 #include "core/record.h"
 #include "core/scenario.h"
 
+/* Where the recovery of what is broken is, in the order of its cycle. */
+enum run_phase {
+	PHASE_OF_NORMAL, /* nothing is broken */
+	PHASE_OF_DETECTION,
+	PHASE_OF_DECISION,
+	PHASE_OF_SWITCH,
+	PHASE_OF_DATA_RECOVERY,
+	PHASE_OF_READINESS,
+	PHASE_OF_REPAIR,
+	PHASE_OF_FAILBACK,
+};
+extern const char *const run_phase_names[]; /* "normal", "detection", … */
+
+/* How far a run is. Told often, always by the thread that called. */
+struct run_progress {
+	nanos now; /* of a single drill */
+	enum run_phase phase;
+	uint64_t trial, trials; /* of a campaign: this one, of so many; trials 0: a single drill */
+};
+
 struct run_options {
 	const struct driver_ops *driver;
 	uint64_t seed;
 	bool sham;                           /* everything but the injection */
 	const volatile sig_atomic_t *signal; /* not 0: stop, revert, verdict aborted; may be NULL */
-	void (*progress)(void *self, nanos now, const char *what); /* may be NULL */
+	void (*progress)(void *self, const struct run_progress *progress); /* may be NULL */
 	void *progress_self;
 	uint32_t threads; /* of a campaign; 0: one per processor */
 	uint64_t keep;    /* of a campaign: the measures of so many first trials; 0:

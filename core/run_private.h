@@ -155,6 +155,9 @@ bool run_declared(const struct run *run, uint32_t domain, bool *ret_of_jobs);
 /* What `domain` was told to be broken is gone, or its traffic is: detectors that cannot see it. */
 void run_clear_fixed(struct run *run, uint32_t domain);
 
+/* run_phase.c */
+enum run_phase run_phase(struct run *run);
+
 /* run_step.c */
 const char *run_place(struct run *run, struct place place);
 int steps_new(struct run *run, struct error *e);

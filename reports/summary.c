@@ -13,6 +13,8 @@
 #define VALUE_COLUMNS 16
 #define NAME_COLUMNS 20
 #define LINE_COLUMNS 98
+#define LINE_COLUMNS_MIN 60 /* a narrower terminal breaks the lines itself */
+#define BEFORE_BAR (NAME_COLUMNS + VALUE_COLUMNS + 3)
 #define FAULTS_SHOWN 10
 #define CAUSES_SHOWN 12
 #define CAUSE_COLUMNS 36
@@ -31,6 +33,7 @@ enum ink {
 struct page {
 	FILE *file;
 	bool colour;
+	int columns;
 };
 
 static void ink(const struct page *page, enum ink which)
@@ -80,7 +83,7 @@ static void put_wrapped(const struct page *page, const char *text, int indent)
 
 		snprintf(word, sizeof(word), "%.*s", (int)bytes, text);
 		width = (int)text_columns(word);
-		if (column > indent && column + 1 + width > LINE_COLUMNS) {
+		if (column > indent && column + 1 + width > page->columns) {
 			fprintf(page->file, "\n%*s", indent, "");
 			column = indent;
 		} else if (column > indent) {
@@ -193,10 +196,10 @@ static void put_phase(const struct page *page, const char *name, double begin, d
 		      double whole)
 {
 	char text[WORDS_MAX];
-	int from = whole > 0 && isfinite(begin) ? (int)lround(begin / whole * BAR_COLUMNS) : 0;
-	int to = whole > 0 && isfinite(begin + length)
-			 ? (int)lround((begin + length) / whole * BAR_COLUMNS)
-			 : from;
+	int room = page->columns - BEFORE_BAR - 1, bar = room < BAR_COLUMNS ? room : BAR_COLUMNS;
+	int from = whole > 0 && isfinite(begin) ? (int)lround(begin / whole * bar) : 0;
+	int to = whole > 0 && isfinite(begin + length) ? (int)lround((begin + length) / whole * bar)
+						       : from;
 
 	if (isnan(length))
 		return;
@@ -304,8 +307,10 @@ static void put_measures(const struct page *page, const struct record *record)
 		put(page, INK_PLAIN, "  BRP, worst case", NAME_COLUMNS);
 		put(page, INK_PLAIN, words_duration_exact(a, record->worst_seconds),
 		    -VALUE_COLUMNS);
-		fprintf(page->file, "   %s by the policy, when every backup succeeds\n",
-			words_bytes(b, record->worst_bytes));
+		snprintf(line, sizeof(line), "%s by the policy, when every backup succeeds",
+			 words_bytes(b, record->worst_bytes));
+		fputs("   ", page->file);
+		put_wrapped(page, line, BEFORE_BAR);
 	}
 	put(page, INK_PLAIN, "  Availability", NAME_COLUMNS);
 	put(page, INK_PLAIN, words_percent(a, record->availability_time), -VALUE_COLUMNS);
@@ -566,9 +571,12 @@ static void put_campaign(const struct page *page, const struct record *record)
 	fputs("  What follows is trial 0.\n", page->file);
 }
 
-void summary_print(const struct record *record, const char *folder, FILE *out, bool colour)
+void summary_print(const struct record *record, const char *folder, FILE *out, bool colour,
+		   int columns)
 {
-	const struct page page = {out, colour};
+	int fitting = columns == 0 || columns > LINE_COLUMNS ? LINE_COLUMNS : columns;
+	const struct page page = {
+		out, colour, fitting < LINE_COLUMNS_MIN ? LINE_COLUMNS_MIN : fitting};
 
 	put_verdict(&page, record);
 	put_objectives(&page, record);

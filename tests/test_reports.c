@@ -370,7 +370,7 @@ START_TEST(losses_are_summed_or_unknown)
 	expect(record, "faults/0/incident", "0");
 	cJSON_Delete(record);
 	report(false);
-	summary_print(&sample.record, NULL, file, false);
+	summary_print(&sample.record, NULL, file, false, 0);
 	fclose(file);
 	ck_assert_ptr_nonnull(strstr(text, "what was lost is not known"));
 	free(text);
@@ -393,7 +393,7 @@ START_TEST(nothing_judged_is_said)
 
 	sample_failover(&sample);
 	sample.record.objective_count = 0;
-	summary_print(&sample.record, NULL, file, false);
+	summary_print(&sample.record, NULL, file, false, 0);
 	fclose(file);
 	ck_assert_ptr_nonnull(
 		strstr(text, "PASSED  gpu_loss: no objectives were given: nothing was judged;"));
@@ -715,7 +715,7 @@ START_TEST(wrong_answers_and_what_nobody_noticed_are_shown)
 	sample_failover(&sample);
 	sample.incident.wrong = 1234;
 	sample.incident.undetected = true;
-	summary_print(&sample.record, NULL, file, false);
+	summary_print(&sample.record, NULL, file, false, 0);
 	fclose(file);
 	ck_assert_ptr_nonnull(strstr(text, "  Wrong answers                1,234   requests"));
 	ck_assert_ptr_nonnull(strstr(text, "Not noticed by any detector, nor by the platform."));
@@ -739,7 +739,7 @@ static char *summary_text(void)
 	size_t size = 0;
 	FILE *file = open_memstream(&text, &size);
 
-	summary_print(&sample.record, NULL, file, false);
+	summary_print(&sample.record, NULL, file, false, 0);
 	fclose(file);
 	return text;
 }
@@ -1619,7 +1619,7 @@ START_TEST(summary_fits_a_terminal)
 		samples[_i](&sample);
 	else
 		make_hostile();
-	summary_print(&sample.record, "runs/x", file, false);
+	summary_print(&sample.record, "runs/x", file, false, 0);
 	fclose(file);
 	ck_assert_ptr_nonnull(strstr(text, "runs/x"));
 	if (_i == 0)

@@ -42,7 +42,7 @@ static void draw(void *self, uint64_t bytes, uint64_t total)
 	snprintf(text, sizeof(text), "%s of %s (%d %%)", words_bytes(done, (double)bytes),
 		 words_bytes(all, (double)total),
 		 total > 0 ? (int)(100.0 * (double)bytes / (double)total) : 100);
-	progress_tell(&command->progress, NANOS_NEVER, text);
+	progress_note(&command->progress, text);
 }
 
 int store_command_rate(const struct command *command, const char *text, struct store_command *ret)
@@ -68,7 +68,7 @@ void store_command_begin(struct store_command *command, bool quiet, bool json)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
-	progress_start(&command->progress, 0, quiet);
+	progress_start(&command->progress, NULL, false, quiet);
 	command->hooks.self = command;
 	command->hooks.progress = draw;
 	command->hooks.cancel = &stop_signal;
