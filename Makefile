@@ -176,17 +176,25 @@ lint: deps-dev
 format: deps-dev
 	clang-format -i $(FILES)
 
-install: all
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/drsim/scenarios' '$(DESTDIR)$(PREFIX)/share/drsim/reports'
-	install -m 755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/'
-	set -e; for file in $(wildcard scenarios/*.yaml scenarios/*.json); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/'; done
-	install -d '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/traces'
-	set -e; for file in $(wildcard scenarios/traces/*); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/scenarios/traces/'; done
-	set -e; for file in $(wildcard reports/*.yaml reports/*.json); do install -m 644 $$file '$(DESTDIR)$(PREFIX)/share/drsim/reports/'; done
+# MODE:FILE:WHERE. What uninstall takes back is this and no more, and no folder but drsim's own when they are empty.
+PAGES := $(addprefix $(B)/pages/,drsim.1 drsim _drsim)
+SHARED := $(sort $(wildcard scenarios/*.yaml scenarios/*.json scenarios/traces/* reports/*.yaml reports/*.json ci/*.yml ci/Jenkinsfile))
+INSTALLED = $(foreach f,$(BIN),755:$f:bin/$(notdir $f)) $(foreach f,$(SHARED),644:$f:share/drsim/$f) \
+	644:$(B)/pages/drsim.1:share/man/man1/drsim.1 644:$(B)/pages/drsim:share/bash-completion/completions/drsim \
+	644:$(B)/pages/_drsim:share/zsh/site-functions/_drsim
+
+install: all $(PAGES)
+	$(Q)set -e; for entry in $(INSTALLED); do \
+		mode=$${entry%%:*}; rest=$${entry#*:}; echo "  INSTALL $(PREFIX)/$${rest#*:}"; \
+		install -D -m $$mode "$${rest%%:*}" '$(DESTDIR)$(PREFIX)'/"$${rest#*:}"; \
+	done
 
 uninstall:
-	rm -f '$(DESTDIR)$(PREFIX)/bin/drsim' '$(DESTDIR)$(PREFIX)/bin/minilepton'
-	rm -rf '$(DESTDIR)$(PREFIX)/share/drsim'
+	$(Q)for entry in $(INSTALLED); do rm -f '$(DESTDIR)$(PREFIX)'/"$${entry##*:}"; done
+	$(Q)for folder in /scenarios/traces /scenarios /reports /ci ''; do \
+		[ ! -d '$(DESTDIR)$(PREFIX)/share/drsim'$$folder ] || \
+			rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(PREFIX)/share/drsim'$$folder; \
+	done
 
 dist:
 	@mkdir -p $(BUILD)
@@ -250,6 +258,15 @@ $(LIB): $(call obj,$(LIB_SRC)) $(B)/sources
 $(B)/drsim: $(call obj,core/main.c) $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(LIBS)
+
+# From the tables of commands.
+$(B)/pages/drsim.1: AS := man
+$(B)/pages/drsim: AS := bash
+$(B)/pages/_drsim: AS := zsh
+$(PAGES): $(B)/drsim
+	@mkdir -p $(@D)
+	$(call say,PAGE,$@)
+	$(Q)$(B)/drsim help --as $(AS) >$@
 
 # The stand-in platform's servers all call libcurl: there it is linked.
 $(B)/minilepton: $(call obj,sim/minilepton/main.c) $(LIB)
