@@ -4,7 +4,7 @@
 # --real those of the tests on a real system. --guest FOLDER: an emulator (16 MB to download, 82 MB on disk) and into the
 # folder a kernel with the modules that tests/real_guest.c needs (27 MB to download, 16 MB on disk).
 set -eu
-packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox
+packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox libxml2-utils
 	liblz4-dev libxxhash-dev libcurl4-openssl-dev libmicrohttpd-dev libpcap-dev libnl-3-dev libnl-route-3-dev
 	libseccomp-dev libnftables-dev libfuse3-dev libsqlite3-dev'
 # --real: what `make check-real` and `make bench-peers` start or compare with.
