@@ -46,6 +46,10 @@ uint32_t loader_declared(const struct loader *loader);
 /* The number of the site that the node names, or -1 with an error that suggests a name. */
 int loader_site(struct loader *loader, const struct yaml_node *node);
 
+/* What looks like a credential is an error; `text` NULL: there are no comments to look at. */
+int refuse_secrets(struct loader *loader, const struct yaml_node *root, const char *file,
+		   const char *text, size_t size);
+
 /* The parts; `node` is the value of the part's key, or NULL when it is not there. 0, or -1 with
  * errors reported. */
 int load_deployment(struct loader *loader, const struct yaml_node *node);
@@ -101,8 +105,8 @@ const struct param *strength_rows(struct loader *loader, const struct param *row
 int load_strength(struct loader *loader, const struct yaml_node *node,
 		  const struct strength_form *form, struct step *step);
 
-/* Every table of keys under the name of its definition in scenarios/schema.json; ends with a NULL
- * name. */
+/* Every table of keys under the name of its definition in scenarios/scenario.schema.json; ends with
+ * a NULL name. */
 struct scenario_table {
 	const char *name;
 	const struct param *rows;

@@ -14,6 +14,7 @@
 #include "tests/test.h"
 
 #define BAD "tests/bad"
+#define SCHEMA "scenarios/scenario.schema.json"
 #define GOOD "tests/corpus/scenario"
 #define BAD_MIN 75
 #define ERRORS_MAX 64
@@ -575,11 +576,9 @@ static const struct yaml_node *read_schema(void)
 	char *text;
 	size_t size;
 
-	ck_assert_msg(yaml_read_file("scenarios/schema.json", YAML_FILE_MAX, &arena, &text, &size,
-				     &e) == 0,
-		      "%s", e.text);
-	ck_assert_msg(yaml_parse("scenarios/schema.json", text, size, &arena, &root, &e) == 0, "%s",
+	ck_assert_msg(yaml_read_file(SCHEMA, YAML_FILE_MAX, &arena, &text, &size, &e) == 0, "%s",
 		      e.text);
+	ck_assert_msg(yaml_parse(SCHEMA, text, size, &arena, &root, &e) == 0, "%s", e.text);
 	return root;
 }
 
