@@ -4,6 +4,7 @@
 #include "core/argv.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/param.h"
@@ -26,6 +27,23 @@ static size_t placeholder(const char *dollar, size_t *ret_name)
 		return 0;
 	*ret_name = (size_t)(end - dollar) - 2;
 	return *ret_name > 0 ? *ret_name + 3 : 0;
+}
+
+#define FROM_ENVIRONMENT "env:"
+
+/* "env:NAME", of a variable that can be. */
+static bool is_environment(const char *name)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+	size_t begin = strlen(FROM_ENVIRONMENT);
+
+	if (strncmp(name, FROM_ENVIRONMENT, begin) != 0 || !name[begin] ||
+	    !strchr(letters, name[begin]))
+		return false;
+	name += begin;
+	while (*name && (strchr(letters, *name) || strchr("0123456789", *name)))
+		name++;
+	return *name == '\0';
 }
 
 static const char *name_list(const char *const *names, struct arena *arena)
@@ -82,7 +100,7 @@ int argv_check(const struct yaml_node *node, const char *const *names,
 		word = arena_strndup(context->arena, at + 2, name);
 		while (names[i] && strcmp(names[i], word) != 0)
 			i++;
-		if (!names[i])
+		if (!names[i] && !is_environment(word))
 			return unknown(node, word, names, context);
 	}
 	return 0;
@@ -122,8 +140,17 @@ int argv_load(const struct yaml_node *node, const char *what, const char *const 
 	return result;
 }
 
-static const char *value_of(const struct argv_value *values, const char *name, size_t length)
+static const char *value_of(const struct argv_value *values, const char *name, size_t length,
+			    struct arena *arena)
 {
+	size_t begin = strlen(FROM_ENVIRONMENT);
+
+	if (length > begin && strncmp(name, FROM_ENVIRONMENT, begin) == 0) {
+		const char *value = getenv(arena_strndup(arena, name + begin, length - begin));
+
+		assert(value); /* whoever starts commands has looked */
+		return value ? value : "";
+	}
 	for (; values->name; values++)
 		if (strlen(values->name) == length && strncmp(values->name, name, length) == 0)
 			return values->value;
@@ -142,7 +169,7 @@ char *argv_expand_word(const char *word, const struct argv_value *values, struct
 		if (word[plain] == '$') {
 			length = placeholder(word + plain, &name);
 			assert(length > 0); /* the loader has seen to it */
-			value = name == 0 ? "$" : value_of(values, word + plain + 2, name);
+			value = name == 0 ? "$" : value_of(values, word + plain + 2, name, arena);
 		}
 		text = arena_printf(arena, "%s%.*s%s", text, (int)plain, word, value);
 		word += plain + length;

@@ -17,7 +17,8 @@ struct yaml_node;
 #define ARGV_WORDS_MAX 256
 #define ARGV_WORD_MAX 4096 /* bytes of one, before its placeholders are filled in */
 
-/* As written: ${NAME} is a placeholder, $$ a dollar. */
+/* As written: ${NAME} is a placeholder, $$ a dollar; ${env:NAME} is a variable of drsim's own
+ * environment, for what must not stand in a file. */
 struct argv {
 	const char *const *words; /* NULL-terminated */
 	size_t count;             /* 0: not given */
@@ -39,7 +40,8 @@ int argv_load(const struct yaml_node *node, const char *what, const char *const 
 /* The placeholders of one text; -1 with an error. */
 int argv_check(const struct yaml_node *node, const char *const *names,
 	       struct param_context *context);
-/* With every placeholder filled in; each that occurs must be among `values`. */
+/* With every placeholder filled in; each that occurs must be among `values`, and each variable of
+ * the environment be set. */
 char *argv_expand_word(const char *word, const struct argv_value *values, struct arena *arena);
 /* For execvp(): NULL-terminated. */
 char **argv_expand(const struct argv *argv, const struct argv_value *values, struct arena *arena);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "core/secret.h"
+
 /* Bytes of a line worth showing; a longer one is no help to a reader. */
 #define ERROR_LINE_MAX 400
 
@@ -50,6 +52,7 @@ static int line_read(const char *path, uint32_t number, char **ret_line)
 		return -1;
 	}
 	line[strcspn(line, "\r\n")] = '\0';
+	secret_mask(line); /* what an error shows may end in a log that many read */
 	*ret_line = line;
 	return 0;
 }

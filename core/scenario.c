@@ -275,7 +275,7 @@ static int parse(const char *path, const char *folder, const char *text, size_t 
 	scenario->scale = (struct process_scale){1, 1};
 	if (read_tree(path, text, size, overrides, override_count, &loader, &root, &e) < 0)
 		error_list_add(list, e.kind, e.place, "%s", e.text);
-	else
+	else if (refuse_secrets(&loader, root, path, override_count > 0 ? NULL : text, size) == 0)
 		load_root(&loader, root);
 	*ret_error_count = list->count < errors_max ? list->count : errors_max;
 	if (*ret_error_count > 0)

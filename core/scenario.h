@@ -569,6 +569,13 @@ bool scenario_is_scaled(const struct scenario *scenario);
  * as long as it is at the scenario's scale. */
 nanos scenario_time(const struct scenario *scenario, nanos duration);
 
+/*
+ * Every ${env:NAME} in the scenario's commands and in the variables of its services, each time that
+ * it occurs, with the place of what names it. `visit` returns false to stop.
+ */
+typedef bool scenario_variable_fn(void *self, const char *name, struct place place);
+void scenario_variables(const struct scenario *scenario, scenario_variable_fn *visit, void *self);
+
 /* The site that stands by for `site`: the first standby site in order of declaration after it, or
  * -1. */
 int scenario_standby_of(const struct scenario *scenario, uint32_t site);

@@ -638,6 +638,15 @@ static void real_job(void *self, uint32_t job, struct job_record *ret)
 
 /* ---- begin and end ---- */
 
+static bool is_set(void *e, const char *name, struct place place)
+{
+	if (getenv(name))
+		return true;
+	error_set(e, ERROR_UNAVAILABLE, place,
+		  "the environment has no variable '%s', which the scenario names", name);
+	return false;
+}
+
 static int real_open(void **ret_self, const struct scenario *scenario, uint64_t seed,
 		     uint64_t trial, struct timeline *timeline, struct error *e)
 {
@@ -660,7 +669,8 @@ static int real_open(void **ret_self, const struct scenario *scenario, uint64_t 
 	*ret_self = real;
 	if (real->wake < 0)
 		return error_set(e, ERROR_UNAVAILABLE, NO_PLACE, "eventfd: %s", strerror(errno));
-	return deploy_open(real, e);
+	scenario_variables(scenario, is_set, e);
+	return e->kind != ERROR_NONE ? -1 : deploy_open(real, e);
 }
 
 static void real_finish(void *self, const char *folder, struct arena *arena, struct measured *ret)

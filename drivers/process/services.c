@@ -15,8 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/secret.h"
 #include "drivers/process/child.h"
 
+#define LOG_END 8192 /* bytes of the end of a log that are looked at, and told */
+#define LOG_TOLD 399
 #define BACKOFF_FIRST (10 * NANOS_S) /* scenario time, as the platform's containers restart */
 #define BACKOFF_MAX (300 * NANOS_S)
 #define BACKOFF_RESET (600 * NANOS_S)
@@ -488,14 +491,25 @@ void services_stop(struct real *real)
 
 /* ---- what others see and order ---- */
 
-/* The end of a log, in one line. */
-static const char *last_line(const char *path, char *text, size_t room)
+static bool hide_variable(void *text, const char *name, struct place place)
+{
+	const char *value = getenv(name);
+
+	(void)place;
+	if (value)
+		secret_hide(text, value);
+	return true;
+}
+
+/* The end of a log, in one line. What a server says may be what it was given: credentials that came
+ * with the environment are covered. */
+static const char *last_line(const struct real *real, const char *path, char text[LOG_END])
 {
 	FILE *file = fopen(path, "re");
 	size_t got = 0;
 
-	if (file && (fseek(file, -(long)(room - 1), SEEK_END) == 0 || errno == EINVAL))
-		got = fread(text, 1, room - 1, file);
+	if (file && (fseek(file, -(long)(LOG_END - 1), SEEK_END) == 0 || errno == EINVAL))
+		got = fread(text, 1, LOG_END - 1, file);
 	if (file)
 		fclose(file);
 	while (got > 0 && (unsigned char)text[got - 1] <= ' ')
@@ -504,14 +518,18 @@ static const char *last_line(const char *path, char *text, size_t room)
 	for (size_t i = 0; i < got; i++)
 		if ((unsigned char)text[i] < ' ' && text[i] != '\n')
 			text[i] = ' ';
+	scenario_variables(real->scenario, hide_variable, text);
+	secret_hide_environment(text);
 	char *line = strrchr(text, '\n');
-	return line ? line + 1 : text;
+	line = line ? line + 1 : text;
+	/* Of a long one the end: at the begin of the buffer a credential may be cut. */
+	return strlen(line) > LOG_TOLD ? text + got - LOG_TOLD : line;
 }
 
 int services_failed(struct real *real, struct error *e)
 {
 	struct services *services = real->services;
-	char text[400];
+	char text[LOG_END];
 
 	for (size_t i = 0; services && i < services->count; i++) {
 		const struct instance *instance = &services->instances[i];
@@ -524,7 +542,7 @@ int services_failed(struct real *real, struct error *e)
 				"service '%s' does not get ready; the end of what it says: "
 				"%s",
 				instance->config->name,
-				last_line(instance->log, text, sizeof(text)));
+				last_line(real, instance->log, text));
 	}
 	return 0;
 }
