@@ -520,28 +520,6 @@ END_TEST
 
 /* ---- with the program itself ---- */
 
-/* The files are for a program that compares nights, signs and writes summaries. */
-static bool can_all(void)
-{
-	static const struct {
-		const char *command, *option;
-	} needed[] = {{"run", "--history"}, {"run", "--sign"}, {"trend", "--gate"}};
-
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		struct spawned help = SPAWN(workplace_program, "help", needed[i].command);
-		bool can = help.code == 0 && strstr(help.out, needed[i].option);
-
-		spawned_free(&help);
-		if (!can) {
-			printf("skipped: drsim %s has no %s yet\n", needed[i].command,
-			       needed[i].option);
-			fflush(stdout);
-			return false;
-		}
-	}
-	return true;
-}
-
 /* Every word that the scripts give to drsim is one that it knows. */
 START_TEST(drsim_knows_the_words)
 {
@@ -572,12 +550,15 @@ START_TEST(drsim_knows_the_words)
 		}
 	}
 	ck_assert_uint_ge(seen, 9);
-	if (!can_all())
-		return;
 	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++) {
 		struct spawned help = SPAWN(workplace_program, "help", used[i].command);
 
 		ck_assert_msg(help.code == 0, "drsim %s: %s", used[i].command, help.err);
+		if (strcmp(used[i].option, "--sign") == 0 && !strstr(help.out, "--sign")) {
+			printf("skipped: drsim run has no --sign yet\n");
+			spawned_free(&help);
+			continue;
+		}
 		ck_assert_msg(strstr(help.out, used[i].option) != NULL, "drsim %s has no %s",
 			      used[i].command, used[i].option);
 		spawned_free(&help);
@@ -599,8 +580,6 @@ START_TEST(a_drill_runs_as_the_files_say)
 {
 	char path[PATH_MAX];
 
-	if (!can_all())
-		return;
 	snprintf(path, sizeof(path), "%s", workplace_program);
 	*strrchr(path, '/') = '\0';
 	for (size_t i = 0; i < sizeof(real_runs) / sizeof(real_runs[0]); i++) {

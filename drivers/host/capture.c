@@ -50,13 +50,15 @@ static void filter_text(const struct capture_config *config, char out[FILTER_MAX
 	size_t n = 0;
 
 	out[0] = '\0';
+	if (config->host)
+		n += (size_t)snprintf(out, FILTER_MAX, "host %.64s and ", config->host);
 	for (size_t i = 0; i < config->port_count; i++)
 		n += (size_t)snprintf(out + n, FILTER_MAX - n, "%stcp port %u", i ? " or " : "(",
 				      config->ports[i]);
 	snprintf(out + n, FILTER_MAX - n,
 		 "%s(tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0 or "
 		 "((ip[2:2] - ((ip[0] & 0xf) << 2)) - ((tcp[12] & 0xf0) >> 2)) != 0)",
-		 n ? ") and " : "ip and tcp and ");
+		 config->port_count > 0 ? ") and " : "ip and tcp and ");
 }
 
 static int activate(struct capture *capture)
@@ -226,6 +228,8 @@ int capture_start(const struct capture_config *config, struct capture **ret_capt
 	capture->config = *config;
 	capture->config.path = arena_strdup(&arena, config->path);
 	capture->config.interface = arena_strdup(&arena, config->interface);
+	if (config->host)
+		capture->config.host = arena_strdup(&arena, config->host);
 	if (config->max_bytes == 0)
 		capture->config.max_bytes = BYTES_MAX_PRESET;
 	capture->arena = arena;

@@ -25,6 +25,7 @@ struct capture_config {
 	const char *path;                  /* capture.pcap */
 	const char *interface;             /* in the namespace, or "lo" */
 	int netns;                         /* entered by the thread; -1: stays */
+	const char *host; /* IPv4 address of the targets; NULL: any. Others' traffic is not ours */
 	uint16_t ports[CAPTURE_PORTS_MAX]; /* the targets'; packets without payload are left out */
 	size_t port_count;
 	uint64_t max_bytes; /* of the file; 0: 256 MiB. Then it ends and says so */

@@ -575,6 +575,9 @@ static void start_capture(struct real *real)
 		.path = arena_printf(&real->arena, "%s/capture.pcap", real->journal->work),
 		.interface = loopback ? "lo" : "eth0",
 		.netns = machine_network(real->client_machine),
+		/* Each machine counts its ports anew: what is said to agents may have the same one,
+		 * and holds what a scenario takes from the environment. */
+		.host = machine_address(real->gateway_machine),
 		.ports = {real->gateway_port},
 		.port_count = 1,
 		.max_bytes = CAPTURE_MAX,
