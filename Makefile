@@ -3,6 +3,7 @@
 #
 # Variables: MODE=release|debug|asan|tsan|cov  PREFIX  DESTDIR  CC  CFLAGS  LDFLAGS  V=1  CI=1 (-Werror)
 #            BUILD=build (root of all output)  FUZZ_SECONDS=30  DRILL_ARGS="--out DIR"  FILES="a.c b.c" (lint)
+#            PAGES="a.html" (check-web)
 
 MODE ?= release
 PREFIX ?= /usr/local
@@ -14,6 +15,7 @@ CFLAGS ?=
 CLANG ?= clang
 FUZZ_SECONDS ?= 30
 DRILL_ARGS ?=
+PAGES ?=
 
 # A test program that starts the drsim binary many times says so in a line of its own, `/* valgrind: skip */`.
 VALGRIND_SKIP = $(patsubst tests/%.c,%,$(shell grep -l '^/\* valgrind: skip \*/$$' /dev/null $(TEST_SRC)))
@@ -86,8 +88,8 @@ LINK = $(CC) $(MODE_FLAGS) $(CFLAGS) $(LDFLAGS) -pthread
 LIBS = -Wl,--as-needed $(PKG_LIBS) -lm -lpthread -ldl
 
 # ---- what people call ----
-.PHONY: all help deps drill check check-real soak asan tsan valgrind fuzz bench bench-peers lint coverage install
-.PHONY: uninstall dist clean format deps-dev deps-real deps-guest check-run check-real-run bench-peers-run valgrind-run fuzz-run bench-run coverage-run tests FORCE
+.PHONY: all help deps drill check check-real check-web soak asan tsan valgrind fuzz bench bench-peers lint coverage install
+.PHONY: uninstall dist clean format deps-dev deps-real deps-guest deps-web check-run check-real-run check-web-run bench-peers-run valgrind-run fuzz-run bench-run coverage-run tests FORCE
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -100,6 +102,7 @@ help:
 	@echo 'make drill       set everything up and run scenarios/gpu_loss.yaml'
 	@echo 'make check       set everything up and run all tests'
 	@echo 'make check-real  tests that start processes, servers and namespaces of their own, and end them'
+	@echo 'make check-web   pages in a browser: layout, contrast, keyboard, print (PAGES=... for these only)'
 	@echo 'make deps-guest  an emulator and a kernel for tests in a guest (43 MB to download)'
 	@echo 'make soak        the same for longer: hundreds of kills'
 	@echo 'make asan tsan   make check under AddressSanitizer + UBSan, ThreadSanitizer'
@@ -127,6 +130,9 @@ deps-guest:
 deps-dev:
 	$(Q)ci/deps.sh --dev
 
+deps-web:
+	$(Q)ci/deps.sh --web
+
 drill: deps
 	$(Q)$(MAKE) --no-print-directory MODE=release all
 	$(BUILD)/release/drsim run scenarios/gpu_loss.yaml $(DRILL_ARGS)
@@ -137,6 +143,9 @@ check: deps
 check-real: deps-real
 	-$(Q)$(MAKE) --no-print-directory deps-guest
 	$(Q)$(MAKE) --no-print-directory check-real-run
+
+check-web: deps-web
+	$(Q)$(MAKE) --no-print-directory MODE=release check-web-run
 
 soak: deps-real
 	$(Q)DRSIM_SOAK=1 $(MAKE) --no-print-directory check-real-run
@@ -212,6 +221,14 @@ check-run: all tests
 
 check-real-run: all $(REALS) $(ADAPTERS) $(STATICS)
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) CHECK_AGAIN=1 ci/check.sh $(REALS)
+
+# The browser's libraries go under $(BUILD) as the lock has them; nothing is written beside the tests.
+$(BUILD)/web/installed: tests/web/package.json tests/web/package-lock.json tests/web/.npmrc
+	$(call say,NPM,$(@D)/node_modules)
+	$(Q)mkdir -p $(@D) && cp $^ $(@D)/ && cd $(@D) && npm ci --silent && touch installed
+
+check-web-run: all $(BUILD)/web/installed
+	$(Q)DRSIM=$(B)/drsim BUILD=$(BUILD) node tests/web/check.mjs $(PAGES)
 
 valgrind-run: all $(TESTS)
 	$(Q)DRSIM=$(B)/drsim DRSIM_BUILD=$(B) CK_FORK=no \

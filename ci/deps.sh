@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that building and testing need, --dev those of lint, valgrind, fuzz and coverage too,
-# --real those of the tests on a real system. --guest FOLDER: an emulator (16 MB to download, 82 MB on disk) and into the
-# folder a kernel with the modules that tests/real_guest.c needs (27 MB to download, 16 MB on disk).
+# --real those of the tests on a real system, --web a browser and what drives it. --guest FOLDER: an emulator (16 MB to
+# download, 82 MB on disk) and into the folder a kernel with the modules that tests/real_guest.c needs (27 MB to download,
+# 16 MB on disk).
 set -eu
 packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox libxml2-utils
 	liblz4-dev libxxhash-dev libcurl4-openssl-dev libmicrohttpd-dev libpcap-dev libnl-3-dev libnl-route-3-dev
@@ -13,6 +14,13 @@ if [ "${1-}" = --real ]; then
 fi
 if [ "${1-}" = --dev ]; then
 	packages="$packages clang clang-tidy clang-format libclang-rt-14-dev cppcheck valgrind gcovr"
+fi
+# Node.js and npm are often there from elsewhere: a command counts, not its package.
+if [ "${1-}" = --web ]; then
+	packages="$packages fonts-dejavu-core fonts-liberation poppler-utils"
+	for pair in chromium=chromium node=nodejs npm=npm; do
+		command -v "${pair%=*}" >/dev/null || packages="$packages ${pair#*=}"
+	done
 fi
 if [ "${1-}" = --guest ]; then
 	packages=qemu-system-x86

@@ -5,6 +5,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 shopt -s nullglob globstar
+# Where packages are downloaded from is a setting of the machine, not of the project.
+if grep -n '"resolved"' /dev/null tests/web/package-lock.json; then
+	echo 'style: a lock file without download addresses: npm install with its .npmrc'
+	exit 1
+fi
 files=("$@")
 if [ $# -eq 0 ]; then
 	files=({core,sim,faults,drivers,reports,tests}/**/*.[ch])
