@@ -2,8 +2,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the test programs named, shows the closing line of each, and the output of those that fail.
 # CHECK_WRAP, when set, is put before each program (valgrind). With CHECK_AGAIN a program that failed runs once more, and
-# both outputs are shown: drills in real time meet what else a host does. Exit 1 when anything failed or nothing ran.
+# both outputs are shown: drills in real time meet what else a host does. With CHECK_JOBS so many programs run at a time,
+# which is for tests that measure no time. Exit 1 when anything failed or nothing ran.
 set -u
+if [ "${CHECK_JOBS:-1}" -gt 1 ] && [ $# -gt 1 ]; then
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	for ((job = 0; job < CHECK_JOBS; job++)); do
+		share=()
+		for ((i = job + 1; i <= $#; i += CHECK_JOBS)); do
+			share+=("${!i}")
+		done
+		[ ${#share[@]} -eq 0 ] || CHECK_JOBS=1 "$0" "${share[@]}" >"$folder/$job" 2>&1 &
+	done
+	wait
+	sed '/^total: [0-9]* programs, /d' "$folder"/*
+	sed -n 's/^total: \([0-9]*\) programs, \([0-9]*\) checks, \([0-9]*\) failures, \([0-9]*\) errors, \([0-9]*\) fuzz .*, \([0-9]*\) programs failed$/\1 \2 \3 \4 \5 \6/p' \
+		"$folder"/* | awk -v asked=$# '{ for (i = 1; i <= 6; i++) sum[i] += $i }
+		END { printf "total: %d programs, %d checks, %d failures, %d errors, %d fuzz inputs replayed, %d programs failed\n",
+			sum[1], sum[2], sum[3], sum[4], sum[5], sum[6]; exit !(sum[1] == asked && sum[6] == 0) }'
+	exit
+fi
 export CK_DEFAULT_TIMEOUT=${CK_DEFAULT_TIMEOUT:-120}
 export CK_VERBOSITY=normal
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
