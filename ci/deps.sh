@@ -7,7 +7,7 @@
 set -eu
 packages='gcc libc6-dev make pkg-config libyaml-dev libcjson-dev libssl-dev librandom123-dev check gnuplot-nox libxml2-utils
 	liblz4-dev libxxhash-dev libcurl4-openssl-dev libmicrohttpd-dev libpcap-dev libnl-3-dev libnl-route-3-dev
-	libseccomp-dev libnftables-dev libfuse3-dev libsqlite3-dev'
+	libseccomp-dev libnftables-dev libfuse3-dev libsqlite3-dev openssl lz4'
 # --real: what `make check-real` and `make bench-peers` start or compare with.
 if [ "${1-}" = --real ]; then
 	packages="$packages redis-server restic borgbackup strace faketime sqlite3 iproute2"

@@ -260,12 +260,23 @@ static bool holds_only_plots(DIR *dir, const char *name)
 	return only;
 }
 
+/* "ledger-NAME.jsonl", of the endpoints after the first. */
+static bool is_ledger(const char *name)
+{
+	static const char begin[] = "ledger-", end[] = ".jsonl";
+	size_t length = strlen(name);
+
+	return strncmp(name, begin, strlen(begin)) == 0 && length > strlen(begin) + strlen(end) &&
+	       strcmp(name + length - strlen(end), end) == 0;
+}
+
 /* Does the folder hold nothing but files of a run, finished or not? */
 static bool holds_only_a_run(const char *path)
 {
 	static const char *const names[] = {
-		"record.json", "events.jsonl", "scenario.yaml", "report.html", "report.md",
-		"junit.xml",   "metrics.prom", "plots",         ".",           ".."};
+		"record.json", "events.jsonl", "scenario.yaml", "report.html",  "report.md",
+		"junit.xml",   "metrics.prom", "plots",         ".",            "..",
+		"capture.pcap", "ledger.jsonl", "events.chain",  "attestation.intoto.jsonl"};
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	bool only = dir != NULL;
@@ -276,6 +287,7 @@ static bool holds_only_a_run(const char *path)
 		for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !known; i++)
 			known = strcmp(entry->d_name, names[i]) == 0 ||
 				owner_of(entry->d_name, names[i]) > 0;
+		known = known || is_ledger(entry->d_name);
 		only = known &&
 		       (strcmp(entry->d_name, "plots") != 0 || holds_only_plots(dir, "plots"));
 	}

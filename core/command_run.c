@@ -34,6 +34,7 @@ struct drill {
 	struct record record;
 	const char *compact; /* the start in the form of file names */
 	double started;
+	struct seal *seal; /* NULL: the run is not signed */
 };
 
 /* The one writable global: what a signal can reach. */
@@ -216,10 +217,13 @@ static int fill_folder(struct drill *drill, struct run *run, struct error *e)
 	findings_compute(record, arena);
 	if (record->verdict == VERDICT_INVALID && !record->abort_reason)
 		record->abort_reason = invalid_reason(record);
+	/* Whatever came of the drill is signed, a failed, invalid or aborted one too. */
 	progress_say(&drill->progress, "the reports are written");
-	rc = write_reports(drill, e);
+	rc = drill->seal ? seal_events(drill->seal, drill->folder.temporary, record, e) : 0;
+	if (rc == 0)
+		rc = write_reports(drill, e);
 	progress_end(&drill->progress);
-	if (rc)
+	if (rc || (drill->seal && seal_run(drill->seal, drill->folder.temporary, record, e)))
 		return -1;
 	return folder_commit(&drill->folder, e);
 }
@@ -268,6 +272,10 @@ static int finish(struct drill *drill)
 	} else {
 		summary_print(&drill->record, drill->folder.path, stdout,
 			      command_colour(STDOUT_FILENO), command_columns(STDOUT_FILENO));
+		if (drill->seal)
+			printf("Signed with key %.16s...: drsim verify %s --key PUB\n",
+			       seal_key_id(drill->seal),
+			       command_quote(drill->folder.path, drill->in->arena));
 	}
 	return drill->record.exit_code;
 }
@@ -341,6 +349,22 @@ static int apply_profile(struct drill *drill)
 	return EXIT_OK;
 }
 
+/* The key is checked before anything is touched. */
+static int run_signed(struct drill *drill)
+{
+	struct error error = {0};
+	int code;
+
+	if (drill->command->sign &&
+	    seal_open(drill->command->sign, drill->in->arena, &drill->seal, &error)) {
+		error_print(&error);
+		return EXIT_USAGE;
+	}
+	code = run_drill(drill);
+	seal_close(drill->seal);
+	return code;
+}
+
 static int run_main(struct invocation *in)
 {
 	struct run_command command = {.trials = {.value = 1}};
@@ -349,8 +373,6 @@ static int run_main(struct invocation *in)
 
 	if (command_parse(in, &command, &code))
 		return code;
-	if (command.sign)
-		return command_usage(in->command, "--sign is not part of this version");
 	drill->in = in;
 	drill->command = &command;
 	drill->path = in->words[0];
@@ -377,7 +399,7 @@ static int run_main(struct invocation *in)
 	drill->options.signal = &stop_signal;
 	drill->options.progress = progress_tell;
 	drill->options.progress_self = &drill->progress;
-	return run_drill(drill);
+	return run_signed(drill);
 }
 
 static const struct option options[] = {
@@ -440,7 +462,9 @@ static const struct option options[] = {
 	{.name = "sign",
 	 .value = "KEY",
 	 .kind = OPTION_TEXT,
-	 .offset = offsetof(struct run_command, sign)},
+	 .offset = offsetof(struct run_command, sign),
+	 .help = "Sign the run, whatever comes of it, with this private key (drsim keygen): "
+		 "events.chain and attestation.intoto.jsonl, for drsim verify."},
 	{.name = "quiet",
 	 .kind = OPTION_FLAG,
 	 .offset = offsetof(struct run_command, quiet),

@@ -30,6 +30,9 @@ const struct command *const command_table[] = {
 	&command_trend,
 	&command_history,
 	&command_revert,
+	&command_keygen,
+	&command_verify,
+	&command_bundle,
 	&command_backup,
 	&command_restore,
 	&command_verify_backup,
@@ -37,10 +40,6 @@ const struct command *const command_table[] = {
 	&command_help,
 	NULL,
 };
-
-/* Commands that later versions have: whoever asks for one is told so, not sent looking for a typing
- * error. */
-static const char *const later[] = {"keygen", "verify", NULL};
 
 static int run_command(int argc, char **argv)
 {
@@ -63,9 +62,6 @@ static int run_command(int argc, char **argv)
 		arena_free(&arena);
 		return code;
 	}
-	for (size_t i = 0; later[i]; i++)
-		if (strcmp(name, later[i]) == 0)
-			return command_usage(NULL, "'%s' is not part of this version", name);
 	for (size_t i = 0; command_table[i] && count + 1 < COMMANDS_MAX; i++)
 		names[count++] = command_table[i]->name;
 	return command_unknown(NULL, name[0] == '-' ? "option" : "command", name, names);

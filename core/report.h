@@ -59,4 +59,21 @@ int history_write(const struct record *record, const char *path, struct arena *a
 void summary_print(const struct record *record, const char *folder, FILE *out, bool colour,
 		   int columns);
 
+/* ---- signing a run (--sign KEY) ---- */
+
+struct seal;
+
+/* Reads and checks the key, which waits in memory of its own until seal_close() wipes it.
+ * ERROR_USAGE: it is none. */
+int seal_open(const char *key, struct arena *arena, struct seal **ret_seal, struct error *e);
+/* May be NULL. */
+void seal_close(struct seal *seal);
+/* SHA-256 of the public key, in hex. */
+const char *seal_key_id(const struct seal *seal);
+/* Writes events.chain, and how the events end into the record: before record.json is written. */
+int seal_events(struct seal *seal, const char *run_dir, struct record *record, struct error *e);
+/* Writes attestation.intoto.jsonl over all files of the folder: the last of them. */
+int seal_run(const struct seal *seal, const char *run_dir, const struct record *record,
+	     struct error *e);
+
 #endif

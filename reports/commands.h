@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands over the nights' history. */
+/* The commands that read finished runs. */
 #ifndef REPORTS_COMMANDS_H
 #define REPORTS_COMMANDS_H
 
 #include "core/commands.h"
 
 extern const struct command command_trend, command_history;
+extern const struct command command_keygen, command_verify, command_bundle;
 
 #endif

@@ -547,6 +547,14 @@ static void add_campaign(cJSON *root, const struct record *record)
 	}
 }
 
+static void add_log_head(cJSON *root, const struct record *record)
+{
+	cJSON *head = add_object(root, "log_head");
+
+	add_count(head, "events", record->log_events);
+	add_text(head, "sha256", record->log_head);
+}
+
 static cJSON *build(const struct record *record)
 {
 	cJSON *root = must(cJSON_CreateObject()), *requests, *incidents;
@@ -577,6 +585,8 @@ static cJSON *build(const struct record *record)
 	add_findings(root, record);
 	if (record->campaign)
 		add_campaign(root, record);
+	if (record->log_head)
+		add_log_head(root, record);
 	return root;
 }
 
