@@ -274,9 +274,21 @@ static bool is_ledger(const char *name)
 static bool holds_only_a_run(const char *path)
 {
 	static const char *const names[] = {
-		"record.json", "events.jsonl", "scenario.yaml", "report.html",  "report.md",
-		"junit.xml",   "metrics.prom", "plots",         ".",            "..",
-		"capture.pcap", "ledger.jsonl", "events.chain",  "attestation.intoto.jsonl"};
+		"record.json",
+		"events.jsonl",
+		"scenario.yaml",
+		"report.html",
+		"report.md",
+		"junit.xml",
+		"metrics.prom",
+		"plots",
+		"capture.pcap",
+		"ledger.jsonl",
+		"events.chain",
+		"attestation.intoto.jsonl",
+		".",
+		"..",
+	};
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 	bool only = dir != NULL;

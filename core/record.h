@@ -289,7 +289,7 @@ struct record {
 	uint64_t work;             /* turns of the loop and the driver's events: what it cost */
 	struct campaign *campaign; /* NULL with one trial */
 	const struct measured *measured; /* NULL: simulated */
-	/* Of a signed run: lines of events.jsonl, and the last hash of events.chain. NULL: unsigned. */
+	/* Of a signed run, else NULL: the last hash of events.chain, and lines of events.jsonl. */
 	const char *log_head;
 	uint64_t log_events;
 };

@@ -45,7 +45,7 @@ const char *artefact_kind_text(enum artefact_kind kind);
  */
 bool artefact_name_ok(const char *name);
 
-/* A run folder; the descriptor is the caller's to close. ERROR_USAGE: it is not there, no folder. */
+/* A run folder; the descriptor is the caller's to close. ERROR_USAGE: there is none. */
 int artefacts_open(const char *folder, int *ret_fd, struct error *e);
 /* Everything below it, sorted, the names in the arena. ERROR_LIMIT, ERROR_IO. */
 int artefacts_list(int fd, struct arena *arena, struct artefacts *ret_artefacts, struct error *e);

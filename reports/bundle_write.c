@@ -26,7 +26,7 @@ struct writer {
 
 /* ---- the frame ---- */
 
-/* What a call of LZ4F gave: its bytes go out. Errors of the stream are seen by report_file_end(). */
+/* What a call of LZ4F gave goes out; report_file_end() sees errors of the stream. */
 static int put(struct writer *writer, size_t size, struct error *e)
 {
 	if (LZ4F_isError(size))

@@ -36,8 +36,8 @@ static int refuse(struct error *e, const char *path, const char *why)
 	return error_set(e, ERROR_USAGE, NO_PLACE, "%s %s", path, why);
 }
 
-/* May others read it? A pipe has no readers but this one. What belongs to somebody else, who may have
- * chosen its mode for good reasons, is not this user's to change. */
+/* May others read it? A pipe has no readers but this one. What belongs to somebody else, who may
+ * have chosen its mode for good reasons, is not this user's to change. */
 static bool is_exposed(const struct stat *status)
 {
 	return S_ISREG(status->st_mode) && status->st_uid == geteuid() && (status->st_mode & 077);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 of bytes that come in pieces, and digests as lower-case hex, as `sha256sum` prints them. */
+/* SHA-256 of bytes that come in pieces, and digests in hex as `sha256sum` prints them. */
 #ifndef REPORTS_SHA_H
 #define REPORTS_SHA_H
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two in-toto statements of a run (https://in-toto.io/Statement/v1). Both have every file of the
- * run folder as a subject, by name and SHA-256.
+ * The two in-toto statements of a run (https://in-toto.io/Statement/v1). Both have every file of
+ * the run folder as a subject, by name and SHA-256.
  *
  * test-result/v0.1 is for tools that know it: PASSED when the drill passed, WARNED when it passed
  * but an objective could not be evaluated, FAILED for everything else, an aborted or invalid drill
- * too. Its tests are the objectives, named KIND/SCENARIO/OBJECTIVE, so that nobody takes a simulated
- * one for a test of something real.
+ * too. Its tests are the objectives, named KIND/SCENARIO/OBJECTIVE, so that nobody takes a
+ * simulated one for a test of something real.
  *
  * drsim:dr-drill/v1 says what was run (drill), what came of it (verdict, objectives), and how many
  * events there are and the hash of the last (log).

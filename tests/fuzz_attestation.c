@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz target: any bytes as an envelope, and as what is in one. What is accepted keeps its promises,
- * and there is one way to write it. */
+/* Fuzz target: any bytes as an envelope, and as what is in one. What is accepted keeps its
+ * promises, and there is one way to write it. */
 #include <assert.h>
 #include <string.h>
 

@@ -68,7 +68,7 @@ static void put(const char *name, const void *bytes, size_t size)
 	ck_assert_int_eq(close(fd), 0);
 }
 
-/* Runs a shell command, of which the output is kept in .out; its exit code. $DRSIM is the program. */
+/* Runs a shell command and keeps its output in .out; its exit code. $DRSIM is the program. */
 static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static int shell(const char *format, ...)
 {
