@@ -23,7 +23,7 @@
 #define FILES_MAX 64
 #define TIMEOUT_S 300
 #define EDITS 10000
-#define BUNDLE_EDITS 3000
+#define BUNDLE_EDITS 10000
 
 extern char **environ;
 
@@ -756,6 +756,11 @@ START_TEST(bundles)
 	       "keys/drsim.pub");
 	expect(1, "something stands behind its end",
 	       "cat run.tar.lz4 run.tar.lz4 >d; \"$DRSIM\" verify d --key keys/drsim.pub");
+	/* A frame that is whole says nothing about the run in it. */
+	expect(1, "  junit.xml: changed",
+	       "rm run/passwd; echo >>run/junit.xml; rm run/metrics.prom; \"$DRSIM\" bundle run "
+	       "-o e; \"$DRSIM\" verify e --key keys/drsim.pub");
+	expect(1, "  metrics.prom: missing", "\"$DRSIM\" verify e --key keys/drsim.pub");
 	/* An unsigned run can be packed; nothing in it can be believed. */
 	expect(0, NULL,
 	       "\"$DRSIM\" run tiny.yaml --no-plots --out plain && \"$DRSIM\" bundle plain");
