@@ -123,16 +123,6 @@ static void fill_line(const struct progress *progress, const struct run_progress
 	}
 }
 
-/* Characters of UTF-8, each of one column. */
-static int columns_of(const char *text)
-{
-	int columns = 0;
-
-	for (; *text; text++)
-		columns += ((unsigned char)*text & 0xc0) != 0x80;
-	return columns;
-}
-
 /* As much of the text as fits; returns the columns that are left. */
 static int put_cut(const char *text, int room)
 {
@@ -168,7 +158,7 @@ static void redraw(const struct progress *progress, const struct line *line)
 	snprintf(tail, sizeof(tail), "%3d %%%s%s  %s", (int)(line->share * 100),
 		 line->phase ? "  " : "", line->phase ? line->phase : "", line->where);
 	room = (columns > 0 ? columns : LINE_COLUMNS + 1) - 1;
-	bar = room - columns_of(tail) - columns_of(progress->name) - 4;
+	bar = room - (int)words_columns(tail) - (int)words_columns(progress->name) - 4;
 	fputs("\r\033[K", stderr);
 	if (bar >= BAR_MIN) {
 		bar = bar < BAR_MAX ? bar : BAR_MAX;

@@ -35,12 +35,10 @@ static const char *text(const cJSON *object, const char *key)
  * does not steer the terminal. */
 static void put(FILE *out, const char *value, int columns)
 {
-	int used = 0;
+	int used = (int)words_columns(value);
 
-	for (const char *c = value; *c; c++) {
+	for (const char *c = value; *c; c++)
 		fputc((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c, out);
-		used += ((unsigned char)*c & 0xc0) != 0x80;
-	}
 	if (columns > 0)
 		fprintf(out, "%*s", used < columns ? columns - used : 1, "");
 }

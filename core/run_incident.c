@@ -470,22 +470,22 @@ static bool is_past_move(const struct incident *incident)
 /*
  * The service is bad again since `since`. t_restored opened a stable window when the service was
  * good for as long as that; what disturbs it later is no part of this recovery, unless a fault of
- * the incident can be behind it: one that came later, or one that is still there and was not moved
- * away from.
+ * the incident can be behind it: one that came later, or one that is still there and hits what
+ * serves.
  */
 static bool is_settled(const struct run *run, uint32_t place, nanos since)
 {
 	const struct place_state *state = &run->places[place];
 	const struct incident *incident = &run->incidents[state->incident];
 	nanos restored = incident->marks[MARK_RESTORED];
-	bool moved = incident->marks[MARK_SWITCHED] != NANOS_NEVER &&
-		     incident->marks[MARK_DATA_RESTORED] != NANOS_NEVER;
 	if (!is_past_move(incident) || since - restored < run->scenario->steady_state.window)
 		return false;
 	for (size_t i = state->first; i < run->injection_count; i++) {
 		const struct injection *injection = &run->injections[i];
-		if (injection->incident == state->incident &&
-		    (injection->began > restored || (!moved && injection->active)))
+		if (injection->incident != state->incident)
+			continue;
+		if (injection->began > restored ||
+		    (injection->active && hits_service(run, place, injection->effects[0].entity)))
 			return false;
 	}
 	return true;

@@ -240,3 +240,12 @@ const char *words_scale(char out[WORDS_MAX], double time_scale, double bytes_sca
 	snprintf(out, WORDS_MAX, "time scale %s, bytes %s", time, bytes);
 	return out;
 }
+
+size_t words_columns(const char *text)
+{
+	size_t columns = 0;
+
+	for (; *text; text++)
+		columns += ((unsigned char)*text & 0xc0) != 0x80;
+	return columns;
+}

@@ -3,6 +3,8 @@
 #ifndef CORE_WORDS_H
 #define CORE_WORDS_H
 
+#include <stddef.h>
+
 #include "core/clock.h"
 #include "core/dist.h"
 
@@ -26,5 +28,8 @@ const char *words_number(char out[WORDS_MAX], double value);
 const char *words_dist(char out[WORDS_MAX], const struct dist *dist);
 /* "time scale 1:20, bytes 1:100000". */
 const char *words_scale(char out[WORDS_MAX], double time_scale, double bytes_scale);
+/* Columns a UTF-8 text takes on a terminal; one per character, which holds for what drsim itself
+ * prints. */
+size_t words_columns(const char *text);
 
 #endif

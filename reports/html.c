@@ -42,57 +42,6 @@ void html_cut(FILE *page, const struct ranked *ranked, const char *what, const c
 
 /* ---- plots ---- */
 
-/* Does `text` go on with the start of an id or of a reference to one? Returns the length of that
- * start. */
-static size_t id_start(const char *text)
-{
-	static const char *const starts[] = {" id='", " id=\"", "href='#", "href=\"#", "url(#"};
-
-	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-		if (strncmp(text, starts[i], strlen(starts[i])) == 0)
-			return strlen(starts[i]);
-	return 0;
-}
-
-/* How long the element is that begins here, when it is the title or the description of a picture:
- * these hold gnuplot's names of its curves. The page has words of its own. */
-static size_t words_length(const char *at)
-{
-	static const char *const ends[][2] = {{"<title>", "</title>"}, {"<desc>", "</desc>"}};
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		const char *end;
-
-		if (strncmp(at, ends[i][0], strlen(ends[i][0])) != 0)
-			continue;
-		end = strstr(at, ends[i][1]);
-		return end ? (size_t)(end - at) + strlen(ends[i][1]) : 0;
-	}
-	return 0;
-}
-
-/* The svg element of a picture; its ids get the plot's name in front, they must be unique in the
- * page. */
-static void put_svg(FILE *page, const char *svg, const char *name, const char *text)
-{
-	const char *at = strstr(svg, "<svg");
-
-	fputs("<svg role=\"img\" aria-label=\"", page);
-	text_escape(page, text);
-	fputc('"', page);
-	for (at += strlen("<svg"); *at;) {
-		size_t words = words_length(at), start = words > 0 ? 0 : id_start(at);
-
-		at += words;
-		if (words > 0)
-			continue;
-		fwrite(at, 1, start > 0 ? start : 1, page);
-		if (start > 0)
-			fprintf(page, "%s-", name);
-		at += start > 0 ? start : 1;
-	}
-}
-
 /* The file as text, to free(); NULL when it is not there, with *ret_large when it is too large. */
 static char *read_plot(const char *dir, const char *file_name, bool *ret_large)
 {
@@ -126,7 +75,7 @@ bool html_plot(FILE *page, const struct report_input *input, const struct plot *
 	whole = svg && strstr(svg, "<svg") && strstr(svg, "</svg>");
 	if (whole) {
 		page_figure(page, plot->title, NULL);
-		put_svg(page, svg, plot->name, text);
+		page_svg(page, svg, plot->name, text);
 		page_figure_end(page);
 	}
 	if (large)

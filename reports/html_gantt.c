@@ -292,7 +292,7 @@ static size_t put_lanes(struct chart *chart)
 			 words_duration_exact(text, fabs(mark->at)),
 			 mark->at > chart->last ? " \xe2\x96\xb8" : "");
 		mark->x = place(chart, mark->at);
-		mark->right = mark->x + 8 + CHARACTER * (double)text_columns(mark->label);
+		mark->right = mark->x + 8 + CHARACTER * (double)words_columns(mark->label);
 		for (size_t k = i + 1; k < chart->mark_count; k++)
 			if (chart->marks[k].x < mark->right && mark->lane <= chart->marks[k].lane)
 				mark->lane = chart->marks[k].lane + 1;

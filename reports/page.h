@@ -97,5 +97,11 @@ void page_bar(FILE *page, double value, double limit, int met, const char *text)
  */
 void page_figure(FILE *page, const char *caption, const char *text);
 void page_figure_end(FILE *page);
+/*
+ * Between them, of a figure with text NULL: the svg element that gnuplot wrote, without its own
+ * titles. Its ids get `name` in front, which no other picture of the page has; `text` as of
+ * page_figure().
+ */
+void page_svg(FILE *page, const char *svg, const char *name, const char *text);
 
 #endif

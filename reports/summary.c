@@ -52,7 +52,7 @@ static void ink(const struct page *page, enum ink which)
  * as '?'. */
 static void put(const struct page *page, enum ink which, const char *text, int columns)
 {
-	int used = (int)text_columns(text);
+	int used = (int)words_columns(text);
 
 	if (columns < 0 && used < -columns)
 		fprintf(page->file, "%*s", -columns - used, "");
@@ -82,7 +82,7 @@ static void put_wrapped(const struct page *page, const char *text, int indent)
 		int width;
 
 		snprintf(word, sizeof(word), "%.*s", (int)bytes, text);
-		width = (int)text_columns(word);
+		width = (int)words_columns(word);
 		if (column > indent && column + 1 + width > page->columns) {
 			fprintf(page->file, "\n%*s", indent, "");
 			column = indent;

@@ -30,15 +30,6 @@ const char *text_value(char out[WORDS_MAX], double value, const char *unit)
 	return out;
 }
 
-size_t text_columns(const char *text)
-{
-	size_t columns = 0;
-
-	for (; *text; text++)
-		columns += ((unsigned char)*text & 0xc0) != 0x80;
-	return columns;
-}
-
 void text_escape(FILE *file, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)(text ? text : WORDS_NONE);

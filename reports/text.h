@@ -12,9 +12,6 @@
 /* By the unit of an objective: "s", "bytes" or "B", "count" (shown bare), "fraction"; anything else
  * is the number and the unit. */
 const char *text_value(char out[WORDS_MAX], double value, const char *unit);
-/* Columns a UTF-8 text takes on a terminal; one per character, which holds for what drsim itself
- * prints. */
-size_t text_columns(const char *text);
 /*
  * Escaped for XML 1.0 and HTML, in text and in quoted attributes: < > & " ' as entities, characters
  * XML does not allow and bytes that are not UTF-8 as U+FFFD. NULL writes WORDS_NONE.

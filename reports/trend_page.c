@@ -16,30 +16,6 @@
 
 /* ---- pictures ---- */
 
-/* How long the begin of an id, or of a reference to one, is at `text`; 0: it is none. */
-static size_t id_start(const char *text)
-{
-	static const char *const starts[] = {" id='", " id=\"", "href='#", "href=\"#", "url(#"};
-
-	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
-		if (strncmp(text, starts[i], strlen(starts[i])) == 0)
-			return strlen(starts[i]);
-	return 0;
-}
-
-/* Ids are unique in the page: each gets the picture's name in front. */
-static void put_svg(FILE *page, const char *svg, const char *name)
-{
-	for (const char *at = strstr(svg, "<svg"); at && *at;) {
-		size_t start = id_start(at);
-
-		fwrite(at, 1, start ? start : 1, page);
-		if (start)
-			fprintf(page, "%s-", name);
-		at += start ? start : 1;
-	}
-}
-
 static void put_picture(FILE *page, const struct trend_group *group,
 			const struct trend_series *series, size_t *count, struct arena *arena)
 {
@@ -53,9 +29,10 @@ static void put_picture(FILE *page, const struct trend_group *group,
 	page_figure(page,
 		    arena_printf(arena, "%s of %s, %s, over the nights", title, group->name,
 				 group->driver),
-		    arena_printf(arena, "%s of %zu nights: %s", title, series->series.n,
-				 trend_sentence(group, series, arena)));
-	put_svg(page, svg, name);
+		    NULL);
+	page_svg(page, svg, name,
+		 arena_printf(arena, "%s of %zu nights: %s", title, series->series.n,
+			      trend_sentence(group, series, arena)));
 	page_figure_end(page);
 	free(svg);
 }

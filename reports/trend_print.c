@@ -33,7 +33,7 @@ static void print_bars(const struct trend_series *series, FILE *out)
 
 static void put(FILE *out, const char *text, size_t columns)
 {
-	size_t used = text_columns(text);
+	size_t used = words_columns(text);
 
 	fprintf(out, "%s%*s", text, (int)(used < columns ? columns - used : 1), "");
 }

@@ -115,10 +115,29 @@ START_TEST(a_later_fault_of_the_incident_is_part_of_it)
 }
 END_TEST
 
+/* It began before the service was good again, and is still there where it serves now. */
+START_TEST(a_pulse_on_the_standby_is_part_of_it)
+{
+	struct drill d;
+
+	begin(&d,
+	      "  - {at: 2070s, fault: net.partition, target: backup, for: 30m,\n"
+	      "     pulse: {active: 5s, dormant: 10m}}\n",
+	      "10s");
+	const struct outage *last = &d.audit.outages[d.audit.outage_count - 1];
+	ck_assert_uint_eq(d.audit.incidents[0].faults, 2);
+	ck_assert_int_ge(last->from, (nanos)2675 * NANOS_S);
+	ck_assert_int_ge(d.audit.incidents[0].t[T_RESTORED], last->to);
+	ck_assert_int_eq(audit_number(d.incident, "relapses"), 0);
+	end(&d);
+}
+END_TEST
+
 static void add_cases(Suite *suite)
 {
 	test_add(suite, "bursts", bursts_after_the_failover_are_no_part_of_it);
 	test_add(suite, "later fault", a_later_fault_of_the_incident_is_part_of_it);
+	test_add(suite, "pulse on the standby", a_pulse_on_the_standby_is_part_of_it);
 }
 
 TEST_MAIN("relapse", add_cases)

@@ -1109,7 +1109,7 @@ static size_t read_labels(const char *text, struct label labels[LABELS_MAX])
 		ck_assert_int_eq(sscanf(tag, "<text x=\"%lf\" y=\"%lf\"", &label->x, &label->y), 2);
 		snprintf(shown, sizeof(shown), "%.*s", (int)strcspn(at + sizeof(start) - 1, "<"),
 			 at + sizeof(start) - 1);
-		label->right = label->x + LABEL_WIDTH * (double)text_columns(shown);
+		label->right = label->x + LABEL_WIDTH * (double)words_columns(shown);
 	}
 	return count;
 }
@@ -1626,7 +1626,7 @@ START_TEST(summary_fits_a_terminal)
 		ck_assert_ptr_nonnull(strstr(text, "Data recovery     1 min 52.4 s"));
 	rest = text;
 	while ((line = strsep(&rest, "\n"))) {
-		ck_assert_msg(_i == 4 || text_columns(line) <= 100, "too wide: %s", line);
+		ck_assert_msg(_i == 4 || words_columns(line) <= 100, "too wide: %s", line);
 		for (const char *s = line; *s; s++)
 			ck_assert_uint_ge((unsigned char)*s, 0x20);
 	}

@@ -49,6 +49,7 @@ struct instance {
 	uint16_t port;
 	char id[80], address[64], deployment[96];
 	const char *folder, *log, *order; /* order: what the agent is told to run */
+	const char *looks;                /* log of what looks at it: not what it says itself */
 	struct service_look ready, health;
 	const char *const *ledger;
 	pthread_t thread;
@@ -125,7 +126,7 @@ static bool is_well(struct instance *instance, const struct service_look *look, 
 		snprintf(url, sizeof(url), "http://%s%s", look->address, look->path);
 		return call_ok(instance->caller, url, timeout);
 	case CHECK_EXEC:
-		return child_run(look->argv, instance->real->run, instance->log, timeout,
+		return child_run(look->argv, instance->real->run, instance->looks, timeout,
 				 &instance->real->services->stop, &error) == 0;
 	}
 	return false;
@@ -426,6 +427,7 @@ static int make_instance(struct real *real, struct instance *instance, size_t se
 	snprintf(instance->deployment, sizeof(instance->deployment), "%.90s", name);
 	snprintf(instance->id, sizeof(instance->id), "%.70s-0", name);
 	instance->log = arena_printf(arena, "%s/%s.log", real->log, instance->id);
+	instance->looks = arena_printf(arena, "%s/%s.looks.log", real->log, instance->id);
 	instance->wanted = d->sites[site].standby.heat == HEAT_NONE;
 	instance->reason = deleted_text;
 	instance->ready_since = NANOS_NEVER;
@@ -523,7 +525,16 @@ static const char *last_line(const struct real *real, const char *path, char tex
 	char *line = strrchr(text, '\n');
 	line = line ? line + 1 : text;
 	/* Of a long one the end: at the begin of the buffer a credential may be cut. */
-	return strlen(line) > LOG_TOLD ? text + got - LOG_TOLD : line;
+	size_t length = strlen(line);
+	return length > LOG_TOLD ? line + length - LOG_TOLD : line;
+}
+
+/* What a service says, or what looks at it, where it says nothing. */
+static const char *last_word(const struct instance *instance, char text[LOG_END])
+{
+	const char *said = last_line(instance->real, instance->log, text);
+
+	return *said ? said : last_line(instance->real, instance->looks, text);
 }
 
 int services_failed(struct real *real, struct error *e)
@@ -541,8 +552,7 @@ int services_failed(struct real *real, struct error *e)
 				e, ERROR_UNAVAILABLE, instance->config->place,
 				"service '%s' does not get ready; the end of what it says: "
 				"%s",
-				instance->config->name,
-				last_line(real, instance->log, text));
+				instance->config->name, last_word(instance, text));
 	}
 	return 0;
 }
