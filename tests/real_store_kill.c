@@ -152,12 +152,31 @@ struct tally {
 	size_t operations, killed[OPERATIONS], restored, new_ones;
 };
 
-/* Either the old list or the new one; every backup in it comes back to the byte. */
+/* Every backup that lists comes back to the byte, and nothing is found damaged. */
+static void check_all(struct store_handle *store, struct tally *tally)
+{
+	struct store_verified verified;
+	struct store_backup *backups;
+	size_t count;
+
+	ck_assert_msg(store_list(store, &arena, &backups, &count, &error) == 0, "%s", error.text);
+	for (size_t i = 0; i < count; i++) {
+		make_tree("W", (uint64_t)backups[i].as_of);
+		workplace_remove("B");
+		ck_assert_msg(store_restore(store, backups[i].id, "B", NULL, NULL, &error) == 0,
+			      "%s", error.text);
+		ck_assert_str_eq(tree_difference("W", "B"), "");
+		tally->restored++;
+	}
+	ck_assert_int_eq(store_verify(store, NULL, NULL, &verified, &error), 0);
+	ck_assert_uint_eq(verified.damages, 0);
+}
+
+/* Either the old list or the new one, and what was killed can be begun anew on what it left. */
 static void check_after(enum operation operation, const struct store_backup *before, size_t old,
 			struct tally *tally)
 {
 	struct store_handle *store;
-	struct store_verified verified;
 	size_t count;
 	struct store_backup *after = list(&count);
 
@@ -167,18 +186,14 @@ static void check_after(enum operation operation, const struct store_backup *bef
 	ck_assert_uint_le(count, operation == BACKUP ? old + 1 : old);
 	tally->new_ones += operation == BACKUP && count > old;
 	store = open_store(0);
-	for (size_t i = 0; i < count; i++) {
-		make_tree("W", (uint64_t)after[i].as_of);
-		workplace_remove("B");
-		ck_assert_msg(store_restore(store, after[i].id, "B", NULL, NULL, &error) == 0, "%s",
-			      error.text);
-		ck_assert_str_eq(tree_difference("W", "B"), "");
-		tally->restored++;
+	check_all(store, tally);
+	if (operation == PRUNE) {
+		struct store_prune_options prune = {.keep = KEEP};
+
+		ck_assert_msg(store_prune(store, &prune, NULL, &error) == 0, "%s", error.text);
+		check_all(store, tally);
 	}
-	ck_assert_int_eq(store_verify(store, NULL, NULL, &verified, &error), 0);
-	ck_assert_uint_eq(verified.damages, 0);
 	if (operation == RESTORE && count > 0) {
-		/* It can be begun anew on what the killed one left. */
 		struct store_restore_options back = {.exact = true};
 
 		make_tree("W", (uint64_t)after[count - 1].as_of);
@@ -329,11 +344,11 @@ START_TEST(killed_before_each_write)
 {
 	struct tally tally = {0};
 	uint64_t generation = 1;
-	int step = soak() ? 1 : 9;
+	int whole = soak() ? 1 : 9;
 
 	make_tree("D", 0);
 	for (int i = 0; i < OPERATIONS; i++) {
-		int calls = 1;
+		int calls = 1, step = i == PRUNE ? 1 : whole; /* of a prune there are few */
 
 		for (int at = 0; at < calls; at += step) {
 			struct store_backup *before;
