@@ -395,6 +395,43 @@ START_TEST(half_dead_packs_are_written_anew)
 }
 END_TEST
 
+/*
+ * A pruning that is killed between the new pack and the removal of the old one leaves both. The
+ * next one may write the same pack again: a pack is named after what it holds, and what is written
+ * anew must not go with what is dead. Which of the two copies counts as living depends on their
+ * names.
+ */
+START_TEST(a_repacked_pack_is_no_dead_one)
+{
+	struct store_prune_options options = {.keep = 1};
+	struct store_pruned pruned;
+	const char *pack;
+	uint8_t *bytes;
+	size_t size;
+
+	ck_assert_int_eq(mkdir("D", 0755), 0);
+	tree_file("D/stays", 200 * KIB, 1 + 2 * (uint64_t)_i);
+	tree_file("D/goes", 2000 * KIB, 2 + 2 * (uint64_t)_i);
+	keep("D");
+	pack = only_file("packs/");
+	ck_assert_str_ne(pack, "");
+	bytes = tree_read_file(pack, &size);
+	ck_assert_int_eq(unlink("D/goes"), 0);
+	keep("D");
+	ck_assert_int_eq(store_prune(store, &options, &pruned, &error), 0);
+	ck_assert_uint_eq(pruned.packs, 1);
+	/* As if it had been killed before it removed the old pack. */
+	tree_write_file(pack, bytes, size);
+	free(bytes);
+	for (int again = 0; again < 2; again++) {
+		ck_assert_int_eq(store_prune(store, &options, &pruned, &error), 0);
+		comes_back(NULL, again ? "R2" : "R1", "D");
+		ck_assert_uint_eq(verify(NULL, false).count, 0);
+	}
+	ck_assert_uint_eq(pruned.packs + pruned.freed_bytes, 0); /* and all is tidy */
+}
+END_TEST
+
 START_TEST(no_pack_goes_while_a_kept_manifest_is_unreadable)
 {
 	struct store_prune_options options = {.keep = 1};
@@ -1275,6 +1312,15 @@ START_TEST(commands)
 }
 END_TEST
 
+static void add_loop(Suite *suite, const char *name, const TTest *test, int count)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, test, 0, count);
+	suite_add_tcase(suite, tcase);
+}
+
 static void add(Suite *suite, const char *name, const TTest *test)
 {
 	TCase *tcase = tcase_create(name);
@@ -1296,6 +1342,7 @@ static void add_cases(Suite *suite)
 	add(suite, "list and find", backups_are_listed_and_found);
 	add(suite, "prune", pruning_keeps_the_newest_of_each_label);
 	add(suite, "repack", half_dead_packs_are_written_anew);
+	add_loop(suite, "repack, killed", a_repacked_pack_is_no_dead_one, 8);
 	add(suite, "prune held", no_pack_goes_while_a_kept_manifest_is_unreadable);
 	add(suite, "a flipped bit", a_flipped_bit_is_named);
 	add(suite, "a missing pack", a_missing_pack_is_named);

@@ -202,7 +202,27 @@ static int copy_live(struct prune *prune, struct packer *packer, const struct pa
 	return 0;
 }
 
-/* Writes the living part of half-dead packs anew; what is then dead gets count 0. */
+/*
+ * A pack is named after what it holds. One that a killed pruning wrote, and that is dead beside its
+ * copies in the old pack, may just have been written again: under that name it lives.
+ */
+static void spare_written(struct prune *prune, bool *dead, size_t before)
+{
+	struct pack *packs = prune->index.packs;
+
+	for (size_t n = before; n < prune->index.pack_count; n++)
+		for (size_t i = 0; i < before; i++) {
+			if (memcmp(packs[i].name, packs[n].name, PACK_NAME_BYTES) != 0)
+				continue;
+			dead[i] = false;
+			/* It took no further room, and stands in the index once. */
+			prune->result.freed_bytes += packs[n].bytes;
+			if (packs[i].count > 0)
+				packs[n].count = 0;
+		}
+}
+
+/* Writes the living part of half-dead packs anew, after which these are dead. */
 static int repack(struct prune *prune, bool *dead, struct error *e)
 {
 	size_t before = prune->index.pack_count;
@@ -224,10 +244,12 @@ static int repack(struct prune *prune, bool *dead, struct error *e)
 		dead[i] = rc == 0;
 	}
 	rc = rc < 0 ? -1 : packer_finish(packer, e);
-	if (rc)
+	if (rc) {
 		packer_undo(packer);
-	else
+	} else {
 		prune->result.freed_bytes -= packer_stored(packer);
+		spare_written(prune, dead, before);
+	}
 	chunk_tool_close(&tool);
 	packer_close(packer);
 	return rc;
