@@ -60,7 +60,7 @@ static void write_scenario(const char *command, const char *ready)
 		"recovery: {prefer: in_place}\n"
 		"steady_state: {success: 99%%, latency: 500ms, window: 2s}\n"
 		"steps:\n"
-		"  - {at: 8s, fault: proc.kill, target: endpoint/redis}\n"
+		"  - {at: 8s, fault: proc.pause, target: endpoint/redis, for: 4s}\n"
 		"process: {time_scale: 1, bytes_scale: 1}\n",
 		command, ready);
 	ck_assert_int_eq(fclose(file), 0);
