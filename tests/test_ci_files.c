@@ -285,8 +285,10 @@ END_TEST
 /* A script of the Jenkinsfile that has this text in it. */
 static const char *jenkins_script(const char *part)
 {
-	const char *text = arena_strdup(&arena, read_template("Jenkinsfile"));
+	char *file = read_template("Jenkinsfile");
+	const char *text = arena_strdup(&arena, file);
 
+	free(file);
 	for (const char *begin = strstr(text, "'''"); begin;) {
 		const char *end = strstr(begin + 3, "'''");
 		const char *found = strstr(begin, part);
