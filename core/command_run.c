@@ -287,7 +287,9 @@ static int give_up(struct drill *drill, const struct error *error)
 	folder_discard(&drill->folder);
 	fprintf(stderr, "drsim: no record was written; nothing is left at %s\n",
 		drill->folder.path);
-	return drill->record.verdict == VERDICT_RESIDUE ? EXIT_RESIDUE : EXIT_NOT_EVALUABLE;
+	if (drill->record.verdict == VERDICT_RESIDUE)
+		return EXIT_RESIDUE;
+	return stop_signal ? EXIT_ABORTED : EXIT_NOT_EVALUABLE;
 }
 
 static int run_drill(struct drill *drill)

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "drivers/host/process.h"
 #include "tests/test.h"
 #include "tests/workplace.h"
 
@@ -92,6 +93,7 @@ static void look_at_commands(size_t *agents, size_t *shown)
 }
 
 static size_t agents_seen, tokens_seen;
+static bool interrupts; /* as soon as an agent runs */
 
 /* The program in the folder, as a user without rights; its exit code. */
 static int run_as_nobody(const char *const *words, const char *output)
@@ -118,6 +120,10 @@ static int run_as_nobody(const char *const *words, const char *output)
 	ck_assert_int_gt(pid, 0);
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		look_at_commands(&agents_seen, &tokens_seen);
+		if (interrupts && agents_seen > 0) {
+			ck_assert_int_eq(kill(pid, SIGINT), 0);
+			interrupts = false;
+		}
 		usleep(50000);
 	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -297,6 +303,40 @@ START_TEST(the_hosts_disk_is_not_filled)
 }
 END_TEST
 
+/* A deployment may take minutes to get ready: who is called off meanwhile does not wait for that. */
+START_TEST(a_signal_ends_the_wait_for_a_deployment)
+{
+	const char *const words[WORDS_MAX] = {
+		"drsim",
+		"run",
+		"gpu_loss.yaml",
+		"--driver",
+		"process",
+		"--out",
+		"out",
+		"--set",
+		"process.isolation=loopback",
+		"--set",
+		"deployment.endpoints[0].model.start=1h",
+		"--set",
+		"deployment.endpoints[0].load.rate=0.11/s",
+		"--set",
+		"deployment.data.io.records=0.11/s",
+	};
+	nanos begun = process_now();
+
+	interrupts = true;
+	int code = run_as_nobody(words, "output");
+	char *said = workplace_read("output");
+	ck_assert_msg(code == 5, "exit code %d:\n%s", code, said);
+	ck_assert_msg(strstr(said, "stopped by a signal") != NULL, "%s", said);
+	ck_assert_int_lt(process_now() - begun, 30 * NANOS_S);
+	ck_assert_int_ne(access("out", F_OK), 0);
+	check_clean();
+	free(said);
+}
+END_TEST
+
 /* Backups begin every ten minutes: between them no job is there that could fail. */
 START_TEST(a_backup_that_never_began_did_not_fail)
 {
@@ -326,6 +366,11 @@ static void add_cases(Suite *suite)
 	tcase_set_timeout(tcase, 150);
 	tcase_add_test(tcase, the_hosts_disk_is_not_filled);
 	tcase_add_test(tcase, a_backup_that_never_began_did_not_fail);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("signal");
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, a_signal_ends_the_wait_for_a_deployment);
 	suite_add_tcase(suite, tcase);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -469,7 +470,20 @@ static bool gateway_serves(struct real *real)
 	return true;
 }
 
-static int wait_ready(struct real *real, struct error *e)
+/* What would end the drill waits until its deployment is up, or is seen here. */
+static bool is_stopped(const sigset_t *ends)
+{
+	sigset_t pending;
+
+	if (sigpending(&pending))
+		return false;
+	for (int number = 1; number < SIGRTMIN; number++)
+		if (sigismember(ends, number) > 0 && sigismember(&pending, number) > 0)
+			return true;
+	return false;
+}
+
+static int wait_ready(struct real *real, const sigset_t *ends, struct error *e)
 {
 	const struct deployment *d = &real->scenario->deployment;
 	nanos limit = READY_TIMEOUT, begun = real_now(real);
@@ -486,6 +500,9 @@ static int wait_ready(struct real *real, struct error *e)
 			return 0;
 		if (services_failed(real, e))
 			return -1;
+		if (is_stopped(ends))
+			return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
+					 "stopped by a signal before the deployment was ready");
 		real_sleep(real, real_now(real) + 50 * NANOS_MS, NULL);
 	}
 	return error_set(e, ERROR_UNAVAILABLE, NO_PLACE,
@@ -623,8 +640,8 @@ static int check_backups(const struct scenario *scenario, struct error *e)
 
 	for (size_t i = 0; i < scenario->policy_count; i++) {
 		const struct backup_policy *policy = &scenario->policies[i];
-		backups += 1 + (policy->every == NANOS_NEVER ? 0
-							     : scenario->duration / policy->every);
+		backups +=
+			1 + (policy->every == NANOS_NEVER ? 0 : scenario->duration / policy->every);
 		if (backups > PROCESS_BACKUPS_MAX / 2)
 			return error_set(e, ERROR_LIMIT, policy->place,
 					 "the driver process makes at most %d backups in one drill",
@@ -681,7 +698,7 @@ static int make_copies(struct real *real, struct error *e)
 	return copies_open(&config, &real->copies, e);
 }
 
-int deploy_open(struct real *real, struct error *e)
+static int open_all(struct real *real, const sigset_t *ends, struct error *e)
 {
 	struct arena *arena = &real->arena;
 
@@ -708,7 +725,7 @@ int deploy_open(struct real *real, struct error *e)
 	real->entered = true;
 	real->caller = caller_new(real->token);
 	if (services_start(real, e) || network_start(real, e) || observe_start(real, e) ||
-	    wait_ready(real, e))
+	    wait_ready(real, ends, e))
 		return -1;
 	real->backups = calloc(PROCESS_BACKUPS_MAX, sizeof(*real->backups));
 	assert(real->backups);
@@ -723,4 +740,21 @@ int deploy_open(struct real *real, struct error *e)
 	    start_client(real, e))
 		return -1;
 	return 0;
+}
+
+/* It may take minutes, in which the run loop does not look for signals yet. No other thread takes
+ * them, and what is started here has them all. */
+int deploy_open(struct real *real, struct error *e)
+{
+	sigset_t ends, before;
+	int rc;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &ends, &before);
+	rc = open_all(real, &ends, e);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
 }
