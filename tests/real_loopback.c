@@ -303,7 +303,7 @@ START_TEST(the_hosts_disk_is_not_filled)
 }
 END_TEST
 
-/* A deployment may take minutes to get ready: who is called off meanwhile does not wait for that. */
+/* A deployment may take minutes to get ready: who is called off meanwhile does not wait for it. */
 START_TEST(a_signal_ends_the_wait_for_a_deployment)
 {
 	const char *const words[WORDS_MAX] = {
