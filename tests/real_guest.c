@@ -1,43 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * netem and nftables in an emulated guest with a kernel of a distribution, for hosts whose own has
- * no netem. This program is the guest's first process too: the host's side packs it, the libraries
- * that it has loaded and the kernel's modules into an initial file system, starts the guest and
- * reads its console; the guest's side runs a suite of its own and switches itself off.
+ * no netem.
  */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <link.h>
 #include <math.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mount.h>
-#include <sys/reboot.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "drivers/host/machine.h"
 #include "drivers/lazy/netlink.h"
 #include "drivers/lazy/nftables.h"
 #include "drivers/linux/net.h"
 #include "drivers/linux/nft.h"
 #include "drivers/linux/tc.h"
+#include "tests/guest.h"
 #include "tests/places.h"
 #include "tests/program.h"
 #include "tests/test.h"
-#include "tests/workplace.h"
 
-#define EMULATOR "qemu-system-x86_64"
-#define GUEST_MEMORY "384"
-#define GUEST_MS 240000
 #define GUEST_LOSS 20000 /* packets */
 #define GUEST_DELAYS 2000
-#define LINE_MAX_BYTES 1024
 #define LEASE (60 * NANOS_S)
 
 /* In the order in which they need each other. */
@@ -59,6 +40,7 @@ static const char *const modules[] = {
 	"nf_reject_ipv4",
 	"nf_reject_ipv6",
 	"nft_reject_bridge",
+	NULL,
 };
 
 /* ---- in the guest: what netem does ---- */
@@ -353,307 +335,36 @@ START_TEST(guest_lease)
 }
 END_TEST
 
-static void enter(void)
-{
-	workplace_enter("guest");
-}
-
-static void add(Suite *suite, const char *name, const TTest *test)
-{
-	TCase *tcase = tcase_create(name);
-
-	tcase_add_checked_fixture(tcase, enter, workplace_leave);
-	tcase_add_test(tcase, test);
-	tcase_set_timeout(tcase, GUEST_MS / 1000.0 + 20);
-	suite_add_tcase(suite, tcase);
-}
-
 static void add_guest_cases(Suite *suite)
 {
-	add(suite, "choice", guest_choice);
-	add(suite, "loss", guest_loss);
-	add(suite, "delay", guest_delay);
-	add(suite, "queue", guest_queue);
-	add(suite, "rate", guest_rate);
-	add(suite, "others", guest_others);
-	add(suite, "lease", guest_lease);
+	guest_add(suite, "choice", guest_choice);
+	guest_add(suite, "loss", guest_loss);
+	guest_add(suite, "delay", guest_delay);
+	guest_add(suite, "queue", guest_queue);
+	guest_add(suite, "rate", guest_rate);
+	guest_add(suite, "others", guest_others);
+	guest_add(suite, "lease", guest_lease);
 }
 
-/* ---- in the guest: its first process ---- */
-
-static void load_module(const char *name)
+/* What is loaded at the first use must be among what is packed. */
+static void load_libraries(struct guest_archive *archive)
 {
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof(path), "/modules/%s.ko", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || syscall(SYS_finit_module, fd, "", 0))
-		printf("module %s: %s\n", name, strerror(errno));
-	close(fd);
-}
-
-static int be_guest(void)
-{
-	int rc;
-
-	mount("proc", "/proc", "proc", 0, NULL);
-	mount("sys", "/sys", "sysfs", 0, NULL);
-	mount("tmp", "/tmp", "tmpfs", 0, NULL);
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
-		load_module(modules[i]);
-	setenv("DRSIM", "/init", 1);
-	setenv("CK_VERBOSITY", "normal", 1);
-	rc = test_main("guest", add_guest_cases);
-	printf("guest ends: %d\n", rc);
-	fflush(stdout);
-	sync();
-	reboot(RB_AUTOBOOT); /* the emulator was told not to */
-	return rc;
-}
-
-/* ---- on the host: the initial file system, as the kernel's "newc" archive ---- */
-
-struct archive {
-	FILE *out;
-	unsigned number;
-	size_t bytes;
-};
-
-static void pad(struct archive *archive)
-{
-	for (; archive->bytes % 4; archive->bytes++)
-		fputc(0, archive->out);
-}
-
-static void put_entry(struct archive *archive, const char *name, unsigned mode, const void *data,
-		      size_t size, unsigned major, unsigned minor)
-{
-	int length =
-		fprintf(archive->out, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
-			++archive->number, mode, 0U, 0U, 1U, 0U, (unsigned)size, 0U, 0U, major,
-			minor, (unsigned)strlen(name) + 1, 0U);
-
-	ck_assert_int_eq(length, 110);
-	fwrite(name, 1, strlen(name) + 1, archive->out);
-	archive->bytes += (size_t)length + strlen(name) + 1;
-	pad(archive);
-	if (size)
-		fwrite(data, 1, size, archive->out);
-	archive->bytes += size;
-	pad(archive);
-}
-
-/* The folders above it, each time: the kernel takes a second one as it is. */
-static void put_folders(struct archive *archive, const char *name)
-{
-	char path[PATH_MAX];
-
-	for (const char *at = strchr(name, '/'); at; at = strchr(at + 1, '/')) {
-		snprintf(path, sizeof(path), "%.*s", (int)(at - name), name);
-		put_entry(archive, path, S_IFDIR | 0755, NULL, 0, 0, 0);
-	}
-}
-
-/* false: it cannot be read. */
-static bool put_file(struct archive *archive, const char *path, const char *name)
-{
-	FILE *in = fopen(path, "rbe");
-	struct stat status;
-	void *data;
-	bool whole;
-
-	if (!in || fstat(fileno(in), &status)) {
-		if (in)
-			fclose(in);
-		return false;
-	}
-	data = malloc((size_t)status.st_size);
-	whole = data && fread(data, 1, (size_t)status.st_size, in) == (size_t)status.st_size;
-	fclose(in);
-	if (whole) {
-		put_folders(archive, name);
-		put_entry(archive, name, S_IFREG | 0755, data, (size_t)status.st_size, 0, 0);
-	}
-	free(data);
-	return whole;
-}
-
-/* All that this program has loaded, at the path where it found it. */
-static int put_library(struct dl_phdr_info *info, size_t size, void *self)
-{
-	(void)size;
-	if (info->dlpi_name[0] == '/')
-		ck_assert(put_file(self, info->dlpi_name, info->dlpi_name + 1));
-	return 0;
-}
-
-static void put_all(struct archive *archive, const char *folder)
-{
-	static const char *const folders[] = {"proc", "sys", "tmp", "dev"};
 	struct error e = {0};
-	char from[PATH_MAX + 64], name[64];
 
-	/* What is loaded at the first use must be among what is loaded. */
+	(void)archive;
 	places_ok(lazy_netlink_open(&e), &e);
 	places_ok(lazy_nftables_open(&e), &e);
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
-		put_entry(archive, folders[i], S_IFDIR | 0755, NULL, 0, 0, 0);
-	put_entry(archive, "dev/console", S_IFCHR | 0600, NULL, 0, 5, 1);
-	put_entry(archive, "dev/null", S_IFCHR | 0666, NULL, 0, 1, 3);
-	ck_assert(put_file(archive, "/proc/self/exe", "init"));
-	dl_iterate_phdr(put_library, archive);
-	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
-		snprintf(from, sizeof(from), "%s/%s.ko", folder, modules[i]);
-		snprintf(name, sizeof(name), "modules/%s.ko", modules[i]);
-		ck_assert_msg(put_file(archive, from, name), "%s: %s", from, strerror(errno));
-	}
-	put_entry(archive, "TRAILER!!!", 0, NULL, 0, 0, 0);
 }
 
-/* ---- on the host: the guest ---- */
-
-static int start_guest(const char *kernel, pid_t *ret_pid)
-{
-	static const char line[] = "console=ttyS0 quiet panic=-1 rdinit=/init";
-	int ends[2];
-
-	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
-	*ret_pid = fork();
-	if (*ret_pid == 0) {
-		/* Its time counts its instructions: a busy host makes it longer, not later. */
-		const char *const argv[] = {
-			EMULATOR,     "-accel", "tcg",     "-icount",    "shift=2,sleep=off",
-			"-cpu",       "qemu64", "-m",      GUEST_MEMORY, "-nographic",
-			"-no-reboot", "-net",   "none",    "-kernel",    kernel,
-			"-initrd",    "initrd", "-append", line,         NULL};
-		int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-		dup2(nothing, STDIN_FILENO);
-		dup2(ends[1], STDOUT_FILENO);
-		execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	close(ends[1]);
-	return ends[0];
-}
-
-struct guest {
-	char line[LINE_MAX_BYTES];
-	size_t length;
-	bool passed, ended;
+static const struct guest_plan plan = {
+	.name = "guest",
+	.modules = modules,
+	.checks = 7,
+	.add_cases = add_guest_cases,
+	.pack = load_libraries,
 };
-
-static void take_line(struct guest *guest)
-{
-	guest->line[guest->length] = '\0';
-	guest->length = 0;
-	if (*guest->line)
-		printf("guest: %s\n", guest->line);
-	fflush(stdout); /* what a test that fails has written is lost else */
-	if (strstr(guest->line, "100%: Checks: 7, Failures: 0, Errors: 0"))
-		guest->passed = true;
-	if (strcmp(guest->line, "guest ends: 0") == 0)
-		guest->ended = true;
-}
-
-static void take_bytes(struct guest *guest, const char *bytes, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (bytes[i] == '\n' || guest->length == sizeof(guest->line) - 1)
-			take_line(guest);
-		else if (bytes[i] >= ' ')
-			guest->line[guest->length++] = bytes[i];
-	}
-}
-
-/* Until it has switched itself off, or for GUEST_MS. */
-static void watch_guest(struct guest *guest, int fd)
-{
-	struct pollfd row = {.fd = fd, .events = POLLIN};
-	int64_t begin = program_clock();
-	char bytes[4096];
-
-	while (program_clock() - begin < GUEST_MS * NANOS_MS) {
-		ssize_t got;
-
-		if (poll(&row, 1, 1000) == 0)
-			continue;
-		got = read(fd, bytes, sizeof(bytes));
-		if (got <= 0)
-			break;
-		take_bytes(guest, bytes, (size_t)got);
-	}
-	take_line(guest);
-	printf("guest: ran for %.1f s\n", (double)(program_clock() - begin) / (double)NANOS_S);
-}
-
-/* Where ci/deps.sh --guest has put the kernel: beside the folder of this build. */
-static bool find_kernel(char kernel[PATH_MAX], char folder[PATH_MAX])
-{
-	const char *build = getenv("DRSIM_BUILD");
-
-	snprintf(folder, PATH_MAX, "%s/../guest", build ? build : "build/release");
-	if (!realpath(folder, kernel))
-		return false;
-	snprintf(folder, PATH_MAX, "%s", kernel);
-	strncat(kernel, "/vmlinuz", PATH_MAX - strlen(kernel) - 1);
-	return access(kernel, R_OK) == 0;
-}
-
-static bool has_emulator(void)
-{
-	char path[PATH_MAX];
-
-	for (const char *at = getenv("PATH"); at && *at; at += strcspn(at, ":")) {
-		at += *at == ':';
-		snprintf(path, sizeof(path), "%.*s/%s", (int)strcspn(at, ":"), at, EMULATOR);
-		if (access(path, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
-
-START_TEST(in_guest)
-{
-	char kernel[PATH_MAX], folder[PATH_MAX];
-	struct guest guest = {.length = 0};
-	struct archive archive = {.number = 0};
-	int status = 0, fd;
-	pid_t pid;
-
-	if (!has_emulator() || !find_kernel(kernel, folder)) {
-		printf("skipped: guest: no %s (ci/deps.sh --guest brings both)\n",
-		       has_emulator() ? "kernel for it" : EMULATOR);
-		return;
-	}
-	workplace_enter("guest");
-	archive.out = fopen("initrd", "wbe");
-	ck_assert_ptr_nonnull(archive.out);
-	put_all(&archive, folder);
-	ck_assert_int_eq(fclose(archive.out), 0);
-	printf("guest: %s, initial file system of %.1f MB\n", kernel, (double)archive.bytes / 1e6);
-	fd = start_guest(kernel, &pid);
-	watch_guest(&guest, fd);
-	kill(pid, SIGKILL); /* nothing when it has ended; nobody else has waited for it */
-	waitpid(pid, &status, 0);
-	close(fd);
-	workplace_leave();
-	ck_assert(guest.passed && guest.ended);
-}
-END_TEST
-
-static void add_cases(Suite *suite)
-{
-	TCase *tcase = tcase_create("guest");
-
-	tcase_add_test(tcase, in_guest);
-	tcase_set_timeout(tcase, GUEST_MS / 1000.0 + 30);
-	suite_add_tcase(suite, tcase);
-}
 
 int main(void)
 {
-	return getpid() == 1 ? be_guest() : test_main("guest", add_cases);
+	return guest_main(&plan);
 }

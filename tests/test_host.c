@@ -142,12 +142,16 @@ static struct undo sample(size_t i)
 		{.kind = UNDO_REMOVE, .path = "/proc/12/root/made", .pid = 12, .start = 99},
 		{.kind = UNDO_RENAME, .path = "/a/b", .from = "/a/c"},
 		{.kind = UNDO_UNMOUNT, .path = "/var/lib/drsim/run/sample/mnt"},
+		{.kind = UNDO_LOOP, .path = "/var/lib/drsim/run/sample/a.disk"},
+		{.kind = UNDO_MAPPER,
+		 .path = "/dev/mapper/drsim-sample-a",
+		 .from = "/var/lib/drsim/run/sample/a.disk"},
 	};
 
 	return samples[i % (sizeof(samples) / sizeof(samples[0]))];
 }
 
-#define SAMPLES 8
+#define SAMPLES 10
 
 static bool same_text(const char *a, const char *b)
 {

@@ -37,6 +37,9 @@ enum undo_kind {
 	/* path: below the work folder; with from UNDO_LAYER anywhere, but only such a layer */
 	UNDO_UNMOUNT,
 	UNDO_TREE, /* path: remove this folder, the work folder of a run or below one */
+	UNDO_LOOP, /* path: detach the loop devices over this file, below the work folder */
+	/* path: /dev/mapper/drsim-RUN-NAME, a device of device-mapper; from: the file below it */
+	UNDO_MAPPER,
 	UNDO_KINDS
 };
 extern const char *const undo_names[UNDO_KINDS]; /* "kill", "continue", … */

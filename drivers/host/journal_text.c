@@ -24,6 +24,7 @@ const char *const undo_names[UNDO_KINDS] = {
 	[UNDO_KILL] = "kill",     [UNDO_CONTINUE] = "continue", [UNDO_RUN] = "run",
 	[UNDO_CGROUP] = "cgroup", [UNDO_FILE] = "file",         [UNDO_REMOVE] = "remove",
 	[UNDO_RENAME] = "rename", [UNDO_UNMOUNT] = "unmount",   [UNDO_TREE] = "tree",
+	[UNDO_LOOP] = "loop",     [UNDO_MAPPER] = "mapper",
 };
 
 bool journal_is_run(const char *run)
@@ -104,7 +105,7 @@ static bool needs_path(enum undo_kind kind)
 
 static bool needs_from(enum undo_kind kind)
 {
-	return kind == UNDO_FILE || kind == UNDO_RENAME;
+	return kind == UNDO_FILE || kind == UNDO_RENAME || kind == UNDO_MAPPER;
 }
 
 /* Is it whole? The same rules for what we write and what we read. */

@@ -17,6 +17,7 @@
 #include "drivers/host/process.h"
 #include "drivers/host/undo.h"
 #include "drivers/lazy/netlink.h"
+#include "drivers/linux/dm_undo.h"
 
 #define NAMESPACES "/run/netns"
 #define NAME "drsim-"  /* what everything of ours that has a name begins with */
@@ -121,6 +122,11 @@ static void find_processes(struct scan *scan)
 static void add_cgroup(void *self, const char *path)
 {
 	add(self, "cgroup", path);
+}
+
+static void add_disk(void *self, const char *what, const char *which)
+{
+	add(self, what, which);
 }
 
 /* ---- network: nothing is made in the host's own, so anything of our name is too much ---- */
@@ -239,6 +245,7 @@ size_t residue_scan(const struct journal *journal, const char ***ret_texts)
 	find_named_namespaces(&scan);
 	find_links(&scan);
 	find_tables(&scan);
+	dm_find(journal, add_disk, &scan);
 	find_files(&scan);
 	scan.texts =
 		arena_grow(scan.arena, scan.texts, scan.count, &scan.capacity, sizeof(*scan.texts));

@@ -11,7 +11,8 @@
 
 /*
  * Looks for processes of the run, its cgroups, mounts in any mount table that can be read, named
- * network namespaces, links and nft tables of its name, its work folder, and files that the journal
+ * network namespaces, links, nft tables and device-mapper devices of its name, loop devices over
+ * files in its work folder, that folder, and files that the journal
  * says to have been changed and that do not have their pristine content back. Returns how many;
  * *ret_texts tells each ("process 4711 (minilepton)"), NULL-terminated, in the journal's arena.
  * 0: proven clean.

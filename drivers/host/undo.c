@@ -13,6 +13,7 @@
 #include "drivers/host/cgroup.h"
 #include "drivers/host/process.h"
 #include "drivers/host/undo_private.h"
+#include "drivers/linux/dm_undo.h"
 
 #define WAIT (UNDO_WAIT_MS * NANOS_MS)
 #define PAUSE (2 * NANOS_MS)
@@ -93,8 +94,7 @@ static int undo_cgroup(const struct journal *journal, const struct undo *undo, s
 	return cgroup_destroy(undo->path, WAIT, e);
 }
 
-/* The next word of a line of mountinfo, in place: blanks and the like are octal in it. */
-static char *next_word(char **at)
+char *undo_next_word(char **at)
 {
 	char *word = *at, *to = word;
 
@@ -128,13 +128,13 @@ static bool is_our_layer(const struct journal *journal, const char *path)
 			*next++ = '\0';
 		dash = strstr(line, " - ");
 		for (int i = 0; i < 4; i++)
-			next_word(&line);
-		place = next_word(&line);
+			undo_next_word(&line);
+		place = undo_next_word(&line);
 		/* Later lines are mounted over earlier ones. */
 		if (dash && strcmp(place, path) == 0) {
 			dash += strlen(" - ");
-			ours = strcmp(next_word(&dash), "fuse.drsim") == 0 &&
-			       strcmp(next_word(&dash), source) == 0;
+			ours = strcmp(undo_next_word(&dash), "fuse.drsim") == 0 &&
+			       strcmp(undo_next_word(&dash), source) == 0;
 		}
 		line = next;
 	}
@@ -195,6 +195,8 @@ static bool is_gone(const struct journal *journal, const struct undo *undo)
 	case UNDO_RUN:
 	case UNDO_CGROUP:
 	case UNDO_UNMOUNT:
+	case UNDO_LOOP:
+	case UNDO_MAPPER:
 		return rebooted;
 	case UNDO_FILE:
 	case UNDO_REMOVE:
@@ -232,6 +234,10 @@ static int undo_one(const struct journal *journal, const struct undo *undo, stru
 		return undo_unmount(journal, undo, e);
 	case UNDO_TREE:
 		return undo_tree(journal, undo, e);
+	case UNDO_LOOP:
+		return dm_undo_loop(journal, undo, e);
+	case UNDO_MAPPER:
+		return dm_undo_mapper(journal, undo, e);
 	case UNDO_KINDS:
 		break;
 	}
@@ -270,6 +276,10 @@ const char *undo_describe(const struct undo *undo, struct arena *arena)
 		return arena_printf(arena, "mount %s: unmounted", undo->path);
 	case UNDO_TREE:
 		return arena_printf(arena, "folder %s: removed", undo->path);
+	case UNDO_LOOP:
+		return arena_printf(arena, "loop device of %s: detached", undo->path);
+	case UNDO_MAPPER:
+		return arena_printf(arena, "device %s: removed", undo->path);
 	case UNDO_KINDS:
 		break;
 	}

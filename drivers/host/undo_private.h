@@ -7,6 +7,8 @@
 
 /* Is `path` in the folder `folder`? */
 bool undo_is_below(const char *path, const char *folder);
+/* The next word of a line of mountinfo, in place: blanks and the like are octal in it. */
+char *undo_next_word(char **at);
 
 int undo_file(const struct journal *journal, const struct undo *undo, struct error *e);
 int undo_remove(const struct undo *undo, struct error *e);

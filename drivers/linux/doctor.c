@@ -4,6 +4,7 @@
 
 #include "drivers/host/cgroup.h"
 #include "drivers/linux/clock.h"
+#include "drivers/linux/dm.h"
 #include "drivers/linux/fuse.h"
 #include "drivers/linux/kmsg.h"
 #include "drivers/linux/net.h"
@@ -66,6 +67,14 @@ static void check_files(struct arena *arena, say_function *say)
 	    yes ? "slow, failing, lying and torn files of machines, by FUSE" : why);
 }
 
+static void check_block_devices(struct arena *arena, say_function *say)
+{
+	const char *why = NULL;
+	bool yes = dm_probe(arena, &why);
+
+	say("device-mapper", yes, why);
+}
+
 static void check_kernel_log(struct arena *arena, say_function *say)
 {
 	const char *why;
@@ -99,6 +108,7 @@ void linux_doctor(struct arena *arena, say_function *say)
 	check_syscalls(arena, say);
 	check_networks(arena, say);
 	check_files(arena, say);
+	check_block_devices(arena, say);
 	check_kernel_log(arena, say);
 	check_clocks(arena, say);
 	check_cgroups(arena, say);
