@@ -2,10 +2,12 @@
 /* drsim run: one drill, or a campaign of them, from the scenario to the run folder. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -91,6 +93,20 @@ static uint64_t unlike(void)
 	return number;
 }
 
+/* NULL when the kernel does not say. */
+static const struct clock_state *clock_state(struct arena *arena)
+{
+	struct clock_state *state = arena_alloc(arena, sizeof(*state));
+	struct timex timex = {0};
+	int result = adjtimex(&timex);
+
+	if (result < 0)
+		return NULL;
+	state->synchronised = result != TIME_ERROR && !(timex.status & STA_UNSYNC);
+	state->max_error_s = state->synchronised ? (double)timex.maxerror / 1e6 : NAN;
+	return state;
+}
+
 static void describe(struct drill *drill)
 {
 	struct record *record = &drill->record;
@@ -106,6 +122,7 @@ static void describe(struct drill *drill)
 	record->started = command_now(arena, &drill->compact);
 	record->host = uname(&host) == 0 ? arena_strdup(arena, host.nodename) : NULL;
 	record->command = repeat_command(drill);
+	record->clock = clock_state(arena);
 	if (drill->scenario->calibration) {
 		record->profile = drill->scenario->calibration->sha256;
 		record->profile_runs = drill->scenario->calibration->count;

@@ -29,6 +29,7 @@ const struct command *const command_table[] = {
 	&command_compare,
 	&command_trend,
 	&command_history,
+	&command_evidence,
 	&command_revert,
 	&command_keygen,
 	&command_verify,

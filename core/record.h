@@ -69,6 +69,14 @@ struct brp {
 	uint64_t bytes, records; /* worst class by bytes, by records */
 };
 
+/* What a data class was restored from. */
+struct restored {
+	bool known;
+	int32_t backup; /* BACKUP_REPLICA: the standby's own copy */
+	bool verified;  /* the backup was read back after it was written */
+	nanos as_of;    /* consistent as of */
+};
+
 #define INCIDENTS_MAX 100000 /* in one run; past it the run ends with an error */
 
 struct incident {
@@ -93,6 +101,7 @@ struct incident {
 	int detector, standby; /* which declared it first; the site moved to last; -1: none */
 	uint32_t relapses;     /* times the service was bad again after t_restored, which stood */
 	nanos relapsed;        /* for how long, together */
+	struct restored restored[DATA_CLASSES]; /* by the latest move */
 };
 
 enum fidelity {
@@ -249,6 +258,12 @@ struct measured {
 	const char *broken; /* why what was measured counts for nothing; NULL: it counts */
 };
 
+/* The host's wall clock, as its kernel judged it at the start. */
+struct clock_state {
+	bool synchronised;
+	double max_error_s; /* NAN: not known */
+};
+
 struct record {
 	const struct scenario *scenario;
 	const char *driver, *kind, *id,
@@ -292,6 +307,7 @@ struct record {
 	/* Of a signed run, else NULL: the last hash of events.chain, and lines of events.jsonl. */
 	const char *log_head;
 	uint64_t log_events;
+	const struct clock_state *clock; /* NULL: not known */
 };
 
 /*

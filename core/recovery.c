@@ -368,12 +368,14 @@ static uint32_t restore_site(const struct recovery *r, const struct domain *d)
 /* Start restoring a class from d->candidate[c]; false when nothing is left to try. */
 static bool restore_start(struct recovery *r, struct domain *d, enum data_class c)
 {
-	if (d->candidate[c] < BACKUP_REPLICA)
+	int32_t backup = d->candidate[c];
+	if (backup < BACKUP_REPLICA)
 		return false;
 	d->restore[c] = start(r, d,
 			      (struct action){.kind = ACTION_RESTORE,
 					      .data_class = c,
-					      .backup = d->candidate[c],
+					      .backup = backup,
+					      .policy = backup < 0 ? 0 : r->backups[backup].policy,
 					      .site = d->active,
 					      .to = restore_site(r, d)});
 	return d->restore[c] != 0;

@@ -364,6 +364,8 @@ static void complete(struct run *run, const struct completion *c)
 		} else if (c->action.kind == ACTION_REPAIR) {
 			incident_repaired(run, c);
 		} else {
+			if (c->action.kind == ACTION_RESTORE && c->ok && !c->corrupt)
+				incident_restored(run, c);
 			if (c->action.kind == ACTION_RETURN && c->ok && c->corrupt)
 				losses_of_return(run, c->action.domain, c->action.site);
 			follow(run, c);

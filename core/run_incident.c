@@ -249,6 +249,8 @@ static void take_over(struct run *run, uint32_t place, const struct injection *i
 		return;
 	run->places[place].moved_from = before.moved_from;
 	memcpy(run->places[place].as_of, before.as_of, sizeof(before.as_of));
+	memcpy(run->incidents[index].restored, run->incidents[before.incident].restored,
+	       sizeof(run->incidents[index].restored));
 }
 
 /*
@@ -603,6 +605,20 @@ void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at)
 		losses_look(run, domain);
 		update_restored(run, domain, false);
 	}
+}
+
+void incident_restored(struct run *run, const struct completion *c)
+{
+	struct incident *incident = incident_at(run, c->action.domain);
+	const struct backup_policy *policy = &run->scenario->policies[c->action.policy];
+	bool backup = c->action.backup != BACKUP_REPLICA;
+	if (incident)
+		incident->restored[c->action.data_class] = (struct restored){
+			.known = true,
+			.backup = c->action.backup,
+			.verified = backup && policy->verify,
+			.as_of = c->as_of,
+		};
 }
 
 /* ---- closing ---- */

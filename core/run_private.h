@@ -215,6 +215,7 @@ struct incident *incident_at(struct run *run, uint32_t place); /* the open one; 
 void incident_set_mark(struct run *run, int incident, enum mark mark, nanos at);
 void incident_declared(struct run *run, uint32_t domain, uint32_t detector);
 void incident_mark(struct run *run, uint32_t domain, enum mark mark, nanos at);
+void incident_restored(struct run *run, const struct completion *completion); /* a data class */
 void incident_client(struct run *run, const struct completion *completion); /* bad or good */
 void incident_ended_faults(struct run *run,
 			   int incident); /* one of its faults is gone: was it the last? */

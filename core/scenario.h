@@ -492,6 +492,9 @@ enum kernel_log {
 };
 extern const char *const kernel_log_names[]; /* "own", "host" */
 
+/* What `drill.controls` may name: the frameworks of reports/controls.yaml, NULL-terminated. */
+extern const char *const framework_names[];
+
 struct process_config {
 	double time_scale, bytes_scale;
 	uint64_t disk; /* of each machine's own size-limited mount; real bytes, default 64 MiB */
@@ -526,8 +529,8 @@ struct scenario {
 	struct process_scale scale; /* what scenario_scale() did: 1, 1 as it was loaded */
 	struct prices prices;
 	const struct calibration *calibration; /* what real drills add to all this; NULL: nothing */
-	const char *drill_json; /* the `drill:` block as one JSON object, or NULL; copied into the
-				   record */
+	const char *drill_json; /* the `drill:` block as one JSON object, or NULL; it becomes part
+				   of the record's drill block */
 	const char *text;       /* the scenario as run (overrides applied), as YAML */
 	size_t text_size;
 	char sha256[65]; /* of text, lower-case hex */

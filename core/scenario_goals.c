@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a scenario is judged by and what surrounds it: objectives, steady state, guards, scaling,
- * prices, evidence. */
+ * prices. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 
 #include "core/scenario_private.h"
 
@@ -290,7 +288,7 @@ int load_guards(struct loader *loader, const struct yaml_node *node)
 	return result;
 }
 
-/* ---- process, prices, drill ---- */
+/* ---- process, prices ---- */
 
 #define DISK_MIN 1048576.0       /* 1 MiB */
 #define DISK_MAX 1099511627776.0 /* 1 TiB */
@@ -320,120 +318,21 @@ static const struct param price_rows[] = {
 	PARAMS_END,
 };
 
-/* The drill block is passed on as it is; only its keys are known, so that a misspelt one is no
- * silent gap. */
-static const struct param drill_rows[] = {
-	{"purpose", PARAM_NODE, 0, "", 0, 0, NULL, "Why the drill is done."},
-	{"plan", PARAM_NODE, 0, "", 0, 0, NULL,
-	 "The DR plan under test: id, version, sha256, approved_by, approved_at."},
-	{"scope", PARAM_NODE, 0, "", 0, 0, NULL,
-	 "Systems, functions, sites and third parties; exclusions."},
-	{"scenario", PARAM_NODE, 0, "", 0, 0, NULL,
-	 "Id, severity, assumptions and reference to the impact analysis."},
-	{"schedule", PARAM_NODE, 0, "", 0, 0, NULL,
-	 "When the drill was due and when the last one ran."},
-	{"participants", PARAM_NODE, 0, "", 0, 0, NULL,
-	 "Who takes part, in which role, independent or not."},
-	{"approved_by", PARAM_NODE, 0, "", 0, 0, NULL, "Who approved the drill."},
-	{"approved_at", PARAM_NODE, 0, "", 0, 0, NULL, "When."},
-	{"controls", PARAM_NODE, 0, "", 0, 0, NULL,
-	 "Controls the evidence is for: soc2, iso22301, dora."},
-	{"environment", PARAM_NODE, 0, "", 0, 0, NULL,
-	 "Primary, DR site, whether they are segregated, versions."},
-	{"deviations", PARAM_NODE, 0, "", 0, 0, NULL, "Deviations from the plan."},
-	{"findings", PARAM_NODE, 0, "", 0, 0, NULL, "Open findings with owner and due date."},
-	{"signoff", PARAM_NODE, 0, "", 0, 0, NULL, "Who signed off."},
-	PARAMS_END,
-};
-
 const struct scenario_table goal_tables[] = {
 	{"objectives", objective_rows}, {"brp", brp_rows},     {"limit", limit_rows},
 	{"steady_state", steady_rows},  {"guard", guard_rows}, {"process", process_rows},
-	{"prices", price_rows},         {"drill", drill_rows}, {NULL, NULL},
+	{"prices", price_rows},
+	{"drill", drill_rows},
+	{"drill_plan", drill_plan_rows},
+	{"drill_scope", drill_scope_rows},
+	{"drill_scenario", drill_scenario_rows},
+	{"drill_schedule", drill_schedule_rows},
+	{"drill_participant", drill_participant_rows},
+	{"drill_environment", drill_environment_rows},
+	{"drill_finding", drill_finding_rows},
+	{"drill_signoff", drill_signoff_rows},
+	{NULL, NULL},
 };
-
-/* Is the text a number as JSON writes it? `v1`, `1.2.3` and `007` are not. */
-static bool json_number(const char *p)
-{
-	static const char digits[] = "0123456789";
-
-	p += *p == '-';
-	if (*p < '0' || *p > '9' || (*p == '0' && p[1] >= '0' && p[1] <= '9'))
-		return false;
-	p += strspn(p, digits);
-	if (*p == '.') {
-		if (strspn(p + 1, digits) == 0)
-			return false;
-		p += 1 + strspn(p + 1, digits);
-	}
-	if (*p == 'e' || *p == 'E') {
-		p += p[1] == '+' || p[1] == '-' ? 2 : 1;
-		if (strspn(p, digits) == 0)
-			return false;
-		p += strspn(p, digits);
-	}
-	return *p == '\0';
-}
-
-static cJSON *json_scalar(const struct yaml_node *node)
-{
-	bool plain = node->style == YAML_STYLE_PLAIN;
-
-	if (plain && yaml_is_null(node))
-		return cJSON_CreateNull();
-	if (plain && (yaml_is(node, "true") || yaml_is(node, "false")))
-		return cJSON_CreateBool(yaml_is(node, "true"));
-	if (plain && json_number(node->text))
-		return cJSON_CreateRaw(node->text);
-	return cJSON_CreateString(node->text);
-}
-
-static cJSON *json_node(const struct yaml_node *node)
-{
-	cJSON *json;
-
-	if (node->kind == YAML_KIND_SCALAR)
-		return json_scalar(node);
-	json = node->kind == YAML_KIND_LIST ? cJSON_CreateArray() : cJSON_CreateObject();
-	for (const struct yaml_node *child = node->first; child && json; child = child->next) {
-		cJSON *item = json_node(child);
-		bool added =
-			item && (child->key ? cJSON_AddItemToObject(json, child->key->text, item)
-					    : cJSON_AddItemToArray(json, item));
-
-		if (added)
-			continue;
-		cJSON_Delete(item);
-		cJSON_Delete(json);
-		return NULL;
-	}
-	return json;
-}
-
-static int load_drill(struct loader *loader, const struct yaml_node *node)
-{
-	const struct yaml_node *unused;
-	cJSON *json;
-	char *text;
-	int result = 0;
-
-	if (params_load(node, "'drill'", drill_rows, &unused, &loader->context, NULL) < 0)
-		return -1;
-	json = json_node(node);
-	text = json ? cJSON_PrintUnformatted(json) : NULL;
-	cJSON_Delete(json);
-	if (!text)
-		return error_list_add(&loader->context.errors, ERROR_MEMORY, node->place,
-				      "out of memory");
-	if (strlen(text) > SCENARIO_DRILL_MAX)
-		result = error_list_add(&loader->context.errors, ERROR_LIMIT, node->place,
-					"'drill' has %zu bytes as JSON; the limit is %zu",
-					strlen(text), SCENARIO_DRILL_MAX);
-	else
-		loader->scenario->drill_json = arena_strdup(loader->context.arena, text);
-	cJSON_free(text);
-	return result;
-}
 
 int load_extras(struct loader *loader, const struct yaml_node *process,
 		const struct yaml_node *prices, const struct yaml_node *drill)

@@ -71,6 +71,10 @@ int load_steady_state(struct loader *loader, const struct yaml_node *node);
 int load_guards(struct loader *loader, const struct yaml_node *node);
 int load_extras(struct loader *loader, const struct yaml_node *process,
 		const struct yaml_node *prices, const struct yaml_node *drill);
+int load_drill(struct loader *loader, const struct yaml_node *node);
+extern const struct param drill_rows[], drill_plan_rows[], drill_scope_rows[],
+	drill_scenario_rows[], drill_schedule_rows[], drill_participant_rows[],
+	drill_environment_rows[], drill_finding_rows[], drill_signoff_rows[];
 int load_steps(struct loader *loader, const struct yaml_node *node);
 int load_failures(struct loader *loader, const struct yaml_node *failures,
 		  const struct yaml_node *lemons);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands that read finished runs. */
+/* The commands that read finished runs and the nights' history. */
 #ifndef REPORTS_COMMANDS_H
 #define REPORTS_COMMANDS_H
 
@@ -7,5 +7,6 @@
 
 extern const struct command command_trend, command_history;
 extern const struct command command_keygen, command_verify, command_bundle;
+extern const struct command command_evidence;
 
 #endif

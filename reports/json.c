@@ -11,90 +11,14 @@
 
 #include "core/report.h"
 #include "reports/file.h"
+#include "reports/json_add.h"
+#include "reports/json_evidence.h"
 
 #ifndef DRSIM_VERSION
 #define DRSIM_VERSION "unknown"
 #endif
 
 #define LINE_COLUMNS 100
-
-/* ---- the tree; numbers are raw text, since a double does not hold every 64-bit integer ---- */
-
-/* Memory is like an arena's: when it runs out the program ends with 3. */
-static cJSON *must(cJSON *item)
-{
-	if (item)
-		return item;
-	fputs("drsim: out of memory\n", stderr);
-	exit(3);
-}
-
-static void add_integer(cJSON *object, const char *key, int64_t value)
-{
-	char text[REAL_TEXT_MAX];
-
-	snprintf(text, sizeof(text), "%" PRId64, value);
-	must(cJSON_AddRawToObject(object, key, text));
-}
-
-static void add_count(cJSON *object, const char *key, uint64_t value)
-{
-	char text[REAL_TEXT_MAX];
-
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	must(cJSON_AddRawToObject(object, key, text));
-}
-
-static cJSON *real(double value)
-{
-	char text[REAL_TEXT_MAX];
-
-	real_text(text, value);
-	return must(isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull());
-}
-
-static void add_real(cJSON *object, const char *key, double value)
-{
-	cJSON_AddItemToObject(object, key, real(value));
-}
-
-static void add_nanos(cJSON *object, const char *key, nanos value)
-{
-	if (value == NANOS_NEVER)
-		must(cJSON_AddNullToObject(object, key));
-	else
-		add_integer(object, key, value);
-}
-
-static void add_seconds(cJSON *object, const char *key, nanos value)
-{
-	add_real(object, key, value == NANOS_NEVER ? NAN : (double)value / 1e9);
-}
-
-static void add_text(cJSON *object, const char *key, const char *value)
-{
-	must(value ? cJSON_AddStringToObject(object, key, value)
-		   : cJSON_AddNullToObject(object, key));
-}
-
-static void add_tristate(cJSON *object, const char *key, enum tristate value)
-{
-	must(value == TRISTATE_NULL ? cJSON_AddNullToObject(object, key)
-				    : cJSON_AddBoolToObject(object, key, value == TRISTATE_TRUE));
-}
-
-static cJSON *add_object(cJSON *object, const char *key)
-{
-	return must(cJSON_AddObjectToObject(object, key));
-}
-
-static cJSON *append_object(cJSON *array)
-{
-	cJSON *object = must(cJSON_CreateObject());
-
-	cJSON_AddItemToArray(array, object);
-	return object;
-}
 
 /* ---- the blocks, in the contract's order ---- */
 
@@ -139,6 +63,7 @@ static void add_drill(cJSON *root, const struct record *record)
 			cJSON_Delete(item);
 	}
 	cJSON_Delete(block);
+	json_environment(drill, record);
 }
 
 static void add_objectives(cJSON *root, const struct record *record)
@@ -455,7 +380,11 @@ static void add_findings(cJSON *root, const struct record *record)
 	for (size_t i = 0; i < record->finding_count; i++) {
 		const struct finding *finding = &record->findings[i];
 		cJSON *object = append_object(findings);
+		char id[16];
 
+		/* Of this drill: together with drill.id it is one of a kind. */
+		snprintf(id, sizeof(id), "F%zu", i + 1);
+		add_text(object, "id", id);
 		add_text(object, "severity", severity_names[finding->severity]);
 		add_text(object, "text", finding->text);
 		add_real(object, "seconds", finding->seconds);
@@ -582,6 +511,7 @@ static cJSON *build(const struct record *record)
 		add_repairs(root, record);
 	if (record->measured)
 		add_measured(root, record->measured);
+	json_evidence(root, record);
 	add_findings(root, record);
 	if (record->campaign)
 		add_campaign(root, record);

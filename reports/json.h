@@ -10,8 +10,16 @@
 
 #include <stddef.h>
 
+#include "core/error.h"
+
+struct cJSON;
+
 #define REPORT_FILE_LIMIT                                                                          \
 	((size_t)64 << 20)  /* bytes of record.json or events.jsonl that are read back */
 #define ECDF_POINTS_MAX 512 /* of one measure, in campaign.ecdf */
+
+/* record.json of a run folder alone, checked as report_load() does; to be given to cJSON_Delete().
+ */
+int report_load_record(const char *run_dir, struct cJSON **ret_record, struct error *e);
 
 #endif

@@ -411,6 +411,15 @@ fail:
 	return -1;
 }
 
+int report_load_record(const char *run_dir, cJSON **ret_record, struct error *e)
+{
+	char path[REPORT_PATH_MAX];
+
+	return report_path(path, run_dir, "record.json", e) || load_record(path, ret_record, e)
+		       ? -1
+		       : 0;
+}
+
 int report_load(const char *run_dir, struct report_input *ret_input, struct error *e)
 {
 	cJSON *record = NULL, *events = NULL;

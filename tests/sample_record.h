@@ -184,7 +184,7 @@ static void sample_failover(struct sample *s)
 }
 
 /* The fault left no trace in the target: nothing was tested. */
-static void sample_invalid(struct sample *s)
+static inline void sample_invalid(struct sample *s)
 {
 	struct record *record = &s->record;
 
@@ -210,7 +210,7 @@ static void sample_invalid(struct sample *s)
 }
 
 /* 1000 trials; 7 of them never recovered, the tail of FRT misses its objective at p99. */
-static void sample_campaign(struct sample *s)
+static inline void sample_campaign(struct sample *s)
 {
 	struct campaign *campaign = &s->campaign;
 
@@ -411,7 +411,7 @@ static void sample_actions(struct timeline *t, nanos now, const struct incident 
 }
 
 /* Write the drill's events to `path`; returns timeline_close()'s result. */
-static int sample_events(const struct sample *s, const char *path, struct error *e)
+static inline int sample_events(const struct sample *s, const char *path, struct error *e)
 {
 	struct timeline timeline;
 	struct timeline *t = &timeline;

@@ -318,7 +318,11 @@ START_TEST(every_key_is_read)
 	ck_assert_uint_eq(s->steps[12].count, 0); /* it is the fault's own: bits to flip */
 	ck_assert_uint_eq(s->guard_count, 5);
 	ck_assert(s->guards[2].value == 30e9 && s->guards[3].op == GUARD_GT);
-	ck_assert_ptr_nonnull(strstr(s->drill_json, "\"note\":\"007\",\"code\":\"007\""));
+	ck_assert_ptr_nonnull(strstr(s->drill_json, "{\"id\":\"007\",\"version\":\"1.10\","));
+	ck_assert_ptr_nonnull(strstr(s->drill_json, "\"functions\":[\"answers\"]"));
+	ck_assert_ptr_nonnull(strstr(s->drill_json, "true},{\"name\":\"B\"}]"));
+	ck_assert_ptr_nonnull(strstr(s->drill_json, "\"versions\":{\"cuda\":\"12.10\"}"));
+	ck_assert_ptr_nonnull(strstr(s->drill_json, "\"exclusions\":[]"));
 }
 END_TEST
 
