@@ -43,10 +43,9 @@ static void put_day(FILE *page, const struct evidence_drill *drill)
 /* What a drill is, in every row that says something of it. */
 static void put_kind(FILE *page, const struct evidence_drill *drill)
 {
-	fprintf(page, "<span class=\"tag%s\">%s</span>", is_injected(drill) ? " fill" : "",
-		is_injected(drill) ? "INJECTED" : "SIMULATED");
+	page_kind(page, is_injected(drill) ? "injected" : "simulated");
 	if (view_bool(drill->record, "drill.sham") > 0)
-		fputs("<span class=\"tag\">SHAM</span>", page);
+		page_tag(page, NULL, "SHAM");
 }
 
 static void put_drill(FILE *page, const struct evidence_drill *drill)
@@ -95,7 +94,7 @@ static void put_top(FILE *page, const struct evidence *evidence)
 	for (size_t i = 0; i < evidence->drill_count; i++)
 		simulated += !is_injected(&evidence->drills[i]);
 	aside = evidence->drill_count - counts - simulated;
-	fputs("<header><h1>Evidence from drills: ", page);
+	fputs("<h1>Evidence from drills: ", page);
 	text_escape(page, evidence->framework->title);
 	fprintf(page, "</h1>\n<p>Of %zu drill%s given, <b>%zu count%s as a test</b>",
 		evidence->drill_count, plural(evidence->drill_count), counts,
@@ -117,17 +116,16 @@ static void put_top(FILE *page, const struct evidence *evidence)
 		      "system.</span> Values of simulated drills stand below as what they are: "
 		      "what a model does.</p>\n",
 		      page);
-	fputs("</header>\n", page);
 }
 
 static void put_glance(FILE *page, const struct evidence *evidence)
 {
+	static const struct page_column columns[] = {
+		{"Control", false}, {"Due and done", false}, {"Fields that a test shows", false}};
 	const struct framework *framework = evidence->framework;
 
-	fputs("<h2>At a glance</h2>\n<table><thead><tr><th scope=\"col\">Control</th>"
-	      "<th scope=\"col\">Due and done</th><th scope=\"col\">Fields that a test "
-	      "shows</th></tr></thead><tbody>\n",
-	      page);
+	page_section(page, "glance", "At a glance");
+	page_table(page, "Each control in one line", columns, 3);
 	for (size_t i = 0; i < framework->control_count; i++) {
 		const struct control *control = &framework->controls[i];
 		struct control_state state = evidence_state(evidence, control);
@@ -140,7 +138,8 @@ static void put_glance(FILE *page, const struct evidence *evidence)
 		put_due(page, control, &state);
 		fprintf(page, "</td><td>%zu of %zu</td></tr>\n", state.shown, control->field_count);
 	}
-	fputs("</tbody></table>\n", page);
+	page_table_end(page);
+	page_section_end(page);
 }
 
 /* ---- the drills ---- */
@@ -172,14 +171,16 @@ static void put_schedule(FILE *page, const struct evidence_drill *drill)
 
 static void put_measure(FILE *page, const cJSON *record, const char *path, const char *name)
 {
-	char text[WORDS_MAX];
 	const cJSON *item;
 
-	fprintf(page, "<td>%s", words_duration_exact(text, view_real(record, path)));
+	fputs("<td>", page);
+	page_value(page, view_real(record, path), "s");
 	cJSON_ArrayForEach (item, view_get(record, "objectives"))
-		if (view_is(item, "name", name))
-			fprintf(page, "<br><small>at most %s</small>",
-				text_value(text, view_real(item, "limit"), "s"));
+		if (view_is(item, "name", name)) {
+			fputs("<br><small>at most ", page);
+			page_value(page, view_real(item, "limit"), "s");
+			fputs("</small>", page);
+		}
 	fputs("</td>", page);
 }
 
@@ -218,20 +219,26 @@ static void put_row(FILE *page, const struct evidence_drill *drill)
 
 static void put_drills(FILE *page, const struct evidence *evidence)
 {
-	fputs("<h2>The drills</h2>\n<div class=\"wide\"><table class=\"dense\"><thead><tr>"
-	      "<th scope=\"col\">Drill</th><th scope=\"col\">Counts</th><th "
-	      "scope=\"col\">Due</th><th scope=\"col\">FRT</th><th scope=\"col\">BRP</th><th "
-	      "scope=\"col\">Plan</th><th scope=\"col\">Attestation, record SHA-256</th>"
-	      "</tr></thead><tbody>\n",
-	      page);
+	static const struct page_column columns[] = {{"Drill", false},
+						     {"Counts", false},
+						     {"Due", false},
+						     {"FRT", false},
+						     {"BRP", false},
+						     {"Plan", false},
+						     {"Attestation, record SHA-256", false}};
+
+	page_section(page, "drills", "The drills");
+	page_table(page, "What was given", columns, sizeof(columns) / sizeof(columns[0]));
 	for (size_t i = 0; i < evidence->drill_count; i++)
 		put_row(page, &evidence->drills[i]);
-	fputs("</tbody></table></div>\n<p class=\"note\">A drill counts when its faults were "
+	page_table_end(page);
+	fputs("<p class=\"note\">A drill counts when its faults were "
 	      "injected into a real system and it came to a verdict on its objectives, met or "
 	      "missed. Attestations are not checked here: <span class=\"key\">drsim verify RUN_DIR "
 	      "--key PUB</span> does. FRT is the achieved recovery time (RTA), BRP the achieved "
 	      "recovery point (RPA); their limits are the objectives (RTO, RPO).</p>\n",
 	      page);
+	page_section_end(page);
 }
 
 /* ---- one control ---- */
@@ -261,31 +268,45 @@ static size_t choose(const struct evidence *evidence, const struct control *cont
 	return count;
 }
 
+/* One drill in a group of rows. Each row says what kind of drill it is of. */
+static void put_group(FILE *page, const struct evidence_drill *drill, const struct control *control)
+{
+	fputs("<tbody><tr><th colspan=\"3\" scope=\"rowgroup\">", page);
+	put_drill(page, drill);
+	fputs("</th></tr>\n", page);
+	for (size_t i = 0; i < control->field_count; i++) {
+		if (!evidence_shows(drill->record, control->fields[i]))
+			continue;
+		fputs("<tr><td>", page);
+		put_kind(page, drill);
+		fprintf(page, "</td><th scope=\"row\" class=\"key\">%s</th><td>",
+			control->fields[i]);
+		evidence_value(page, drill->record, control->fields[i]);
+		fputs("</td></tr>\n", page);
+	}
+	fputs("</tbody>\n", page);
+}
+
 static void put_values(FILE *page, const struct evidence *evidence, const struct control *control)
 {
+	static const struct page_column columns[] = {
+		{"Kind", false}, {"Field of the record", false}, {"What it says", false}};
 	const struct evidence_drill *chosen[DRILLS_SHOWN_MAX];
 	size_t more, count = choose(evidence, control, chosen, &more);
+	char caption[200];
 
 	if (count == 0) {
 		fputs("<p><span class=\"open\">No drill shows any of the fields.</span></p>\n",
 		      page);
 		return;
 	}
-	fputs("<table class=\"dense\"><thead><tr><th scope=\"col\">Drill</th><th scope=\"col\">"
-	      "Field of the record</th><th scope=\"col\">What it says</th></tr></thead><tbody>\n",
-	      page);
+	snprintf(caption, sizeof(caption), "What the drills show of %.160s", control->id);
+	page_table(page, caption, columns, 3);
+	fputs("</tbody>", page); /* each drill has one of its own */
 	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; k < control->field_count; k++) {
-			if (!evidence_shows(chosen[i]->record, control->fields[k]))
-				continue;
-			fputs("<tr><td>", page);
-			put_drill(page, chosen[i]);
-			fprintf(page, "</td><th scope=\"row\" class=\"key\">%s</th><td>",
-				control->fields[k]);
-			evidence_value(page, chosen[i]->record, control->fields[k]);
-			fputs("</td></tr>\n", page);
-		}
-	fputs("</tbody></table>\n", page);
+		put_group(page, chosen[i], control);
+	fputs("<tbody>", page);
+	page_table_end(page);
 	if (more > 0)
 		fprintf(page,
 			"<p class=\"note\">%zu more drill%s show%s some of these fields: see The "
@@ -323,7 +344,7 @@ static void put_control(FILE *page, const struct evidence *evidence, size_t inde
 	const struct control *control = &evidence->framework->controls[index];
 	struct control_state state = evidence_state(evidence, control);
 
-	fprintf(page, "<section><h3 id=\"control-%zu\">", index);
+	fprintf(page, "<h3 id=\"control-%zu\">", index);
 	text_escape(page, control->id);
 	fputs(" \xc2\xb7 ", page);
 	text_escape(page, control->title);
@@ -334,7 +355,6 @@ static void put_control(FILE *page, const struct evidence *evidence, size_t inde
 	fputs("</p>\n<h4>Shown</h4>\n", page);
 	put_values(page, evidence, control);
 	put_missing(page, evidence, control, &state);
-	fputs("</section>\n", page);
 }
 
 /* ---- the end ---- */
@@ -350,7 +370,8 @@ static bool any_scaled(const struct evidence *evidence)
 
 static void put_limits(FILE *page, const struct evidence *evidence)
 {
-	fputs("<h2>What this page does not show</h2>\n<ul>\n"
+	page_section(page, "limits", "What this page does not show");
+	fputs("<ul>\n"
 	      "<li>Simulated drills show what a model does. They are no test of the system that is "
 	      "modelled, however many there are.</li>\n"
 	      "<li>Only the drills given here are known: neither others that ran nor those that "
@@ -366,9 +387,10 @@ static void put_limits(FILE *page, const struct evidence *evidence)
 		      "what does not shrink with them weighs more or less than in the deployment "
 		      "that is meant.</li>\n",
 		      page);
-	fputs("</ul>\n<h2>Where this comes from</h2>\n<dl><dt>Mapping of controls</dt><dd "
-	      "class=\"key\">",
-	      page);
+	fputs("</ul>\n", page);
+	page_section_end(page);
+	page_section(page, "sources", "Where this comes from");
+	fputs("<dl><dt>Mapping of controls</dt><dd class=\"key\">", page);
 	text_escape(page, evidence->controls->path);
 	fprintf(page, "</dd><dt>Its SHA-256</dt><dd class=\"key\">%s</dd>",
 		evidence->controls->sha256);
@@ -379,17 +401,20 @@ static void put_limits(FILE *page, const struct evidence *evidence)
 		fputs("/record.json<br>", page);
 	}
 	fputs("</dd></dl>\n", page);
+	page_section_end(page);
 }
 
 void evidence_page(FILE *page, const struct evidence *evidence)
 {
 	page_begin(page, "Evidence from drills");
 	put_top(page, evidence);
+	page_main(page);
 	put_glance(page, evidence);
 	put_drills(page, evidence);
-	fputs("<h2>Control by control</h2>\n", page);
+	page_section(page, "controls", "Control by control");
 	for (size_t i = 0; i < evidence->framework->control_count; i++)
 		put_control(page, evidence, i);
+	page_section_end(page);
 	put_limits(page, evidence);
-	page_end(page);
+	page_end(page, "It provides evidence; it judges nothing.");
 }

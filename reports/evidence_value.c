@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "reports/evidence.h"
+#include "reports/page.h"
 #include "reports/text.h"
 #include "reports/view.h"
 
@@ -45,7 +46,6 @@ static bool ends_with(const char *text, const char *end)
 /* By the unit in the key's name. */
 static void put_number(FILE *page, const char *key, double value)
 {
-	char text[WORDS_MAX];
 	const char *unit =
 		ends_with(key, "_s") || ends_with(key, "seconds") ? "s"
 		: ends_with(key, "bytes")                         ? "bytes"
@@ -53,11 +53,12 @@ static void put_number(FILE *page, const char *key, double value)
 			? "fraction"
 			: "count";
 
-	if (ends_with(key, "_ns"))
-		fprintf(page, "%s after the start of the drill",
-			words_duration_exact(text, value / 1e9));
-	else
-		fputs(text_value(text, value, unit), page);
+	if (ends_with(key, "_ns")) {
+		page_value(page, value / 1e9, "s");
+		fputs(" after the start of the drill", page);
+	} else {
+		page_value(page, value, unit);
+	}
 }
 
 static void put_scalar(FILE *page, const char *key, const cJSON *value)
@@ -81,20 +82,14 @@ static void put_objective(FILE *page, const cJSON *item)
 {
 	const char *name = view_text_or(item, "name", "objective");
 	const char *unit = view_text_or(item, "unit", "count");
-	char text[WORDS_MAX];
-	int met = view_bool(item, "met");
 
 	put(page, name);
-	fprintf(page, ": %s", text_value(text, view_real(item, "achieved"), unit));
-	fprintf(page, " of at %s %s", text_is_floor(name) ? "least" : "most",
-		text_value(text, view_real(item, "limit"), unit));
-	fprintf(page, ", <span class=\"%s\">%s</span>",
-		met > 0    ? "good"
-		: met == 0 ? "bad"
-			   : "open",
-		met > 0    ? "met"
-		: met == 0 ? "missed"
-			   : "not evaluable");
+	fputs(": ", page);
+	page_value(page, view_real(item, "achieved"), unit);
+	fprintf(page, " of at %s ", text_is_floor(name) ? "least" : "most");
+	page_value(page, view_real(item, "limit"), unit);
+	fputs(", ", page);
+	page_met(page, view_bool(item, "met"));
 }
 
 static void put_fault(FILE *page, const cJSON *item)
@@ -118,9 +113,8 @@ static void put_fault(FILE *page, const cJSON *item)
 
 static void put_moment(FILE *page, const cJSON *item)
 {
-	char text[WORDS_MAX];
-
-	fprintf(page, "%s ", words_duration_exact(text, view_seconds(item, "t_ns")));
+	page_value(page, view_seconds(item, "t_ns"), "s");
+	fputc(' ', page);
 	put(page, view_text_or(item, "text", ""));
 }
 

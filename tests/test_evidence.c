@@ -575,10 +575,10 @@ START_TEST(the_page_shows_values_and_what_is_missing)
 		"Due again by 2027-03-29.",
 		"2026-03-31<br><small><span class=\"good\">in time",
 		">drill.scenario.assumptions</th><td>staff on call</td>",
-		"integrity.sampled</th><td>900</td>",
-		"integrity.mismatch</th><td>2</td>",
+		"integrity.sampled</th><td><data value=\"900\" title=\"900\">900</data></td>",
+		"integrity.mismatch</th><td><data value=\"2\" title=\"2\">2</data></td>",
 		"fidelity real, took effect, reverted",
-		"of at most 5 min",
+		" of at most <data value=\"300\" title=\"300 s\">5 min</data>",
 		"<span class=\"key\">drill.scope.third_parties</span>: no drill that counts has",
 		"<span class=\"key\">drill.signoff</span>: no drill that counts has",
 		"Crisis communication plans.",
@@ -601,19 +601,27 @@ START_TEST(the_page_shows_values_and_what_is_missing)
 }
 END_TEST
 
-/* Its name stands in a row only beside the word that says what it is. */
+/* Each row of the table of drills, each group of rows, and each row within. */
 START_TEST(a_simulated_drill_is_marked_in_every_row)
 {
 	static const char *const folders[] = {"model", NULL};
 	struct evidence evidence;
+	size_t rows;
 	char *text;
 
 	sample_injected();
 	make_drill("model", "simulated", "2026-03-29T10:00:00Z");
 	evidence = load("iso22301", folders, "2026-11-24");
 	text = page_of(&evidence);
-	ck_assert_uint_gt(count(text, ">SIMULATED</span>gpu_loss"), 10);
-	ck_assert_uint_eq(count(text, ">SIMULATED</span>gpu_loss"), count(text, "gpu_loss<br>"));
+	rows = count(text, "<th scope=\"row\" class=\"key\">drill.") +
+	       count(text, "<th scope=\"row\" class=\"key\">timeline") +
+	       count(text, "<th scope=\"row\" class=\"key\">metrics.") +
+	       count(text, "<th scope=\"row\" class=\"key\">objectives") +
+	       count(text, "<th scope=\"row\" class=\"key\">findings");
+	ck_assert_uint_gt(rows, 10);
+	ck_assert_uint_eq(count(text, "<td><span class=\"tag kind\">SIMULATED</span>"), rows);
+	ck_assert_uint_eq(count(text, ">SIMULATED</span>\ngpu_loss"), count(text, "gpu_loss<br>"));
+	ck_assert_uint_eq(count(text, "gpu_loss<br>"), 3);
 	ck_assert_ptr_null(strstr(text, "INJECTED"));
 	ck_assert_ptr_nonnull(strstr(text, "None of these drills is a test"));
 	ck_assert_ptr_nonnull(strstr(text, "<td>0 of "));
@@ -642,7 +650,7 @@ START_TEST(other_drills_are_listed_as_what_they_are)
 	text = page_of(&evidence);
 	ck_assert_ptr_nonnull(strstr(text, "aborted; aborted: no test"));
 	ck_assert_ptr_nonnull(strstr(text, "invalid; not evaluable: no test"));
-	ck_assert_ptr_nonnull(strstr(text, ">SHAM</span>gpu_loss"));
+	ck_assert_ptr_nonnull(strstr(text, ">SHAM</span>\ngpu_loss"));
 	ck_assert_ptr_nonnull(strstr(text, "3 injected ones do not"));
 	ck_assert_ptr_null(strstr(text, "counts as a test."));
 	free(text);
