@@ -11,6 +11,7 @@
 #include "reports/view.h"
 
 #define DRILLS_SHOWN_MAX 12 /* under each control: those that count first, the latest first */
+#define DAY "<span class=\"w\">%s</span>"
 
 static bool is_injected(const struct evidence_drill *drill)
 {
@@ -68,7 +69,7 @@ static void put_due(FILE *page, const struct control *control, const struct cont
 	if (control->months == 0) {
 		fputs("The text sets no period. ", page);
 		if (state->counted > 0)
-			fprintf(page, "Last done %s.", day_text(text, state->last));
+			fprintf(page, "Last done " DAY ".", day_text(text, state->last));
 		else
 			fputs("<span class=\"open\">No drill that counts.</span>", page);
 		return;
@@ -78,9 +79,9 @@ static void put_due(FILE *page, const struct control *control, const struct cont
 		fputs("<span class=\"bad\">Due: no drill that counts.</span>", page);
 		return;
 	}
-	fprintf(page, "<span class=\"%s\">%s %s.</span> ", state->overdue ? "bad" : "good",
+	fprintf(page, "<span class=\"%s\">%s " DAY ".</span> ", state->overdue ? "bad" : "good",
 		state->overdue ? "Overdue: last done" : "Done", day_text(text, state->last));
-	fprintf(page, "%s by %s.", state->overdue ? "It was due" : "Due again",
+	fprintf(page, "%s by " DAY ".", state->overdue ? "It was due" : "Due again",
 		day_text(text, state->due));
 }
 
@@ -155,7 +156,7 @@ static void put_schedule(FILE *page, const struct evidence_drill *drill)
 		fputs("not stated", page);
 		return;
 	}
-	fprintf(page, "%s<br><small>", day_text(text, day));
+	fprintf(page, DAY "<br><small>", day_text(text, day));
 	if (drill->standing != STANDING_COUNTS) {
 		fputs("not done by this drill", page);
 	} else {
@@ -268,6 +269,16 @@ static size_t choose(const struct evidence *evidence, const struct control *cont
 	return count;
 }
 
+/* A path of keys, which may go on in the next line behind a dot. */
+static void put_path(FILE *page, const char *path)
+{
+	for (; *path; path++) {
+		fputc(*path, page); /* the mapping allows nothing that HTML would take amiss */
+		if (*path == '.')
+			fputs("<wbr>", page);
+	}
+}
+
 /* One drill in a group of rows. Each row says what kind of drill it is of. */
 static void put_group(FILE *page, const struct evidence_drill *drill, const struct control *control)
 {
@@ -279,8 +290,9 @@ static void put_group(FILE *page, const struct evidence_drill *drill, const stru
 			continue;
 		fputs("<tr><td>", page);
 		put_kind(page, drill);
-		fprintf(page, "</td><th scope=\"row\" class=\"key\">%s</th><td>",
-			control->fields[i]);
+		fputs("</td><th scope=\"row\" class=\"key\">", page);
+		put_path(page, control->fields[i]);
+		fputs("</th><td>", page);
 		evidence_value(page, drill->record, control->fields[i]);
 		fputs("</td></tr>\n", page);
 	}
@@ -406,7 +418,7 @@ static void put_limits(FILE *page, const struct evidence *evidence)
 
 void evidence_page(FILE *page, const struct evidence *evidence)
 {
-	page_begin(page, "Evidence from drills");
+	page_begin_with(page, "Evidence from drills", "tbody th.key{overflow-wrap:normal}\n");
 	put_top(page, evidence);
 	page_main(page);
 	put_glance(page, evidence);
