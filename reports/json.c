@@ -380,7 +380,7 @@ static void add_findings(cJSON *root, const struct record *record)
 	for (size_t i = 0; i < record->finding_count; i++) {
 		const struct finding *finding = &record->findings[i];
 		cJSON *object = append_object(findings);
-		char id[16];
+		char id[32];
 
 		/* Of this drill: together with drill.id it is one of a kind. */
 		snprintf(id, sizeof(id), "F%zu", i + 1);
