@@ -26,7 +26,7 @@
 #include "drivers/linux/dm.h"
 #include "drivers/linux/dm_control.h"
 #include "drivers/linux/dm_private.h"
-#include "drivers/linux/loop.h"
+#include "drivers/linux/loopdev.h"
 #include "tests/guest.h"
 #include "tests/program.h"
 #include "tests/workplace.h"
@@ -133,7 +133,7 @@ static void exactly(const struct block_trial *trial, const struct dm_range *rang
 static bool nothing_there(const void *unused)
 {
 	struct arena own = {0};
-	struct loop_seen *loops;
+	struct loopdev_seen *loops;
 	const char **names;
 	char *mounts;
 	bool nothing;
@@ -144,7 +144,7 @@ static bool nothing_there(const void *unused)
 	ck_assert_int_eq(dm_control_list(control, &own, &names), 0);
 	close(control);
 	mounts = process_read_text("/proc/self/mounts", &own);
-	nothing = !*names && loop_list(&own, &loops) == 0 && !strstr(mounts, "/dev/dm-");
+	nothing = !*names && loopdev_list(&own, &loops) == 0 && !strstr(mounts, "/dev/dm-");
 	arena_free(&own);
 	return nothing;
 }
@@ -602,10 +602,10 @@ START_TEST(nothing_else_is_touched)
 	int mine = file_of("mine"), theirs = file_of("theirs"), loop, kept;
 	const char **texts;
 
-	ok(loop_open(theirs, "other", &loop, &error));
-	refused(loop_require(loop, mine, device, &error), "another file");
-	refused(loop_require(dm->fd, dm->file, device, &error), "no loop device");
-	refused(loop_require(mine, mine, device, &error), "no loop device");
+	ok(loopdev_open(theirs, "other", &loop, &error));
+	refused(loopdev_require(loop, mine, device, &error), "another file");
+	refused(loopdev_require(dm->fd, dm->file, device, &error), "no loop device");
+	refused(loopdev_require(mine, mine, device, &error), "no loop device");
 	/* As if the number had been taken by another: its table is not loaded. */
 	kept = dm->loop;
 	dm->loop = loop;

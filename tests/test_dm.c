@@ -11,7 +11,7 @@
 #include "drivers/linux/dm.h"
 #include "drivers/linux/dm_table.h"
 #include "drivers/linux/dm_undo.h"
-#include "drivers/linux/loop.h"
+#include "drivers/linux/loopdev.h"
 #include "tests/test.h"
 
 #define SECTORS 2048
@@ -449,8 +449,8 @@ START_TEST(only_loop_devices)
 	int file = memfd_create("test", MFD_CLOEXEC), null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	ck_assert(file >= 0 && null >= 0);
-	refused(loop_require(file, file, device, &error), "no loop device");
-	refused(loop_require(null, file, device, &error), "no loop device");
+	refused(loopdev_require(file, file, device, &error), "no loop device");
+	refused(loopdev_require(null, file, device, &error), "no loop device");
 	close(file);
 	close(null);
 }

@@ -196,6 +196,7 @@ static const char *const beyond[] = {
 	"detector_too_often",
 	"detector_watchdog",
 	"dist_uniform_backwards",
+	"drill_day",
 	"duplicate_site",
 	"duration_digits",
 	"duration_huge",

@@ -77,7 +77,7 @@ static int put_in_force(struct dm *dm, const struct dm_table *table, struct erro
 	char device[LOOP_DEVICE_MAX];
 
 	/* Here and nowhere else is a table loaded: whatever lies below it is ours. */
-	if (loop_require(dm->loop, dm->file, device, e))
+	if (loopdev_require(dm->loop, dm->file, device, e))
 		return -1;
 	assert(strcmp(device, dm->device) == 0);
 	if (dm_control_load(dm->control, dm->name, table))
@@ -373,9 +373,9 @@ static int note(struct dm *dm, enum undo_kind kind, const char *path, uint64_t *
 
 static int make_loop(struct dm *dm, struct error *e)
 {
-	return note(dm, UNDO_LOOP, dm->file_path, &dm->loop_record, e) ||
-			       loop_open(dm->file, dm->name, &dm->loop, e) ||
-			       loop_require(dm->loop, dm->file, dm->device, e)
+	return note(dm, UNDO_LOOP, dm->file_path, &dm->loopdev_record, e) ||
+			       loopdev_open(dm->file, dm->name, &dm->loop, e) ||
+			       loopdev_require(dm->loop, dm->file, dm->device, e)
 		       ? -1
 		       : 0;
 }
@@ -451,8 +451,8 @@ int dm_private_end(struct dm *dm, struct error *e)
 	if (dm->mapper_record > 0)
 		rc |= undo_number(dm->journal, dm->mapper_record, e);
 	close_one(&dm->loop);
-	if (dm->loop_record > 0)
-		rc |= undo_number(dm->journal, dm->loop_record, e);
+	if (dm->loopdev_record > 0)
+		rc |= undo_number(dm->journal, dm->loopdev_record, e);
 	close_one(&dm->control);
 	close_one(&dm->file);
 	arena_free(&dm->table_arena);

@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "drivers/linux/dm.h"
-#include "drivers/linux/loop.h"
+#include "drivers/linux/loopdev.h"
 
 struct dm {
 	struct arena *arena;
@@ -19,7 +19,7 @@ struct dm {
 	char device[LOOP_DEVICE_MAX]; /* of the loop device */
 	dev_t number;
 	uint64_t sectors;
-	uint64_t loop_record, mapper_record;
+	uint64_t loopdev_record, mapper_record;
 	struct dm_fault fault;
 	struct dm_table table; /* in force, in an arena of its own */
 	struct arena table_arena;

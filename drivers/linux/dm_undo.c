@@ -12,7 +12,7 @@
 #include "drivers/host/process.h"
 #include "drivers/host/undo_private.h"
 #include "drivers/linux/dm_control.h"
-#include "drivers/linux/loop.h"
+#include "drivers/linux/loopdev.h"
 
 #define BEFORE "drsim-"
 #define MOUNTS_MAX 64
@@ -34,8 +34,8 @@ bool dm_is_of_run(const char *name, const char *run)
 static void heal(int control, const char *name, const char *file, struct arena *arena)
 {
 	struct dm_fault none = {.kind = DM_FAULT_NONE};
-	struct loop_seen *loops;
-	size_t count = loop_list(arena, &loops);
+	struct loopdev_seen *loops;
+	size_t count = loopdev_list(arena, &loops);
 	struct dm_table table;
 
 	for (size_t i = 0; i < count; i++) {
@@ -148,7 +148,7 @@ int dm_undo_loop(const struct journal *journal, const struct undo *undo, struct 
 	if (!undo_is_below(undo->path, journal->work))
 		return error_set(e, ERROR_USAGE, NO_PLACE, "%s is not in the work folder",
 				 undo->path);
-	return loop_detach(undo->path, WAIT, e);
+	return loopdev_detach(undo->path, WAIT, e);
 }
 
 /* ---- what is left ---- */
@@ -172,11 +172,11 @@ static void find_devices(const struct journal *journal,
 void dm_find(const struct journal *journal,
 	     void (*add)(void *self, const char *what, const char *which), void *self)
 {
-	struct loop_seen *loops;
+	struct loopdev_seen *loops;
 	size_t count;
 
 	find_devices(journal, add, self);
-	count = journal->work ? loop_list(journal->arena, &loops) : 0;
+	count = journal->work ? loopdev_list(journal->arena, &loops) : 0;
 	for (size_t i = 0; i < count; i++)
 		if (undo_is_below(loops[i].file, journal->work))
 			add(self, "loop device",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loop devices, by their ioctls and by sysfs. */
-#include "drivers/linux/loop.h"
+#include "drivers/linux/loopdev.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ static int open_number(int number, int file, const char *label)
 	return -1;
 }
 
-int loop_open(int file, const char *label, int *ret_fd, struct error *e)
+int loopdev_open(int file, const char *label, int *ret_fd, struct error *e)
 {
 	int control = open(CONTROL, O_RDWR | O_CLOEXEC), fd = -1, kept;
 
@@ -74,7 +74,7 @@ int loop_open(int file, const char *label, int *ret_fd, struct error *e)
 	return 0;
 }
 
-int loop_require(int fd, int file, char ret_device[LOOP_DEVICE_MAX], struct error *e)
+int loopdev_require(int fd, int file, char ret_device[LOOP_DEVICE_MAX], struct error *e)
 {
 	struct loop_info64 info = {0};
 	struct stat device, backing;
@@ -114,7 +114,7 @@ static bool read_line(const char *name, const char *file, char *ret, size_t room
 	return true;
 }
 
-static bool look(const char *name, struct arena *arena, struct loop_seen *ret)
+static bool look(const char *name, struct arena *arena, struct loopdev_seen *ret)
 {
 	char file[PATH_ROOM], sectors[32];
 	const char *at = name + strlen("loop");
@@ -135,7 +135,7 @@ static bool look(const char *name, struct arena *arena, struct loop_seen *ret)
 	return true;
 }
 
-size_t loop_list(struct arena *arena, struct loop_seen **ret)
+size_t loopdev_list(struct arena *arena, struct loopdev_seen **ret)
 {
 	size_t count = 0, capacity = 0;
 	DIR *dir = opendir(BLOCKS);
@@ -143,7 +143,7 @@ size_t loop_list(struct arena *arena, struct loop_seen **ret)
 
 	*ret = NULL;
 	while (dir && (entry = readdir(dir)) != NULL) {
-		struct loop_seen one = {0};
+		struct loopdev_seen one = {0};
 
 		if (!look(entry->d_name, arena, &one))
 			continue;
@@ -156,9 +156,9 @@ size_t loop_list(struct arena *arena, struct loop_seen **ret)
 }
 
 /* The device must still have the file when it is open: another may have taken the number. */
-static void detach_one(const struct loop_seen *seen, const char *file, struct arena *arena)
+static void detach_one(const struct loopdev_seen *seen, const char *file, struct arena *arena)
 {
-	struct loop_seen again = {0};
+	struct loopdev_seen again = {0};
 	char path[32];
 	int fd;
 
@@ -175,8 +175,8 @@ static void detach_one(const struct loop_seen *seen, const char *file, struct ar
 static size_t detach_all(const char *file)
 {
 	struct arena arena = {0};
-	struct loop_seen *seen;
-	size_t count = loop_list(&arena, &seen), found = 0;
+	struct loopdev_seen *seen;
+	size_t count = loopdev_list(&arena, &seen), found = 0;
 
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(seen[i].file, file) == 0) {
@@ -187,7 +187,7 @@ static size_t detach_all(const char *file)
 	return found;
 }
 
-int loop_detach(const char *file, nanos timeout, struct error *e)
+int loopdev_detach(const char *file, nanos timeout, struct error *e)
 {
 	nanos end = process_now() + timeout;
 
