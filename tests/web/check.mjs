@@ -62,7 +62,9 @@ async function check_checks(browser, tally) {
 function jobs_of(browser, tally, pages) {
 	const plan = { widths: WIDTHS, zoomed: ZOOMED, print: true, shots: true };
 
-	return pages.flatMap((page) => THEMES.map((theme) => (blank) => inspect(browser, blank, tally, page, theme, plan)));
+	return pages.flatMap((page) => THEMES.map((theme) => (blank) =>
+		inspect(browser, blank, tally, page, theme, plan).catch((error) =>
+			tally.finding('errors', `${page.name} all ${theme}`, error.message.split('\n')[0]))));
 }
 
 // Of DIR/report.html the name of the run, of other pages their own.

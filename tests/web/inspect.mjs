@@ -9,6 +9,7 @@ import { focused, look, mark_focusable, not_reached } from './look.mjs';
 
 const TABS_MAX = 2000; // pressed on one page
 const HEIGHT = 900;
+const SHOT_HEIGHT = 12000; // pixels
 
 // A page in a context of its own. `visit(page, open, said, asked)` looks at it: open(width) loads it anew in that width.
 async function with_page(browser, file, theme, script, visit) {
@@ -36,7 +37,7 @@ async function check_layout(page, tally, where, check = null) {
 	for (const [name, count] of Object.entries(counts))
 		tally.saw(check ?? name, count);
 	for (const finding of findings)
-		if (!check || finding.check !== 'named')
+		if (!check || !['named', 'split'].includes(finding.check))
 			tally.finding(check ?? finding.check, where, finding.what);
 }
 
@@ -126,13 +127,21 @@ function difference(a, b) {
 	return `with '${a.slice(at, at + 40)}', without '${b.slice(at, at + 40)}'`;
 }
 
+// From the top; a browser has no pictures of any height.
+async function take_shot(page, path) {
+	const clip = await page.evaluate((most) => ({ x: 0, y: 0, width: document.documentElement.clientWidth,
+		height: Math.min(most, document.documentElement.scrollHeight) }), SHOT_HEIGHT);
+
+	await page.screenshot({ path, fullPage: true, clip, type: 'jpeg', quality: 90 });
+}
+
 async function inspect_width(page, blank, tally, where, plan, path) {
 	const wants = (check) => !plan.only || plan.only === check;
 
 	await check_layout(page, tally, where);
 	await check_theme(page, tally, where, where.split(' ').at(-1));
 	if (path)
-		await page.screenshot({ path, fullPage: true, type: 'jpeg', quality: 90 });
+		await take_shot(page, path);
 	if (wants('tab'))
 		await check_tab(page, tally, where);
 	if (wants('contrast'))

@@ -85,7 +85,7 @@ function evidence_page(tally, out) {
 		return [];
 	}
 	return one_page(tally, 'evidence', file, ['evidence', ...RUNS.map((run) => join(folder, run.name)),
-		join(folder, 'injected'), '--framework', 'dora', '-o', file]);
+		join(folder, 'injected_record'), '--framework', 'dora', '-o', file]);
 }
 
 function trend_page(tally, out) {
