@@ -186,13 +186,13 @@ format: deps-dev
 	clang-format -i $(FILES)
 
 # MODE:FILE:WHERE. What uninstall takes back is this and no more, and no folder but drsim's own when they are empty.
-PAGES := $(addprefix $(B)/pages/,drsim.1 drsim _drsim)
+HELPS := $(addprefix $(B)/pages/,drsim.1 drsim _drsim)
 SHARED := $(sort $(wildcard scenarios/*.yaml scenarios/*.json scenarios/traces/* reports/*.yaml reports/*.json ci/*.yml ci/Jenkinsfile))
 INSTALLED = $(foreach f,$(BIN),755:$f:bin/$(notdir $f)) $(foreach f,$(SHARED),644:$f:share/drsim/$f) \
 	644:$(B)/pages/drsim.1:share/man/man1/drsim.1 644:$(B)/pages/drsim:share/bash-completion/completions/drsim \
 	644:$(B)/pages/_drsim:share/zsh/site-functions/_drsim
 
-install: all $(PAGES)
+install: all $(HELPS)
 	$(Q)set -e; for entry in $(INSTALLED); do \
 		mode=$${entry%%:*}; rest=$${entry#*:}; echo "  INSTALL $(PREFIX)/$${rest#*:}"; \
 		install -D -m $$mode "$${rest%%:*}" '$(DESTDIR)$(PREFIX)'/"$${rest#*:}"; \
@@ -280,7 +280,7 @@ $(B)/drsim: $(call obj,core/main.c) $(LIB)
 $(B)/pages/drsim.1: AS := man
 $(B)/pages/drsim: AS := bash
 $(B)/pages/_drsim: AS := zsh
-$(PAGES): $(B)/drsim
+$(HELPS): $(B)/drsim
 	@mkdir -p $(@D)
 	$(call say,PAGE,$@)
 	$(Q)$(B)/drsim help --as $(AS) >$@
