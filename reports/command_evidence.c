@@ -206,11 +206,13 @@ static void print_result(const struct evidence *evidence, const char *out)
 	}
 	for (size_t i = 0; i < evidence->framework->control_count; i++)
 		overdue += evidence_state(evidence, &evidence->framework->controls[i]).overdue;
-	printf("%s: %s\n  %zu drills: %zu count as a test, %zu simulated, %zu others that do not "
-	       "count\n  %zu controls, of %zu of them a test is due\n",
-	       out, evidence->framework->title, evidence->drill_count, counts, simulated,
-	       evidence->drill_count - counts - simulated, evidence->framework->control_count,
-	       overdue);
+	printf("%s: %s\n  %zu drill%s: %zu count%s as a test, %zu simulated, %zu other%s not "
+	       "counted\n  %zu controls, of %zu of them a test is due\n",
+	       out, evidence->framework->title, evidence->drill_count,
+	       evidence->drill_count == 1 ? "" : "s", counts, counts == 1 ? "s" : "", simulated,
+	       evidence->drill_count - counts - simulated,
+	       evidence->drill_count - counts - simulated == 1 ? "" : "s",
+	       evidence->framework->control_count, overdue);
 }
 
 static int make_page(const struct invocation *in, const struct evidence_command *command,

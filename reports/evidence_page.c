@@ -402,15 +402,15 @@ static void put_limits(FILE *page, const struct evidence *evidence)
 	fputs("</ul>\n", page);
 	page_section_end(page);
 	page_section(page, "sources", "Where this comes from");
-	fputs("<dl><dt>Mapping of controls</dt><dd class=\"key\">", page);
-	text_escape(page, evidence->controls->path);
+	fputs("<dl><dt>Mapping of controls</dt><dd>", page);
+	page_key(page, evidence->controls->path);
 	fprintf(page, "</dd><dt>Its SHA-256</dt><dd class=\"key\">%s</dd>",
 		evidence->controls->sha256);
 	fputs("<dt>Records</dt><dd class=\"key\">", page);
 	for (size_t i = 0; i < evidence->drill_count; i++) {
 		fprintf(page, "%s ", evidence->drills[i].sha256);
-		text_escape(page, evidence->drills[i].folder);
-		fputs("/record.json<br>", page);
+		page_key(page, evidence->drills[i].folder);
+		fputs("/<wbr>record.json<br>", page);
 	}
 	fputs("</dd></dl>\n", page);
 	page_section_end(page);

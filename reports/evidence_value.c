@@ -15,7 +15,11 @@ struct writer {
 	FILE *page;
 	const cJSON *record;
 	const char *field;
-	size_t count; /* of values so far */
+	size_t count; /* of different values in a row so far */
+	const cJSON *last;
+	size_t times;  /* that the last one stands there in a row */
+	size_t hidden; /* values that are not shown */
+	size_t empty; /* lists without an item */
 };
 
 static void put(FILE *page, const char *text)
@@ -162,11 +166,28 @@ static void put_item(FILE *page, const char *field, const cJSON *item)
 		put_object(page, item);
 }
 
-/* One more value of the field. */
+static void end_value(struct writer *writer)
+{
+	if (writer->times > 1)
+		fprintf(writer->page, " (%zu times)", writer->times);
+	writer->times = 0;
+}
+
+/* One more value of the field; the same once more is counted. */
 static void put_value(struct writer *writer, const cJSON *value)
 {
-	if (writer->count++ >= VALUES_MAX)
+	if (writer->times > 0 && cJSON_Compare(writer->last, value, true)) {
+		writer->times++;
 		return;
+	}
+	end_value(writer);
+	if (writer->count >= VALUES_MAX) {
+		writer->hidden++;
+		return;
+	}
+	writer->count++;
+	writer->last = value;
+	writer->times = 1;
 	if (writer->count > 1)
 		fputs("<br>", writer->page);
 	put_item(writer->page, writer->field, value);
@@ -187,7 +208,7 @@ static void visit(void *self, const cJSON *value)
 		return;
 	}
 	if (!value->child)
-		fputs("none", writer->page);
+		writer->empty++;
 	cJSON_ArrayForEach (item, value)
 		put_value(writer, item);
 }
@@ -197,6 +218,12 @@ void evidence_value(FILE *page, const cJSON *record, const char *field)
 	struct writer writer = {.page = page, .record = record, .field = field};
 
 	controls_values(record, field, visit, &writer);
-	if (writer.count > VALUES_MAX)
-		fprintf(page, "<br>and %zu more in record.json", writer.count - VALUES_MAX);
+	end_value(&writer);
+	if (writer.empty > 0 && writer.count == 0)
+		fputs("none", page);
+	else if (writer.empty > 0)
+		fprintf(page, "<br>and none %zu time%s", writer.empty,
+			writer.empty == 1 ? "" : "s");
+	if (writer.hidden > 0)
+		fprintf(page, "<br>and %zu more in record.json", writer.hidden);
 }

@@ -673,9 +673,39 @@ START_TEST(hostile_texts_stay_texts)
 	ck_assert_ptr_null(strstr(text, "<script"));
 	ck_assert_ptr_null(strstr(text, "<b>&"));
 	ck_assert_ptr_nonnull(strstr(text, "&lt;script&gt;"));
-	ck_assert_ptr_nonnull(strstr(text, "&lt;b&gt;&amp;/record.json"));
+	ck_assert_ptr_nonnull(strstr(text, "&lt;b&gt;&amp;</span>/<wbr>record.json"));
 	free(text);
 	unload(&evidence);
+}
+END_TEST
+
+/* Lists of several items, of which some, or all, have none; and the same value in a row. */
+START_TEST(what_says_nothing_new_is_counted)
+{
+	static const char *const rows[][2] = {
+		{"[{\"residue\":[]},{\"residue\":[]}]", "none"},
+		{"[{\"residue\":[\"a\"]},{\"residue\":[]}]", "a<br>and none 1 time"},
+		{"[{\"residue\":[]},{\"residue\":[\"a\",\"b\"]},{\"residue\":[]}]",
+		 "a<br>b<br>and none 2 times"},
+		{"[{\"residue\":[\"a\"]}]", "a"},
+		{"[{\"residue\":[\"a\",\"a\",\"b\"]},{\"residue\":[\"b\",\"b\",\"a\"]}]",
+		 "a (2 times)<br>b (3 times)<br>a"},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cJSON *record = cJSON_CreateObject();
+		char *text = NULL;
+		size_t size;
+		FILE *page = open_memstream(&text, &size);
+
+		ck_assert_ptr_nonnull(page);
+		cJSON_AddItemToObject(record, "faults", cJSON_Parse(rows[i][0]));
+		evidence_value(page, record, "faults.residue");
+		fclose(page);
+		ck_assert_str_eq(text, rows[i][1]);
+		free(text);
+		cJSON_Delete(record);
+	}
 }
 END_TEST
 
@@ -762,7 +792,7 @@ START_TEST(the_command_writes_a_page)
 	result = run("evidence one two --framework dora -o e.html --as-of 2026-11-24");
 	ck_assert_msg(result.code == 0, "%s", result.err);
 	ck_assert_str_eq(result.err, "");
-	ck_assert_ptr_nonnull(strstr(result.out, "2 drills: 1 count as a test, 1 simulated, 0 "));
+	ck_assert_ptr_nonnull(strstr(result.out, "2 drills: 1 counts as a test, 1 simulated, 0 "));
 	ck_assert_ptr_nonnull(strstr(result.out, "9 controls, of 0 of them a test is due"));
 	ck_assert(!says_it(result.out));
 	drop(&result);
@@ -897,6 +927,7 @@ static void add_cases(Suite *suite)
 	add(suite, "page: simulated", a_simulated_drill_is_marked_in_every_row, 1);
 	add(suite, "page: others", other_drills_are_listed_as_what_they_are, 1);
 	add(suite, "page: hostile", hostile_texts_stay_texts, 1);
+	add(suite, "lists", what_says_nothing_new_is_counted, 1);
 	add(suite, "sign-off", a_sign_off_comes_after_the_drill, 1);
 	add(suite, "command: refusals", the_command_says_what_is_wrong, 1);
 	add(suite, "command: page", the_command_writes_a_page, 1);
